@@ -1,0 +1,47 @@
+"""The data preprocessor of DAI-Net: batches (light, dark) pairs, and can darken on the device."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from mmdark.dark_isp import PRESETS, darken, sample_noise, sample_parameters
+
+
+@MODELS.register_module()
+class DarkPairPreprocessor(DetDataPreprocessor):
+    """``DetDataPreprocessor`` for training inputs ``dict(light=[...], dark=[...])``; test inputs stay as they are.
+
+    Without mean and std it would leave pixels on the 0-255 scale; the networks here want ``mean=[0, 0, 0]``,
+    ``std=[255, 255, 255]``, ``bgr_to_rgb=True``.
+
+    Args:
+        dark_isp: a DarkISP preset; the dark partner of each training image is then made here, on the device and for
+            the whole batch at once, and the pipeline gives the light images alone.
+        **kwargs: of ``DetDataPreprocessor``.
+    """
+
+    def __init__(self, dark_isp: str | None = None, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        if dark_isp is not None and dark_isp not in PRESETS:
+            raise ValueError(f'unknown DarkISP preset {dark_isp!r}; choose one of {", ".join(PRESETS)}')
+        self.dark_isp = dark_isp
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Batch, pad, scale; pairs become ``inputs = dict(light=(B, 3, H, W), dark=(B, 3, H, W))``."""
+        inputs = data['inputs']
+        if not isinstance(inputs, dict):
+            batch = super().forward(data, training)
+            if training and self.dark_isp:
+                batch['inputs'] = dict(light=batch['inputs'], dark=self._darken(batch['inputs']))
+            return batch
+        light = super().forward({**data, 'inputs': inputs['light']}, training)
+        dark = super().forward(dict(inputs=inputs['dark'], data_samples=None), training)
+        return dict(inputs=dict(light=light['inputs'], dark=dark['inputs']), data_samples=light['data_samples'])
+
+    def _darken(self, light: Tensor) -> Tensor:
+        parameters = sample_parameters(len(light), self.dark_isp).to(light.device)
+        with torch.no_grad():
+            return darken(light, parameters, sample_noise(light.shape, self.dark_isp, device=light.device), self.dark_isp)

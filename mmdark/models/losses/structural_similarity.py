@@ -1,0 +1,28 @@
+"""Structural similarity as a loss, on torchmetrics' SSIM."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+
+def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = None) -> Tensor:
+    """``1 - SSIM`` in float32, with the 11x11 Gaussian window of the SSIM paper.
+
+    Args:
+        image: shape ``(B, C, H, W)``.
+        target: shape ``(B, C, H, W)``.
+        data_range: span of the pixel values; None takes the larger span of the two batches, as published, so that the
+            loss of an image depends on the batch it is in.
+
+    Returns:
+        A scalar, zero when both are equal.
+
+    Example:
+        >>> x = torch.rand(1, 3, 16, 16)
+        >>> ssim_loss(x, x, data_range=1.0).abs() < 1e-6
+        tensor(True)
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        return 1.0 - structural_similarity_index_measure(image.float(), target.float(), data_range=data_range)

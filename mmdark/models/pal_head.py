@@ -1,0 +1,84 @@
+"""The progressive anchor loss heads of DSFD (arXiv:1810.10220, section 3.3): one head a shot, and their pair."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.models.dense_heads import SSDHead
+from mmdet.models.utils import rename_loss_dict
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptMultiConfig
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+Maps = tuple[Tensor, ...]
+
+
+@MODELS.register_module()
+class PALHead(SSDHead):
+    """One shot: one square anchor a cell, smooth-L1 and cross entropy with 3:1 hard negatives.
+
+    Matching (``train_cfg.assigner``) and mining are mmdet's; three things are not: the losses are divided by the
+    number of positives in the batch (the batch size if there is none), ``nms_pre`` counts over all levels, and
+    ``predict`` works although SSDHead never sets ``loss_cls`` (mmdetection#11780).
+    """
+
+    loss_cls = None
+
+    def get_targets(self, *args: object, **kwargs: object) -> tuple:
+        """SSDHead's targets with the published normaliser; mmdet counts at least one positive an image."""
+        *targets, _ = super().get_targets(*args, **kwargs)
+        labels = torch.cat(targets[0], dim=1)
+        positives = (labels < self.num_classes).sum()
+        return (*targets, torch.where(positives > 0, positives, labels.shape[0]))
+
+    def _bbox_post_process(self, results: InstanceData, cfg: ConfigType, **kwargs: object) -> InstanceData:
+        """Keep the ``nms_pre`` best of all levels before the suppression."""
+        if 0 < cfg.get('nms_pre', -1) < len(results):
+            results = results[results.scores.topk(cfg['nms_pre']).indices]
+        return super()._bbox_post_process(results=results, cfg=cfg, **kwargs)
+
+
+@MODELS.register_module()
+class DualShotHead(BaseModule):
+    """PAL-1 on the original maps and PAL-2 on the enhanced maps in training; PAL-2 alone in testing.
+
+    Args:
+        first_shot: config of the PAL-1 head.
+        second_shot: config of the PAL-2 head.
+        train_cfg: given to both heads.
+        test_cfg: given to both heads.
+        init_cfg: see mmengine.
+    """
+
+    def __init__(
+        self,
+        first_shot: ConfigType,
+        second_shot: ConfigType,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        shared = dict(train_cfg=train_cfg, test_cfg=test_cfg)
+        self.first_shot = MODELS.build({**first_shot, **shared})
+        self.second_shot = MODELS.build({**second_shot, **shared})
+
+    def forward(self, shots: tuple[Maps, Maps]) -> tuple[list[Tensor], list[Tensor]]:
+        """(original, enhanced) maps to the second shot's (class scores, box deltas), a list entry a level."""
+        return self.second_shot(shots[1])
+
+    def loss(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList) -> dict:
+        """Losses of both shots, prefixed ``pal1_`` and ``pal2_``."""
+        original, enhanced = shots
+        return {
+            **rename_loss_dict('pal1_', self.first_shot.loss(original, batch_data_samples)),
+            **rename_loss_dict('pal2_', self.second_shot.loss(enhanced, batch_data_samples)),
+        }
+
+    def predict(
+        self, shots: tuple[Maps, Maps], batch_data_samples: SampleList, rescale: bool = False
+    ) -> InstanceList:
+        """Faces found by the second shot; boxes in pixels of the original image if ``rescale``."""
+        return self.second_shot.predict(shots[1], batch_data_samples, rescale=rescale)

@@ -1,0 +1,73 @@
+"""Initialisation from weight files in their published key names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import torch
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from mmdark.errors import InputError
+
+WRAPPERS = ('state_dict', 'weight', 'model')
+PREFIXES = ('', 'module.', 'vgg.', 'DecomNet.', 'module.vgg.', 'module.DecomNet.')
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class PublishedWeights:
+    """Load a module's weights from a file in its published key names, strictly.
+
+    The module names them: its ``published_names()`` maps each published key to its own. Keys of the file that the
+    module does not ask for are left alone (``vgg16_reducedfc.pth`` holds nothing else, whole detectors do).
+
+    Args:
+        checkpoint: path of the file; a bare state dict or one wrapped as ``{'weight': ...}``.
+        source: where a user gets the file, for the error line.
+        without: which option trains without it, for the error line.
+    """
+
+    def __init__(self, checkpoint: str, source: str, without: str) -> None:
+        self.checkpoint = checkpoint
+        self.source = source
+        self.without = without
+
+    def __call__(self, module: nn.Module) -> None:
+        """Fill ``module``.
+
+        Raises:
+            InputError: the file is missing, or is not what the module expects.
+        """
+        if not os.path.isfile(self.checkpoint):
+            raise InputError(
+                f'{type(module).__name__} starts from {self.checkpoint}, which does not exist: get it from '
+                f'{self.source}, or train without it: {self.without}'
+            )
+        published = _unwrap(CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu'))
+        names = module.published_names()
+        prefix = next((p for p in PREFIXES if all(p + name in published for name in names)), None)
+        if prefix is None:
+            missing = next(name for name in names if name not in published)
+            raise InputError(
+                f'{self.checkpoint} does not hold the published weights of {type(module).__name__}: it lacks '
+                f"'{missing}' and begins with {list(published)[:2]}; get the right file from {self.source}"
+            )
+        own = module.state_dict()
+        for old, new in names.items():
+            value = published[prefix + old]
+            if own[new].shape != value.shape:
+                raise InputError(
+                    f"{self.checkpoint}: '{prefix + old}' has shape {tuple(value.shape)}, but {type(module).__name__} "
+                    f'as configured needs {tuple(own[new].shape)}; published weights fit only the published widths'
+                )
+            own[new].copy_(value)
+
+
+def _unwrap(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:
+    """The state dict inside a checkpoint."""
+    for wrapper in WRAPPERS:
+        if isinstance(checkpoint.get(wrapper), Mapping):
+            return checkpoint[wrapper]
+    return checkpoint

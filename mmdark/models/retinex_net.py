@@ -1,0 +1,110 @@
+"""The Retinex teachers of DAI-Net (arXiv:2312.01220): an image is reflectance times illumination."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.registry import MODELS
+from mmdet.utils import OptMultiConfig
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Decomposition(NamedTuple):
+    """What a Retinex teacher sees in a batch of images.
+
+    Attributes:
+        reflectance: ``(B, 3, H, W)`` in [0, 1].
+        illumination: ``(B, 1, H, W)`` in [0, 1].
+    """
+
+    reflectance: Tensor
+    illumination: Tensor
+
+
+class FrozenTeacher(BaseModule):
+    """A module that stays as it is: no gradients, always in eval mode."""
+
+    def train(self, mode: bool = True) -> FrozenTeacher:
+        """Stay in eval mode, whatever the model around does."""
+        return super().train(False)
+
+    def init_weights(self) -> None:
+        """Initialise as configured, and freeze."""
+        super().init_weights()
+        self.requires_grad_(False)
+
+
+@MODELS.register_module()
+class RetinexNet(FrozenTeacher):
+    """The decomposition net of RetinexNet (BMVC 2018), a frozen teacher.
+
+    The maximum over the channels is put before RGB; a 9x9 convolution, five 3x3 convolutions with ReLU and one to four
+    channels follow, all with replicate padding; sigmoid; three channels of reflectance and one of illumination.
+
+    Args:
+        channels: width; 64 as published.
+        init_cfg: weights of the teacher; without them its answers mean nothing.
+    """
+
+    def __init__(self, channels: int = 64, init_cfg: OptMultiConfig = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        pad = dict(padding_mode='replicate')
+        self.entry = nn.Conv2d(4, channels, 9, padding=4, **pad)
+        self.hidden = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1, **pad) for _ in range(5))
+        self.exit = nn.Conv2d(channels, 4, 3, padding=1, **pad)
+        self.requires_grad_(False)
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Decomposition:
+        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``."""
+        x = self.entry(torch.cat([images.amax(dim=1, keepdim=True), images], dim=1))
+        for conv in self.hidden:
+            x = F.relu(conv(x))
+        x = torch.sigmoid(self.exit(x))
+        return Decomposition(reflectance=x[:, :3], illumination=x[:, 3:])
+
+    def published_names(self) -> dict[str, str]:
+        """Key in ``decomp.pth`` → key here, for the seven convolutions."""
+        places = {'net1_conv0': 'entry', 'net1_recon': 'exit'}
+        places |= {f'net1_convs.{2 * index}': f'hidden.{index}' for index in range(len(self.hidden))}
+        return {
+            f'{old}.{kind}': f'{new}.{kind}' for old, new in places.items() for kind in ('weight', 'bias')
+        }
+
+
+@MODELS.register_module()
+class MaxRGBRetinex(FrozenTeacher):
+    """A teacher without weights: illumination is the smoothed maximum of the channels.
+
+    The classical Retinex estimate (Land's max-RGB, the initial map of LIME, arXiv:1605.05034), smoothed by a box
+    filter repeated three times; reflectance is what remains when the image is divided by it. It stands in for
+    :class:`RetinexNet` where its trained weights are not at hand; it is not the published teacher.
+
+    Args:
+        kernel_size: side of the box filter in pixels, odd.
+        floor: the smallest illumination that the image is divided by.
+    """
+
+    def __init__(self, kernel_size: int = 15, floor: float = 0.01) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size must be odd, got {kernel_size}')
+        self.kernel_size = kernel_size
+        self.floor = floor
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Decomposition:
+        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``."""
+        images = images.float().clamp(0.0, 1.0)
+        illumination = images.amax(dim=1, keepdim=True)
+        for _ in range(3):
+            illumination = F.avg_pool2d(
+                illumination, self.kernel_size, stride=1, padding=self.kernel_size // 2, count_include_pad=False
+            )
+        illumination = illumination.clamp(min=self.floor)
+        return Decomposition(reflectance=(images / illumination).clamp(max=1.0), illumination=illumination)
