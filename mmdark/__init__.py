@@ -2,6 +2,8 @@
 
 __version__ = '0.1.0'
 
-from mmdark import compat, models  # noqa: I001  compat bridges mmcv before mmdet is imported
+from mmdark import compat  # isort: split
 
-__all__ = ['compat', 'models']
+from mmdark import datasets, engine, models
+
+__all__ = ['compat', 'datasets', 'engine', 'models']

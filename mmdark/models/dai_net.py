@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType
@@ -67,7 +68,7 @@ class DAINet(DSFD):
             ``loss_consistency``, ``loss_reconstruction``, ``loss_smoothness``, ``loss_coherence``.
         """
         light, dark = batch_inputs['light'], batch_inputs['dark']
-        shallow_light, shallow_dark = self.backbone.stem(light), self.backbone.stem(dark)
+        shallow_light, shallow_dark = self._stem(light, dark)
         losses = self.bbox_head.loss(self.neck(self.backbone.forward_stages(shallow_dark)), batch_data_samples)
         losses['loss_mutual'] = self.loss_mutual(shallow_light, shallow_dark)
         if self.enhancer is not None:
@@ -84,7 +85,7 @@ class DAINet(DSFD):
         # Interchange: each image is recomposed with the other's reflectance and decomposed again.
         recomposed_light = (teacher_light.illumination * reflectance_dark).detach()
         recomposed_dark = (teacher_dark.illumination * reflectance_light).detach()
-        again_light, again_dark = self.backbone.stem(recomposed_light), self.backbone.stem(recomposed_dark)
+        again_light, again_dark = self._stem(recomposed_light, recomposed_dark)
 
         return dict(
             loss_mutual=aligned + self.loss_mutual(again_light, again_dark),
@@ -98,6 +99,10 @@ class DAINet(DSFD):
             loss_coherence=self.loss_coherence(self._decode(again_dark, recomposed_dark), reflectance_dark)
             + self.loss_coherence(self._decode(again_light, recomposed_light), reflectance_light),
         )
+
+    def _stem(self, light: Tensor, dark: Tensor) -> tuple[Tensor, ...]:
+        """Shallow features of both in one batch, so that batch norm, where there is one, sees what it will average."""
+        return self.backbone.stem(torch.cat([light, dark])).chunk(2)
 
     def _decode(self, shallow: Tensor, image: Tensor) -> Tensor:
         return self.reflectance_decoder(shallow, image.shape[-2:])

@@ -44,4 +44,6 @@ class DarkPairPreprocessor(DetDataPreprocessor):
     def _darken(self, light: Tensor) -> Tensor:
         parameters = sample_parameters(len(light), self.dark_isp).to(light.device)
         with torch.no_grad():
-            return darken(light, parameters, sample_noise(light.shape, self.dark_isp, device=light.device), self.dark_isp)
+            return darken(
+                light, parameters, sample_noise(light.shape, self.dark_isp, device=light.device), self.dark_isp
+            )

@@ -50,9 +50,7 @@ class DarkVGG(BaseModule):
             previous = width
         self.fc = nn.Sequential(self._conv(previous, fc, 3, padding=3, dilation=3), self._conv(fc, fc, 1))
         self.extras = nn.ModuleList(
-            nn.Sequential(
-                self._conv(inputs, squeeze, 1), self._conv(squeeze, expand, 3, stride=2, padding=1)
-            )
+            nn.Sequential(self._conv(inputs, squeeze, 1), self._conv(squeeze, expand, 3, stride=2, padding=1))
             for inputs, squeeze, expand in ((fc, *extras[:2]), (extras[1], *extras[2:]))
         )
         self.shallow_channels = channels[0]

@@ -77,8 +77,6 @@ class DualShotHead(BaseModule):
             **rename_loss_dict('pal2_', self.second_shot.loss(enhanced, batch_data_samples)),
         }
 
-    def predict(
-        self, shots: tuple[Maps, Maps], batch_data_samples: SampleList, rescale: bool = False
-    ) -> InstanceList:
+    def predict(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList, rescale: bool = False) -> InstanceList:
         """Faces found by the second shot; boxes in pixels of the original image if ``rescale``."""
         return self.second_shot.predict(shots[1], batch_data_samples, rescale=rescale)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mmcv.cnn import ConvModule
+import torch
 from mmdet.registry import MODELS
 from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .feature_enhance import XAVIER
@@ -23,12 +23,13 @@ class ReflectanceDecoder(BaseModule):
 
     def __init__(self, in_channels: int = 64, init_cfg: OptMultiConfig = XAVIER) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.hidden = ConvModule(in_channels, in_channels, 3, padding=1)
-        self.reflectance = ConvModule(in_channels, 3, 3, padding=1, act_cfg=dict(type='Sigmoid'))
+        self.hidden = nn.Conv2d(in_channels, in_channels, 3, padding=1)
+        self.reflectance = nn.Conv2d(in_channels, 3, 3, padding=1)
 
     def forward(self, shallow: Tensor, size: tuple[int, int]) -> Tensor:
         """Shallow features ``(B, C, h, w)`` to the reflectance ``(B, 3, *size)`` in [0, 1].
 
         The published code upsamples by exactly 2, which fails for odd image sizes; here ``size`` is the image's.
         """
-        return self.reflectance(F.interpolate(self.hidden(shallow), size=size, mode='nearest'))
+        hidden = F.interpolate(F.relu(self.hidden(shallow)), size=size, mode='nearest')
+        return torch.sigmoid(self.reflectance(hidden))

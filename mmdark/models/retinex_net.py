@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule
@@ -72,9 +71,7 @@ class RetinexNet(FrozenTeacher):
         """Key in ``decomp.pth`` → key here, for the seven convolutions."""
         places = {'net1_conv0': 'entry', 'net1_recon': 'exit'}
         places |= {f'net1_convs.{2 * index}': f'hidden.{index}' for index in range(len(self.hidden))}
-        return {
-            f'{old}.{kind}': f'{new}.{kind}' for old, new in places.items() for kind in ('weight', 'bias')
-        }
+        return {f'{old}.{kind}': f'{new}.{kind}' for old, new in places.items() for kind in ('weight', 'bias')}
 
 
 @MODELS.register_module()

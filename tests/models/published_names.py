@@ -23,7 +23,7 @@ def published_to_ours(name: str) -> str:
         convs = 'reg_convs' if room.startswith('loc') else 'cls_convs'
         return f'bbox_head.{"first" if room[-1] == "1" else "second"}_shot.{convs}.{index}.0.{kind}'
     if room == 'ref':
-        return f'reflectance_decoder.{"hidden" if index == 0 else "reflectance"}.conv.{kind}'
+        return f'reflectance_decoder.{"hidden" if index == 0 else "reflectance"}.{kind}'
     raise KeyError(name)
 
 

@@ -114,9 +114,7 @@ def test_losses_and_gradients(dai_net: tuple) -> None:
         conf_pal2=losses['pal2_loss_cls'],
         decomposition=losses['loss_decomposition'],
         mutual=losses['loss_mutual'],
-        enhance=sum(
-            losses[f'loss_{name}'] for name in ('consistency', 'reconstruction', 'smoothness', 'coherence')
-        ),
+        enhance=sum(losses[f'loss_{name}'] for name in ('consistency', 'reconstruction', 'smoothness', 'coherence')),
         total=sum(losses.values()),
     )
     for name, golden in case['losses'].items():

@@ -1,0 +1,24 @@
+"""WIDER FACE as (light, dark) pairs; validation and test on images darkened with a fixed seed."""
+
+_base_ = ['./wider_face.py']
+
+train_pipeline = [
+    *_base_.load,
+    *_base_.augment,
+    dict(type='DarkISP', preset='dainet'),
+    dict(type='PackDarkPair'),
+]
+test_pipeline = [
+    dict(type='LoadPhoto'),
+    dict(type='DarkISP', preset='dainet', seed=0, keep_light=False),
+    dict(type='Resize', scale_factor=1.0, keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs'),
+]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(prefix='dark')
+test_evaluator = val_evaluator

@@ -1,0 +1,124 @@
+"""From a command line to a Runner: configs with checked options, processes, and errors in one line."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmdark.errors import InputError
+
+RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
+BUILD_ERRORS = ('unexpected keyword argument', 'is not in the', 'missing 1 required')
+
+
+def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
+    """Read a config and merge options into it.
+
+    Args:
+        path: of the config file.
+        options: of ``--cfg-options``. The name of a variable of the config (``data_root``, ``input_size``) changes the
+            value wherever it stands under that name; the config language alone would change the variable only.
+        work_dir: where logs and checkpoints go; ``work_dirs/<config name>`` by default.
+
+    Raises:
+        InputError: the file is missing, or a key is unknown.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'config {path} does not exist')
+    cfg = Config.fromfile(path)
+    options = options or {}
+    for key in options:
+        _check_key(cfg, key)
+    for key in options.keys() & cfg.keys() - RUNNER_KEYS:
+        for node in list(_dicts_with(cfg._cfg_dict, key, cfg[key])):
+            node[key] = options[key]
+    cfg.merge_from_dict(options)
+    for key in cfg:
+        close = difflib.get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.85)
+        if key not in RUNNER_KEYS and close and close[0] not in cfg:
+            raise InputError(f"config {path}: nothing reads '{key}'; did you mean '{close[0]}'?")
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    return cfg
+
+
+def _check_key(cfg: Config, key: str) -> None:
+    """Each part of a dotted key but the last must exist; the last of a lone key must, too."""
+    node, parts = cfg, key.split('.')
+    for depth, part in enumerate(parts):
+        known = set(map(str, range(len(node)))) if isinstance(node, (list, tuple)) else set(node or ())
+        if depth == 0:
+            known |= RUNNER_KEYS
+        if part in known:
+            node = node[int(part)] if isinstance(node, (list, tuple)) else node.get(part)
+            if not isinstance(node, (dict, list, tuple, Config)):
+                return
+        elif depth < len(parts) - 1 or depth == 0:
+            close = difflib.get_close_matches(part, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f'known here: {", ".join(sorted(known))}'
+            raise InputError(f"--cfg-options {key}: there is no '{part}' in the config; {hint}")
+
+
+def _dicts_with(node: object, key: str, value: object) -> Iterator[dict]:
+    """Every dict below ``node`` that holds ``key: value``."""
+    if isinstance(node, dict):
+        if node.get(key) == value:
+            yield node
+        for child in node.values():
+            yield from _dicts_with(child, key, value)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _dicts_with(child, key, value)
+
+
+def prepare_distributed(cfg: Config, launcher: str) -> None:
+    """Set the launcher; without CUDA the processes of torchrun talk through gloo.
+
+    Raises:
+        InputError: another launcher than torchrun's, without CUDA.
+    """
+    cfg.launcher = launcher
+    if launcher == 'none' or torch.cuda.is_available():
+        return
+    if launcher != 'pytorch':
+        raise InputError(f'--launcher {launcher} needs CUDA; without it use --launcher pytorch (tools/dist_train.sh)')
+    torch.distributed.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in bfloat16.
+
+    Raises:
+        InputError: there is no device for it.
+    """
+    if not torch.cuda.is_available():
+        raise InputError('--amp needs a CUDA device; leave it out to train in float32')
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0)
+
+
+def run_or_explain(main: Callable[[], None]) -> None:
+    """Run a tool; what is the input's fault ends it with one line on stderr and status 1."""
+    try:
+        main()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    except InputError as error:
+        sys.exit(f'error: {_last_line(error)}')
+    except (TypeError, KeyError) as error:
+        if not any(sign in str(error) for sign in BUILD_ERRORS):
+            raise
+        sys.exit(f'error: the config cannot be built: {_last_line(error)}')
+
+
+def _last_line(error: Exception) -> str:
+    """The message alone: a data loader's worker wraps it into its traceback."""
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].split('InputError: ')[-1]

@@ -1,0 +1,131 @@
+"""What a Runner checkpoint holds besides tensors and plain types, read as inert records.
+
+Cause: mmengine pickles its log history (``HistoryBuffer``, its methods by ``getattr``), numpy values and the one-cycle
+schedule's curve (by ``getattr``) into its checkpoints, and neither numpy's own unpickling nor a ``getattr`` is safe on
+an untrusted file. Here each such global stands for a record that only keeps plain values; ``restore`` builds the real
+objects from the checked values. End: when mmengine writes checkpoints of plain types.
+"""
+
+import re
+from collections.abc import Callable
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleParamScheduler
+
+_PLAIN_DTYPE = re.compile(r'[<>|=]?[biufcSU]\d+')
+
+
+class _DtypeRecord:
+    """``numpy.dtype``: a plain number, truth value or string; no objects, no fields."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
+            raise UnpicklingError(f'Unsupported global: GLOBAL numpy.dtype({code!r:.40})')
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        byte_order = state[1]
+        if byte_order not in ('<', '>', '|', '='):
+            raise UnpicklingError(f'numpy byte order {byte_order!r:.40}')
+        self.dtype = self.dtype.newbyteorder(byte_order)
+
+
+class _ArrayRecord:
+    """``numpy.ndarray``: built from its raw bytes, never by numpy's own unpickling."""
+
+    array = np.zeros(0)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, is_fortran, data = state
+        if not isinstance(dtype, _DtypeRecord):
+            raise UnpicklingError('a numpy array without a dtype')
+        order = 'F' if is_fortran else 'C'
+        self.array = np.frombuffer(_to_bytes(data), dtype.dtype).reshape(shape, order=order).copy(order)
+
+
+class _HistoryRecord:
+    """``HistoryBuffer``: the numbers only, not the methods the file names."""
+
+    state: dict[str, Any] | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.state = {name: state[name] for name in ('_log_history', '_count_history', 'max_length')}
+
+    def restore(self) -> HistoryBuffer:
+        """The history buffer, with mmengine's own statistics methods."""
+        if self.state is None:
+            raise UnpicklingError('a log history without its numbers')
+        log, count = (record.array for record in (self.state['_log_history'], self.state['_count_history']))
+        return HistoryBuffer(log, count, int(self.state['max_length']))
+
+
+def _to_bytes(data: Any) -> bytes:
+    return data if isinstance(data, bytes) else str(data).encode('latin1')
+
+
+def _empty_bytes() -> bytes:
+    return b''
+
+
+def _array_record(*args: Any) -> _ArrayRecord:
+    return _ArrayRecord()
+
+
+def _scalar(dtype: _DtypeRecord, data: Any) -> np.generic:
+    return np.frombuffer(_to_bytes(data), dtype.dtype)[0]
+
+
+class _OneCycleRecord:
+    """``OneCycleParamScheduler``, whose state holds one of its two static methods."""
+
+    curves = ('_annealing_cos', '_annealing_linear')
+
+
+def _method(owner: Any, name: str) -> Callable | None:
+    """``getattr``, for which a checkpoint has two honest uses; a log history's methods are mmengine's own anyway."""
+    if owner is _HistoryRecord:
+        return None
+    if owner is _OneCycleRecord and name in _OneCycleRecord.curves:
+        return getattr(OneCycleParamScheduler, name)
+    raise UnpicklingError('Unsupported global: GLOBAL builtins.getattr')
+
+
+RECORDS: list[tuple[Callable, str]] = [
+    (_HistoryRecord, 'mmengine.logging.history_buffer.HistoryBuffer'),
+    (_OneCycleRecord, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
+    (_method, 'builtins.getattr'),
+    (_empty_bytes, 'builtins.bytes'),
+    (dict, 'mmengine.config.config.ConfigDict'),
+    (_ArrayRecord, 'numpy.ndarray'),
+    (_DtypeRecord, 'numpy.dtype'),
+    *((_array_record, f'numpy.{core}.multiarray._reconstruct') for core in ('_core', 'core')),
+    *((_scalar, f'numpy.{core}.multiarray.scalar') for core in ('_core', 'core')),
+]
+"""What each allowed global of a checkpoint stands for, as ``torch.serialization.safe_globals`` takes it."""
+
+
+def restore(value: Any, seen: set[int] | None = None) -> Any:
+    """The real objects in place of the records, in containers of any depth.
+
+    Args:
+        value: what was unpickled; dicts and lists are changed in place.
+        seen: identities of the containers already visited.
+
+    Returns:
+        ``value``, or what it stands for.
+    """
+    seen = set() if seen is None else seen
+    if isinstance(value, _ArrayRecord):
+        return value.array
+    if isinstance(value, _HistoryRecord):
+        return value.restore()
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(restore(item, seen) for item in value)
+    if isinstance(value, dict | list) and id(value) not in seen:
+        seen.add(id(value))
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            value[key] = restore(item, seen)
+    return value

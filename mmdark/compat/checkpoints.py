@@ -1,0 +1,118 @@
+"""torch >= 2.6 loads with ``weights_only=True``, on which mmengine's loaders stop or open the door to pickled code.
+
+Cause: mmengine 0.10.7 loads checkpoints with torch's default, so its own Runner checkpoints are refused for their
+``HistoryBuffer`` and numpy globals; onedl-mmengine falls back to ``weights_only=False`` instead, and ``load_url`` of
+both runs pickled code. Here every loader of both reads with ``weights_only=True`` and the records of
+``checkpoint_records``: no pickle from a checkpoint ever runs code. End: when mmengine does the same.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+from mmdark.compat.checkpoint_records import RECORDS, restore
+from mmdark.errors import InputError
+
+MapLocation = str | torch.device | dict | Callable | None
+
+
+def read_checkpoint(file: str | os.PathLike | IO[bytes], map_location: MapLocation = None) -> dict[str, Any]:
+    """Read a checkpoint without running code from it.
+
+    Args:
+        file: path of the file, or the file opened for reading.
+        map_location: as in ``torch.load``.
+
+    Returns:
+        The checkpoint: a Runner's, or a plain dict of weights.
+
+    Raises:
+        InputError: when the file is missing, empty, cut off, not a checkpoint, or holds more than tensors, numbers,
+            text and mmengine's log history.
+    """
+    if isinstance(file, str | os.PathLike):
+        file = Path(file).expanduser()
+        _check_is_file(file)
+    return _refuse_or_return(file, lambda: torch.load(file, map_location=map_location, weights_only=True))
+
+
+def load_from_local(filename: str, map_location: MapLocation = None) -> dict[str, Any]:
+    """``read_checkpoint`` under the name mmengine derives its log line from."""
+    return read_checkpoint(filename, map_location)
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f'checkpoint {path} is a folder: name a .pth file in it')
+    if not path.is_file():
+        raise InputError(f'checkpoint {path} does not exist: check the path')
+    if path.stat().st_size == 0:
+        raise InputError(f'checkpoint {path} is empty: copy or download it again, or name an earlier one')
+
+
+def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals(RECORDS), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            checkpoint = restore(load())
+    except Exception as error:  # a damaged or hostile file fails anywhere in torch's reader, with any exception
+        raise InputError(f'checkpoint {_name(source)} {_reason(error)}') from error
+    if not isinstance(checkpoint, dict):
+        raise InputError(
+            f'checkpoint {_name(source)} holds a {type(checkpoint).__name__}, not a dict of weights: name another file'
+        )
+    if isinstance(checkpoint.get('meta'), dict):
+        checkpoint['meta'].pop('config', None)  # Runner.resume would execute this text as a Python config
+    return checkpoint
+
+
+def _name(source: Any) -> str:
+    return str(getattr(source, 'name', 'of this stream') if hasattr(source, 'read') else source)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    refused = re.search(r'GLOBAL (\S+)', text)
+    if refused:
+        return (
+            f'is refused: it asks for {refused[1]}, and loading runs no code; '
+            'it must hold only tensors, numbers, text and log history'
+        )
+    detail = re.split(r'\n|\. ', text.rsplit('WeightsUnpickler error:', 1)[-1].strip(), maxsplit=1)[0]
+    return (
+        f'cannot be read as a checkpoint ({type(error).__name__}: {detail[:200]}): '
+        'it may be cut off or another kind of file; copy or download it again, or name an earlier one'
+    )
+
+
+def load_checkpoints_safely() -> None:
+    """Make every checkpoint loader of mmengine read as ``read_checkpoint`` does; harmless when repeated."""
+    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    load_url = mmengine_checkpoint.load_url
+    if not hasattr(load_url, '__wrapped__'):
+        mmengine_checkpoint.load_url = _reading_safely(load_url)
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):
+        mmengine_checkpoint._safe_torch_load = _safe_torch_load
+
+
+def _reading_safely(load_url: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    @wraps(load_url)
+    def load(url: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return _refuse_or_return(url, lambda: load_url(url, *args, **{**kwargs, 'weights_only': True}))
+
+    return load
+
+
+def _safe_torch_load(
+    file: str | IO[bytes], map_location: MapLocation = None, weights_only: bool | None = None
+) -> dict[str, Any]:
+    """onedl-mmengine's reader, without its way back to unpickling code."""
+    return read_checkpoint(file, map_location)

@@ -1,0 +1,136 @@
+"""mmcv's compiled extension is missing from mmcv-lite and from a pure Python onedl-mmcv.
+
+Cause: ``mmcv.ops``, which ``mmdet.models`` imports as a whole, asks ``mmcv._ext`` for every op at import; the package
+registries serve full mmcv only as source, a build of 20 minutes. End: when mmcv can be had compiled, or when mmdet
+imports its ops where it uses them. Full mmcv, where it is installed, is used untouched.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmdark.compat.families import installed_family, installed_packages
+from mmdark.errors import InputError
+
+_EXTENSION = 'mmcv._ext'
+_REMEDY = {
+    'openmmlab': 'replace mmcv-lite by full mmcv: pip uninstall mmcv-lite, then '
+    'pip install --no-build-isolation mmcv==2.1.0 (compiles)',
+    'onedl': 'install onedl-mmcv with its ops: pip install --force-reinstall --no-deps --no-binary onedl-mmcv '
+    '--no-build-isolation onedl-mmcv==2.3.6 (compiles)',
+}
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
+    """Greedy non-maximum suppression with the results of mmcv 2.1.0's compiled op.
+
+    The arithmetic is the op's: float32, in the same order, a box falls when its IoU with a kept one exceeds the
+    threshold. It runs on the host for boxes on any device.
+
+    Args:
+        boxes: corners ``x1, y1, x2, y2``, shape ``(N, 4)``.
+        scores: shape ``(N,)``.
+        iou_threshold: compared as float32, as in the op.
+        offset: 0, or 1 where the corners are inclusive pixel indices.
+
+    Returns:
+        Indices of the kept boxes in descending order of score, int64, on the device of ``boxes``.
+
+    Example:
+        >>> boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0], [50.0, 50.0, 60.0, 60.0]])
+        >>> nms(boxes, torch.tensor([0.8, 0.9, 0.7]), iou_threshold=0.5)
+        tensor([1, 2])
+    """
+    if boxes.numel() == 0:
+        return torch.empty(0, dtype=torch.long, device=boxes.device)
+    order = scores.detach().sort(0, descending=True)[1]
+    corners = boxes.detach()[order].to('cpu', torch.float32).numpy()
+    kept = _greedy(np.ascontiguousarray(corners.T), np.float32(iou_threshold), np.float32(offset))
+    return order[torch.from_numpy(kept).to(order.device)]
+
+
+@np.errstate(invalid='ignore', divide='ignore', over='ignore')
+def _greedy(corners: np.ndarray, iou_threshold: np.float32, offset: np.float32) -> np.ndarray:
+    """Positions kept out of ``corners``, shape ``(4, N)``, which come in descending order of score."""
+    x1, y1, x2, y2 = corners
+    areas = (x2 - x1 + offset) * (y2 - y1 + offset)
+    alive = np.ones(corners.shape[1], dtype=bool)
+    nothing = np.float32(0)
+    for first in range(alive.size):
+        if not alive[first]:
+            continue
+        rest = slice(first + 1, None)
+        width = np.minimum(x2[first], x2[rest]) - np.maximum(x1[first], x1[rest]) + offset
+        height = np.minimum(y2[first], y2[rest]) - np.maximum(y1[first], y1[rest]) + offset
+        overlap = np.maximum(width, nothing) * np.maximum(height, nothing)
+        alive[rest] &= ~(overlap / (areas[first] + areas[rest] - overlap) > iou_threshold)
+    return np.flatnonzero(alive)
+
+
+class _CompiledOps(ModuleType):
+    """Stands in for ``mmcv._ext``: offers NMS, and every other op up to its call."""
+
+    nms = staticmethod(nms)
+
+    def __init__(self) -> None:
+        """Name the module; a module without a spec fails whoever asks whether mmcv has ops."""
+        super().__init__(_EXTENSION, __doc__)
+        self.__spec__ = ModuleSpec(_EXTENSION, loader=None)
+
+    @staticmethod
+    def get_compiler_version() -> str:
+        """What ``mmcv.utils.collect_env`` prints."""
+        return 'n/a'
+
+    get_compiling_cuda_version = get_compiler_version
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The op ``name``, which raises when it is called."""
+        if name.startswith('__'):
+            raise AttributeError(f'{_EXTENSION} has no attribute {name}')
+
+        def missing(*args: Any, **kwargs: Any) -> None:
+            raise InputError(_missing_op(name))
+
+        missing.__name__ = missing.__qualname__ = name
+        return missing
+
+
+def _missing_op(name: str) -> str:
+    family = installed_family()
+    packages = installed_packages()[family]
+    mmcv = next(f'{package} {number}' for package, number in packages.items() if 'mmcv' in package)
+    return f'{mmcv} has no compiled op {name}; {_REMEDY[family]}'
+
+
+def provide_compiled_ops() -> None:
+    """Put the stand-in where ``mmcv._ext`` is missing; harmless when repeated.
+
+    Raises:
+        InputError: when mmcv is not installed, two families are, or the extension is there but does not load.
+    """
+    installed_family()
+    if _EXTENSION in sys.modules:
+        return
+    try:
+        missing = importlib.util.find_spec(_EXTENSION) is None
+    except ModuleNotFoundError as error:
+        raise InputError(f'mmcv cannot be imported ({error}): pip install mmcv-lite==2.1.0') from error
+    if missing:
+        sys.modules[_EXTENSION] = _CompiledOps()
+        return
+    try:
+        importlib.import_module(_EXTENSION)
+    except ImportError as error:
+        raise InputError(
+            f'the compiled ops of mmcv do not load with torch {torch.__version__} ({error}): '
+            'install an mmcv built for this torch, or mmcv-lite in its place'
+        ) from error

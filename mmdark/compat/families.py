@@ -1,0 +1,49 @@
+"""Two families of packages own the import names mmengine, mmcv and mmdet.
+
+Cause: open-mmlab's packages have been frozen since 2024, the onedl packages carry them on under the same import names,
+and installing both lets each overwrite the other's files. End: when one family is left.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from mmdark.errors import InputError
+
+FAMILIES = {
+    'openmmlab': ('mmengine', 'mmcv', 'mmcv-lite', 'mmdet'),
+    'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'),
+}
+
+
+def installed_packages() -> dict[str, dict[str, str]]:
+    """The installed packages of each family.
+
+    Returns:
+        ``{family: {package: version}}``, families without a package left out.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for family, packages in FAMILIES.items():
+        for package in packages:
+            try:
+                found.setdefault(family, {})[package] = version(package)
+            except PackageNotFoundError:
+                continue
+    return {family: packages for family, packages in found.items() if packages}
+
+
+def installed_family() -> str:
+    """The one family of this environment, ``'openmmlab'`` or ``'onedl'``.
+
+    Raises:
+        InputError: when no family is installed, or both are.
+    """
+    found = installed_packages()
+    if len(found) == 1:
+        return next(iter(found))
+    if not found:
+        raise InputError(
+            'neither mmcv nor onedl-mmcv is installed: pip install "mmdark[openmmlab]" or pip install "mmdark[onedl]"'
+        )
+    both = ' and '.join(', '.join(packages) for packages in found.values())
+    raise InputError(
+        f'{both} are installed together, but they own the same import names: keep one family, in a fresh environment'
+    )

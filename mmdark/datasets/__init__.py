@@ -1,0 +1,25 @@
+"""Data sets and their transforms, registered with mmdet."""
+
+from mmdark.datasets.transforms import (
+    ColorDistortion,
+    DarkISP,
+    DataAnchorSampling,
+    KeepFaces,
+    LoadPhoto,
+    PackDarkPair,
+    RandomInterpResize,
+    RandomSquareCrop,
+)
+from mmdark.datasets.wider_face import WiderDataset
+
+__all__ = [
+    'ColorDistortion',
+    'DarkISP',
+    'DataAnchorSampling',
+    'KeepFaces',
+    'LoadPhoto',
+    'PackDarkPair',
+    'RandomInterpResize',
+    'RandomSquareCrop',
+    'WiderDataset',
+]

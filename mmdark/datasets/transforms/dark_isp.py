@@ -1,0 +1,67 @@
+"""DarkISP in the data pipeline: the dark partner of an image, or the image itself darkened."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+
+from mmdark.dark_isp import PRESETS, ISPNoise, ISPParameters, darken, sample_noise, sample_parameters
+
+
+@TRANSFORMS.register_module()
+class DarkISP(BaseTransform):
+    """Darken ``img`` with random parameters; see :mod:`mmdark.dark_isp`.
+
+    Required keys: ``img`` (``(H, W, 3)`` BGR, 0-255) and, with a seed, ``img_path``. The dark image is float32 on the
+    same scale, neither rounded nor, but for the ``corrected`` preset, clipped.
+
+    Args:
+        preset: ``dainet``, ``maet`` or ``corrected``.
+        seed: None draws anew each time, from numpy's generator, which the Runner seeds. A number makes the darkness a
+            function of the number and of the file name, the same for everyone: for validation and testing.
+        keep_light: True adds ``dark_img`` and leaves ``img``, for training pairs; False replaces ``img``.
+
+    Raises:
+        ValueError: the preset is unknown.
+    """
+
+    def __init__(self, preset: str = 'dainet', seed: int | None = None, keep_light: bool = True) -> None:
+        if preset not in PRESETS:
+            raise ValueError(f'unknown DarkISP preset {preset!r}; choose one of {", ".join(PRESETS)}')
+        self.preset = preset
+        self.seed = seed
+        self.keep_light = keep_light
+
+    def sample(self, results: dict) -> tuple[ISPParameters, ISPNoise]:
+        """The parameters and the noise for one image."""
+        if self.seed is None:
+            seed = np.random.randint(2**31)
+        else:
+            seed = zlib.crc32(f'{self.seed}:{Path(results["img_path"]).name}'.encode())
+        generator = torch.Generator().manual_seed(int(seed))
+        height, width = results['img'].shape[:2]
+        return (
+            sample_parameters(1, self.preset, generator),
+            sample_noise((1, 3, height, width), self.preset, generator),
+        )
+
+    def apply(self, image: np.ndarray, parameters: ISPParameters, noise: ISPNoise) -> np.ndarray:
+        """Darken an ``(H, W, 3)`` BGR image on the 0-255 scale."""
+        rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None].float() / 255.0
+        dark = darken(rgb.clamp(0.0, 1.0), parameters, noise, self.preset)[0] * 255.0
+        return np.ascontiguousarray(dark.permute(1, 2, 0).numpy()[..., ::-1])
+
+    def transform(self, results: dict) -> dict:
+        """Add ``dark_img``, or replace ``img``."""
+        dark = self.apply(results['img'], *self.sample(results))
+        results['dark_img' if self.keep_light else 'img'] = dark
+        return results
+
+    def __repr__(self) -> str:
+        """The arguments."""
+        return f'{type(self).__name__}(preset={self.preset!r}, seed={self.seed}, keep_light={self.keep_light})'

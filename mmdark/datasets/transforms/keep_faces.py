@@ -1,0 +1,48 @@
+"""Leave out the faces that cannot be learnt from: no number, no size, not in the image, too small."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import autocast_box_type
+
+from mmdark.datasets.transforms.face_geometry import face_boxes, has_size, select_faces
+
+
+@TRANSFORMS.register_module()
+class KeepFaces(BaseTransform):
+    """Keep the faces that are finite, of positive size and at least partly in the image.
+
+    Labels and ignore flags go with their boxes. Results without ``gt_bboxes`` pass unchanged.
+
+    Args:
+        min_size: leaves out faces with a side below this, pixels, after clipping.
+        clip: cuts the boxes at the border of the image.
+        allow_empty: whether an image may be left without faces; if not, ``None`` is returned for it and mmengine takes
+            another random image in training. Ignored faces do not count.
+    """
+
+    def __init__(self, min_size: float = 0, clip: bool = False, allow_empty: bool = True) -> None:
+        self.min_size, self.clip, self.allow_empty = min_size, clip, allow_empty
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict | None:
+        """Filter ``gt_bboxes`` and what belongs to them."""
+        if 'gt_bboxes' not in results:
+            return results
+        height, width = results['img'].shape[:2]
+        border = np.array([width, height], dtype=np.float32)
+        boxes = face_boxes(results)
+        keep = has_size(boxes) & (boxes[:, :2] < border).all(1) & (boxes[:, 2:] > 0).all(1)
+        select_faces(results, keep)
+        if self.clip:
+            results['gt_bboxes'].clip_((height, width))
+        boxes = face_boxes(results)
+        select_faces(results, (boxes[:, 2:] - boxes[:, :2] >= self.min_size).all(1))
+        ignored = results.get('gt_ignore_flags', np.zeros(len(results['gt_bboxes']), dtype=bool))
+        if not self.allow_empty and ignored.all():
+            return None
+        return results
+
+    def __repr__(self) -> str:
+        """The class and its settings."""
+        return f'{type(self).__name__}(min_size={self.min_size}, clip={self.clip}, allow_empty={self.allow_empty})'

@@ -1,0 +1,84 @@
+"""The crop of PyramidBox and DSFD where data-anchor-sampling is not drawn: one of five squares that hold a face."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import autocast_box_type
+
+from mmdark.datasets.transforms.face_geometry import (
+    centers_inside,
+    face_boxes,
+    learnable_faces,
+    record_homography,
+    select_faces,
+)
+
+_TRIES = 50
+
+Window = tuple[int, int, int, int]
+
+
+@TRANSFORMS.register_module()
+class RandomSquareCrop(BaseTransform):
+    """Cut out one of up to five random squares, each holding at least one face wholly.
+
+    The side is the image's short side for the first candidate and that times U(min_scale, 1) for the others; each has
+    50 tries to hold a face. Without a candidate the whole image is kept, which need not be square. Faces stay whose
+    centre is inside; they are not clipped. Resize comes as the next transform.
+
+    Args:
+        min_scale: smallest side as a part of the short side.
+        num_candidates: how many squares are drawn.
+
+    Required keys: ``img``, ``gt_bboxes``. Modified keys: ``img``, ``img_shape``, the faces, ``homography_matrix``.
+    Returns ``None`` (mmengine then takes another random image) where there is no face.
+    """
+
+    def __init__(self, min_scale: float = 0.3, num_candidates: int = 5) -> None:
+        self.min_scale, self.num_candidates = min_scale, num_candidates
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict | None:
+        """Sample a window and apply it."""
+        faces = learnable_faces(results)
+        if len(faces) == 0:
+            return None
+        return self._apply(results, self._sample(faces, results['img'].shape[:2]))
+
+    @cache_randomness
+    def _sample(self, faces: np.ndarray, img_shape: tuple[int, int]) -> Window:
+        """Draw x1 y1 x2 y2 for faces of shape ``(N, 4)``."""
+        lowest = [1.0] + [self.min_scale] * (self.num_candidates - 1)
+        drawn = [self._sample_square(faces, img_shape, low) for low in lowest]
+        candidates = [window for window in drawn if window is not None]
+        if not candidates:
+            return 0, 0, img_shape[1], img_shape[0]
+        return candidates[np.random.randint(len(candidates))]  # noqa: NPY002
+
+    def _sample_square(self, faces: np.ndarray, img_shape: tuple[int, int], min_scale: float) -> Window | None:
+        """The first of 50 random squares that holds a face wholly."""
+        short = min(img_shape)
+        part, x, y = np.random.uniform(size=(3, _TRIES))  # noqa: NPY002
+        sides = np.maximum(np.floor(short * (min_scale + part * (1 - min_scale))), 1)
+        corners = np.stack([x * (img_shape[1] - sides + 1), y * (img_shape[0] - sides + 1)], axis=1).astype(int)
+        squares = np.concatenate([corners, corners + sides[:, None].astype(int)], axis=1)
+        low, high = squares[:, None, :2], squares[:, None, 2:]
+        valid = np.flatnonzero(((faces[:, :2] >= low) & (faces[:, 2:] <= high)).all(2).any(1))
+        return tuple(squares[valid[0]].tolist()) if len(valid) else None
+
+    def _apply(self, results: dict, window: Window) -> dict | None:
+        """Cut the window out of ``results``; ``None`` if no face stays."""
+        x1, y1, x2, y2 = window
+        select_faces(results, centers_inside(face_boxes(results), window))
+        if len(learnable_faces(results)) == 0:
+            return None
+        results['img'] = results['img'][y1:y2, x1:x2]
+        results['img_shape'] = results['img'].shape[:2]
+        results['gt_bboxes'].translate_((-x1, -y1))
+        record_homography(results, 1, (-x1, -y1))
+        return results
+
+    def __repr__(self) -> str:
+        """The class and its settings."""
+        return f'{type(self).__name__}(min_scale={self.min_scale}, num_candidates={self.num_candidates})'
