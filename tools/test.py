@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+import mmdark  # isort: split  # before mmdet, for its bridges
+
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import DictAction
 from mmengine.runner import Runner

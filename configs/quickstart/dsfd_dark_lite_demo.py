@@ -1,10 +1,31 @@
-"""The quickstart: the lite dark detector on a demo set of 48 images, in two minutes on two CPU cores."""
+"""The quickstart: the lite dark detector on a demo set of small images, in two minutes on two CPU cores."""
 
 _base_ = ['../dsfd_dark_lite_wider.py']
 
-max_iters = 200
+input_size = 160
+max_iters = 260
 
-train_cfg = dict(max_iters=max_iters, val_interval=100000)
+train_cfg = dict(max_iters=max_iters)
 param_scheduler = dict(total_steps=max_iters)
-train_dataloader = dict(num_workers=2)
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters))
+train_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        pipeline=[
+            *_base_.load,
+            dict(type='RandomSquareCrop', min_scale=0.7),
+            dict(type='RandomInterpResize', input_size=input_size),
+            dict(type='KeepFaces', min_size=6, allow_empty=False),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='DarkISP', preset='dainet'),
+            dict(type='PackDarkPair'),
+        ]
+    ),
+)
+val_dataloader = None
+val_cfg = None
+val_evaluator = None
+test_dataloader = dict(
+    dataset=dict(_delete_=True, **_base_.test_dataloader.dataset.datasets[1]),
+)
+test_evaluator = dict(_delete_=True, type='VOCMetric', metric='mAP', iou_thrs=0.5, eval_mode='area', prefix='dark')
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters, save_best=None, rule=None))

@@ -100,8 +100,8 @@ class MaxRGBRetinex(FrozenTeacher):
         images = images.float().clamp(0.0, 1.0)
         illumination = images.amax(dim=1, keepdim=True)
         for _ in range(3):
-            illumination = F.avg_pool2d(
-                illumination, self.kernel_size, stride=1, padding=self.kernel_size // 2, count_include_pad=False
-            )
+            for window in ((self.kernel_size, 1), (1, self.kernel_size)):
+                padding = (window[0] // 2, window[1] // 2)
+                illumination = F.avg_pool2d(illumination, window, stride=1, padding=padding, count_include_pad=False)
         illumination = illumination.clamp(min=self.floor)
         return Decomposition(reflectance=(images / illumination).clamp(max=1.0), illumination=illumination)

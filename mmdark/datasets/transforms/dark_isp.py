@@ -40,7 +40,7 @@ class DarkISP(BaseTransform):
     def sample(self, results: dict) -> tuple[ISPParameters, ISPNoise]:
         """The parameters and the noise for one image."""
         if self.seed is None:
-            seed = np.random.randint(2**31)
+            seed = np.random.randint(2**31)  # noqa: NPY002
         else:
             seed = zlib.crc32(f'{self.seed}:{Path(results["img_path"]).name}'.encode())
         generator = torch.Generator().manual_seed(int(seed))

@@ -18,6 +18,8 @@ from mmdark.errors import InputError
 GREEN = (80, 220, 80)
 HEADER = 28
 GAP = 4
+MIN_HEIGHT = 360
+"""Smaller images are drawn enlarged by a whole number, so that titles and scores can be read."""
 
 
 def brighten(image: np.ndarray) -> np.ndarray:
@@ -94,8 +96,9 @@ class DrawDarkPanels(Hook):
 
     def _panels(self, model: nn.Module, inputs: Tensor, sample: object) -> np.ndarray:
         """``inputs``: what went into the preprocessor, ``(3, H, W)`` BGR on the 0-255 scale."""
-        height, width = sample.ori_shape
-        dark = cv2.resize(inputs.permute(1, 2, 0).float().numpy(), (width, height))
+        enlarge = -(-MIN_HEIGHT // sample.ori_shape[0])
+        height, width = (side * enlarge for side in sample.ori_shape)
+        dark = cv2.resize(inputs.permute(1, 2, 0).float().numpy(), (width, height), interpolation=cv2.INTER_NEAREST)
         light = cv2.resize(cv2.imread(sample.img_path, cv2.IMREAD_COLOR), (width, height))
         panels = {'light': light, 'dark': np.clip(dark, 0, 255).astype(np.uint8)}
         if getattr(model, 'enhancer', None) is not None:
@@ -103,7 +106,7 @@ class DrawDarkPanels(Hook):
         found = sample.pred_instances
         found = found[found.scores >= self.score_thr].cpu().numpy()
         panels[f'detections (dark brightened), score >= {self.score_thr:g}'] = draw_detections(
-            brighten(dark), found.bboxes, found.scores
+            brighten(dark), found.bboxes * enlarge, found.scores
         )
         return join_panels(panels)
 

@@ -30,9 +30,8 @@ class StopOnNonFinite(Hook):
         terms = [name for name, value in outputs.items() if 'loss' in name and not torch.isfinite(value).all()]
         if not terms:
             return
-        values = ', '.join(
-            f'{name} = {float(outputs[name].sum())}' for name in terms if name != 'loss' or len(terms) == 1
-        )
+        shown = [name for name in terms if name != 'loss'] or terms
+        values = ', '.join(f'{name} = {float(outputs[name].sum())}' for name in shown)
         images = ', '.join(str(sample.get('img_path')) for sample in data_batch['data_samples'])
         raise InputError(
             f'iteration {runner.iter + 1}: {values}, on {images}; training stops, the last checkpoint in '

@@ -46,7 +46,7 @@ class StrictCheckpoint(Hook):
         found = ', '.join(f'it {fault} {len(names)} keys ({names[0]}, ...)' for fault, names in faults if names)
         if found:
             raise InputError(
-                f'{runner._load_from or "the checkpoint"} does not fit {type(model).__name__} as configured: {found} of '
-                f'{len(wanted)}; give the config it was trained with, or load what fits with '
+                f'{runner._load_from or "the checkpoint"} does not fit {type(model).__name__} as configured: {found} '
+                f'of {len(wanted)}; give the config it was trained with, or load what fits with '
                 '--cfg-options default_hooks.strict_checkpoint.strict=False'
             )

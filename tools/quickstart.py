@@ -1,0 +1,86 @@
+"""The quickstart: make a demo set, train a lite dark detector on it, test it in the dark, draw what it sees."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'tools' / 'dataset_converters'))
+
+import mmdark  # noqa: E402, F401, I001  before mmdet, for its bridges
+from make_demo_faces import make_demo_faces  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+
+from mmdark.apis import load_config, run_or_explain  # noqa: E402
+from mmdark.errors import InputError  # noqa: E402
+
+CONFIG = ROOT / 'configs' / 'quickstart' / 'dsfd_dark_lite_demo.py'
+TEST_IMAGES = 32
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--data-root', help='a WIDER FACE folder to use in place of the demo set')
+    parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'quickstart', help='where all results go')
+    parser.add_argument('--max-iters', type=int, default=260, help='training iterations (default: %(default)s)')
+    return parser.parse_args()
+
+
+def annotation(data_root: str, split: str) -> str:
+    """The annotation of a split: that of a subset, where there is one, or the official one.
+
+    Raises:
+        InputError: there is neither.
+    """
+    folder = Path(data_root) / 'wider_face_split'
+    for name in (f'wider_face_{split}_subset_bbx_gt.txt', f'wider_face_{split}_bbx_gt.txt'):
+        if (folder / name).is_file():
+            return f'wider_face_split/{name}'
+    raise InputError(
+        f'--data-root {data_root}: there is no {folder}/wider_face_{split}_bbx_gt.txt; name a WIDER folder'
+    )
+
+
+def configure(args: argparse.Namespace) -> Config:
+    """The quickstart's config with the options of the command line."""
+    data_root = args.data_root or str(make_demo_faces(args.work_dir / 'data', size=((160, 160), (192, 160))))
+    cfg = load_config(
+        str(CONFIG),
+        {
+            'data_root': f'{data_root}/',
+            'max_iters': args.max_iters,
+            'param_scheduler.total_steps': args.max_iters,
+            'default_hooks.checkpoint.interval': args.max_iters,
+            'train_dataloader.dataset.ann_file': annotation(data_root, 'train'),
+            'test_dataloader.dataset.ann_file': annotation(data_root, 'val'),
+        },
+        str(args.work_dir),
+    )
+    cfg.test_dataloader.dataset.indices = TEST_IMAGES
+    cfg.default_hooks.draw_dark_panels = dict(type='DrawDarkPanels', out_dir=str(args.work_dir / 'pictures'))
+    return cfg
+
+
+def main() -> None:
+    """Train, test, draw."""
+    args = parse_args()
+    runner = Runner.from_cfg(configure(args))
+    runner.train()
+    metrics = runner.test()
+    dataset = runner.test_dataloader.dataset
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    faces = {Path(info['img_path']).stem: len(info['instances']) for info in infos}
+    picture = args.work_dir / 'quickstart.png'
+    shutil.copyfile(args.work_dir / 'pictures' / f'{max(faces, key=faces.get)}.png', picture)
+    print(f'AP in the dark: {metrics["dark/mAP"]:.3f} on {len(faces)} images it never saw')
+    print(f'checkpoint: {args.work_dir / f"iter_{runner.iter}.pth"}')
+    print(f'picture (light | dark | reflectance | detections): {picture}')
+
+
+if __name__ == '__main__':
+    run_or_explain(main)
