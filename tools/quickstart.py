@@ -10,7 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'tools' / 'dataset_converters'))
 
-import mmdark  # noqa: E402, F401, I001  before mmdet, for its bridges
 from make_demo_faces import make_demo_faces  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402

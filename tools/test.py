@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-import mmdark  # isort: split  # before mmdet, for its bridges
-
-from mmdet.evaluation import DumpDetResults
 from mmengine.config import DictAction
+from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
 from mmdark.apis import load_config, prepare_distributed, run_or_explain
@@ -50,7 +48,7 @@ def main() -> None:
     prepare_distributed(cfg, args.launcher)
     runner = Runner.from_cfg(cfg)
     if args.out:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(METRICS.build(dict(type='DumpDetResults', out_file_path=args.out)))
     runner.test()
 
 

@@ -35,8 +35,11 @@ def draw_detections(image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) ->
         side = min(x2 - x1, y2 - y1)
         corner = (round(float(x1)), round(float(y1)))
         cv2.rectangle(drawn, corner, (round(float(x2)), round(float(y2))), GREEN, 1 if side < 40 else 2)
-        place = (corner[0], corner[1] - 3 if corner[1] > 12 else corner[1] + 12)
-        cv2.putText(drawn, f'{score:.2f}', place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, GREEN, 1, cv2.LINE_AA)
+        (text_width, text_height), _ = cv2.getTextSize(f'{score:.2f}', cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
+        top = corner[1] - text_height - 4 if corner[1] > text_height + 4 else corner[1]
+        cv2.rectangle(drawn, (corner[0], top), (corner[0] + text_width + 4, top + text_height + 4), GREEN, -1)
+        place = (corner[0] + 2, top + text_height + 2)
+        cv2.putText(drawn, f'{score:.2f}', place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
     return drawn
 
 
