@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmdark.compat import read_checkpoint
 from mmdark.errors import InputError
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
-BUILD_ERRORS = ('unexpected keyword argument', 'is not in the', 'missing 1 required')
+BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required')
 
 
 def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -49,20 +51,29 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
 
 
 def _check_key(cfg: Config, key: str) -> None:
-    """Each part of a dotted key but the last must exist; the last of a lone key must, too."""
+    """Each part of a dotted key must exist; the last may be new in a dict where nothing is spelt almost like it."""
     node, parts = cfg, key.split('.')
     for depth, part in enumerate(parts):
-        known = set(map(str, range(len(node)))) if isinstance(node, (list, tuple)) else set(node or ())
-        if depth == 0:
-            known |= RUNNER_KEYS
-        if part in known:
-            node = node[int(part)] if isinstance(node, (list, tuple)) else node.get(part)
-            if not isinstance(node, (dict, list, tuple, Config)):
-                return
-        elif depth < len(parts) - 1 or depth == 0:
-            close = difflib.get_close_matches(part, known, n=1)
+        wrong = f"--cfg-options {key}: there is no '{part}' in the config"
+        if isinstance(node, (list, tuple)):
+            if part not in map(str, range(len(node))):
+                raise InputError(f'{wrong}; {".".join(parts[:depth])} has the entries 0 to {len(node) - 1}')
+            node = node[int(part)]
+            continue
+        if not isinstance(node, (dict, Config)):
+            raise InputError(f'{wrong}; {".".join(parts[:depth])} is {node!r}')
+        if part in node:
+            node = node[part]
+            continue
+        if depth == 0 and part in RUNNER_KEYS:
+            return
+        may_be_new = 0 < depth == len(parts) - 1
+        known = {*node, *(RUNNER_KEYS if depth == 0 else ())}
+        close = difflib.get_close_matches(part, known, n=1, cutoff=0.9 if may_be_new else 0.6)
+        if not may_be_new or close:
             hint = f"did you mean '{close[0]}'?" if close else f'known here: {", ".join(sorted(known))}'
-            raise InputError(f"--cfg-options {key}: there is no '{part}' in the config; {hint}")
+            raise InputError(f'{wrong}; {hint}')
+        return
 
 
 def _dicts_with(node: object, key: str, value: object) -> Iterator[dict]:
@@ -75,6 +86,27 @@ def _dicts_with(node: object, key: str, value: object) -> Iterator[dict]:
     elif isinstance(node, (list, tuple)):
         for child in node:
             yield from _dicts_with(child, key, value)
+
+
+def last_checkpoint(work_dir: str) -> str | None:
+    """The checkpoint to go on from: the one that ``last_checkpoint`` names, or else the newest that can be read.
+
+    mmengine looks into ``last_checkpoint`` alone, which is empty if the training was killed while writing it.
+
+    Args:
+        work_dir: where the training that goes on has written its checkpoints.
+    """
+    record = Path(work_dir) / 'last_checkpoint'
+    named = record.read_text().strip() if record.is_file() else ''
+    if named and Path(named).is_file():
+        return named
+    for path in sorted(Path(work_dir).glob('*.pth'), key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            if 'optimizer' in read_checkpoint(path, map_location='cpu'):
+                return str(path)
+        except InputError:
+            continue
+    return None
 
 
 def prepare_distributed(cfg: Config, launcher: str) -> None:
@@ -112,7 +144,7 @@ def run_or_explain(main: Callable[[], None]) -> None:
     except InputError as error:
         sys.exit(f'error: {_last_line(error)}')
     except (TypeError, KeyError) as error:
-        if not any(sign in str(error) for sign in BUILD_ERRORS):
+        if not BUILD_ERRORS.search(str(error)):
             raise
         sys.exit(f'error: the config cannot be built: {_last_line(error)}')
 

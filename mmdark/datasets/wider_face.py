@@ -43,7 +43,7 @@ class WiderDataset(BaseDetDataset):
         ignore_invalid: marks the faces that the official file calls invalid with ``ignore_flag=1`` instead, so that
             they end up among the ``ignored_instances``.
         **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
-            without faces, except in ``test_mode``.
+            without faces, ``min_face=40`` those with a face whose shorter side is below 40 px; not in ``test_mode``.
 
     Raises:
         InputError: a folder, the annotation or an image is missing, or the annotation is malformed.
@@ -70,14 +70,21 @@ class WiderDataset(BaseDetDataset):
     def filter_data(self) -> list[dict]:
         """Apply ``filter_cfg``, except in ``test_mode``."""
         options = dict(self.filter_cfg or {})
-        filter_empty = options.pop('filter_empty_gt', False)
+        filter_empty, min_face = options.pop('filter_empty_gt', False), options.pop('min_face', 0)
         if options:
-            raise InputError(f'filter_cfg of WiderDataset knows filter_empty_gt, not {", ".join(options)}: take it out')
-        if self.test_mode or not filter_empty:
+            raise InputError(
+                f'filter_cfg of WiderDataset knows filter_empty_gt and min_face, not {", ".join(options)}: take it out'
+            )
+        if self.test_mode:
             return self.data_list
-        kept = [info for info in self.data_list if any(not face['ignore_flag'] for face in info['instances'])]
+        kept = [
+            info
+            for info in self.data_list
+            if (not filter_empty or any(not face['ignore_flag'] for face in info['instances']))
+            and all(_smaller_side(face) >= min_face for face in info['instances'])
+        ]
         if not kept:
-            raise InputError(f'{self.ann_file}: no image has a face left to train on; name another ann_file')
+            raise InputError(f'{self.ann_file}: filter_cfg leaves no image; ask for less, or name another ann_file')
         return kept
 
     def _read_annotation(self) -> str:
@@ -171,3 +178,9 @@ def _names_in(folder: str) -> set[str]:
             return {entry.name for entry in entries}
     except OSError:
         return set()
+
+
+def _smaller_side(face: dict) -> float:
+    """The shorter side of an instance's box, pixels."""
+    left, top, right, bottom = face['bbox']
+    return min(right - left, bottom - top)

@@ -44,8 +44,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self, runner: object, dataloader: object, max_epochs: int, max_iters: int | None = None, **kwargs: object
     ) -> None:
         super().__init__(runner, dataloader, max_epochs, **kwargs)
-        if max_iters is not None:
-            self._max_iters = min(self._max_iters, max_iters)
+        self._cut = max_iters
+        self._skip = self._begin()
         if not isinstance(self.dataloader.sampler, ResumableSampler):
             raise TypeError(
                 f'{type(self).__name__} needs sampler=dict(type="ResumableSampler", ...) in its dataloader, got '
@@ -58,6 +58,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def run(self) -> torch.nn.Module:
         """Train, with a validation every ``val_interval`` epochs and at the end."""
+        self._skip = self._begin()
         self.runner.call_hook('before_train')
         while not self._finished and not self.stop_training:
             self.run_epoch()
@@ -70,7 +71,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Train on the batches of one epoch that are still to come."""
-        done = self._batches_done()
+        done, self._skip = self._skip, 0
         self.dataloader.sampler.start = done * self.dataloader.batch_size
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
@@ -81,15 +82,19 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 
-    def _batches_done(self) -> int:
-        """How much of this epoch was trained before the checkpoint that was resumed from."""
-        done = self._iter - self._epoch * len(self.dataloader)
-        if 0 <= done <= len(self.dataloader):
-            return done
-        print_log(
-            f'iteration {self._iter} does not lie in epoch {self._epoch + 1} of {len(self.dataloader)} batches: the '
-            'batch size or the number of processes has changed; the epoch starts anew',
-            logger='current',
-            level=logging.WARNING,
-        )
-        return 0
+    def _begin(self) -> int:
+        """Set the last iteration; how much of this epoch was trained before the checkpoint that was resumed from."""
+        length = len(self.dataloader)
+        done = self._iter - self._epoch * length
+        if not 0 <= done <= length:
+            print_log(
+                f'iteration {self._iter} does not lie in epoch {self._epoch + 1} of {length} batches: the batch size '
+                'or the number of processes has changed; the epoch starts anew',
+                logger='current',
+                level=logging.WARNING,
+            )
+            done = 0
+        self._max_iters = self._iter - done + (self._max_epochs - self._epoch) * length
+        if self._cut is not None:
+            self._max_iters = min(self._max_iters, self._cut)
+        return done

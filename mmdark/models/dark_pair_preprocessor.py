@@ -44,6 +44,5 @@ class DarkPairPreprocessor(DetDataPreprocessor):
     def _darken(self, light: Tensor) -> Tensor:
         parameters = sample_parameters(len(light), self.dark_isp).to(light.device)
         with torch.no_grad():
-            return darken(
-                light, parameters, sample_noise(light.shape, self.dark_isp, device=light.device), self.dark_isp
-            )
+            noise = sample_noise(light.shape, self.dark_isp, device=light.device)
+            return darken(light.clamp(0.0, 1.0), parameters, noise, self.dark_isp)

@@ -15,6 +15,8 @@ FC_CHANNELS = 1024
 EXTRA_CHANNELS = (256, 512, 128, 256)
 PUBLISHED_CONVS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)
 """Where the convolutions stand in the published ``vgg`` list (the other places are ReLU and pooling)."""
+SMALLEST_SHALLOW = 14
+"""The smallest side of the shallow features of which four more poolings leave something."""
 
 
 @MODELS.register_module()
@@ -22,7 +24,8 @@ class DarkVGG(BaseModule):
     """VGG-16 with dilated "reducedfc" layers and four extra convolutions: six maps of stride 4 to 128.
 
     ``forward(x)`` is ``forward_stages(stem(x))``; the stem (conv1_1, conv1_2 and pool1) gives the shallow features
-    that the reflectance decoder and the mutual alignment look at.
+    that the reflectance decoder and the mutual alignment look at. Images under 28 pixels, down to a single one, are
+    padded on the way with zeros at their right and lower ends.
 
     Args:
         widen_factor: factor on all widths; below 1 for lite variants. Widths are multiples of 8.
@@ -66,13 +69,13 @@ class DarkVGG(BaseModule):
         return ConvModule(inputs, outputs, kernel_size, norm_cfg=self.norm_cfg, **kwargs)
 
     def stem(self, images: Tensor) -> Tensor:
-        """Shallow features: ``(B, 3, H, W)`` images to ``(B, C, H // 2, W // 2)``."""
-        return F.max_pool2d(self.stages[0](images), 2)
+        """Shallow features: ``(B, 3, H, W)`` images to ``(B, C, H // 2, W // 2)``, at least one pixel."""
+        return F.max_pool2d(self.stages[0](_at_least(images, 2)), 2)
 
     def forward_stages(self, shallow: Tensor) -> tuple[Tensor, ...]:
         """Shallow features ``(B, C, H / 2, W / 2)`` to six maps of stride 4, 8, 16, 32, 64 and 128."""
         maps = []
-        x = shallow
+        x = _at_least(shallow, SMALLEST_SHALLOW)
         for index, stage in enumerate(self.stages[1:], start=1):
             x = stage(x)
             if index > 1:
@@ -97,3 +100,11 @@ class DarkVGG(BaseModule):
             for index, place in zip(PUBLISHED_CONVS, [*places, 'fc.0', 'fc.1'], strict=True)
             for kind in ('weight', 'bias')
         }
+
+
+def _at_least(maps: Tensor, side: int) -> Tensor:
+    """``(B, C, H, W)`` padded with zeros to height and width of at least ``side``."""
+    height, width = maps.shape[-2:]
+    if min(height, width) >= side:
+        return maps
+    return F.pad(maps, (0, max(side - width, 0), 0, max(side - height, 0)))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
-from mmdet.models.necks.ssd_neck import L2Norm
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModule
@@ -15,6 +14,29 @@ from torch.nn import functional as F
 
 XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform', bias=0)
 Maps = tuple[Tensor, ...]
+
+
+class L2Norm(nn.Module):
+    """Unit length over the channels at each place, times a learnable scale a channel (ParseNet, arXiv:1506.04579).
+
+    The published module, and mmdet's, divide by ``norm + 1e-10``: their gradient is not a number where all channels
+    are zero, and without bounds near it. Here ``1e-10`` stands under the root, which bounds it; norms above 1e-3 give
+    the same values to 5e-5.
+
+    Args:
+        channels: C.
+        scale: initial scale of each channel.
+    """
+
+    def __init__(self, channels: int, scale: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), float(scale)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape and type, computed in float32."""
+        x_float = x.float()
+        unit = x_float * torch.rsqrt(x_float.square().sum(dim=1, keepdim=True) + 1e-10)
+        return (unit * self.weight[:, None, None].float()).type_as(x)
 
 
 class DilatedBranches(nn.Module):
@@ -91,11 +113,6 @@ class FEM(BaseModule):
             nn.ModuleList(L2Norm(channels, scale) for channels, scale in zip(in_channels, l2norm_scales, strict=False))
             for _ in range(2)
         )
-        self._reset_l2norm_scales()
-
-    def _reset_l2norm_scales(self) -> None:
-        for norm in (*self.l2norm_original, *self.l2norm_enhanced):
-            nn.init.constant_(norm.weight, norm.scale)
 
     def forward(self, originals: Maps) -> tuple[Maps, Maps]:
         """Original maps, finest first, to (L2-normalised originals, L2-normalised enhanced maps)."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 import torch
+from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -42,17 +43,17 @@ class PublishedWeights:
         """
         if not os.path.isfile(self.checkpoint):
             raise InputError(
-                f'{type(module).__name__} starts from {self.checkpoint}, which does not exist: get it from '
-                f'{self.source}, or train without it: {self.without}'
+                f'{type(module).__name__} starts from {self.checkpoint}, which does not exist: {self._remedy()}'
             )
         published = _unwrap(CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu'))
         names = module.published_names()
-        prefix = next((p for p in PREFIXES if all(p + name in published for name in names)), None)
+        tensors = {key for key, value in published.items() if isinstance(value, torch.Tensor)}
+        prefix = next((p for p in PREFIXES if all(p + name in tensors for name in names)), None)
         if prefix is None:
-            missing = next(name for name in names if name not in published)
+            missing = next(name for name in names if name not in tensors)
             raise InputError(
                 f'{self.checkpoint} does not hold the published weights of {type(module).__name__}: it lacks '
-                f"'{missing}' and begins with {list(published)[:2]}; get the right file from {self.source}"
+                f"'{missing}' and begins with {list(published)[:2]}: {self._remedy()}"
             )
         own = module.state_dict()
         for old, new in names.items():
@@ -60,9 +61,15 @@ class PublishedWeights:
             if own[new].shape != value.shape:
                 raise InputError(
                     f"{self.checkpoint}: '{prefix + old}' has shape {tuple(value.shape)}, but {type(module).__name__} "
-                    f'as configured needs {tuple(own[new].shape)}; published weights fit only the published widths'
+                    f'as configured needs {tuple(own[new].shape)}; published weights fit only the published widths: '
+                    f'{self._remedy()}'
                 )
             own[new].copy_(value)
+        if hasattr(module, '_params_init_info'):  # what mmengine logs about each parameter
+            update_init_info(module, init_info=f'{type(self).__name__}: {self.checkpoint}')
+
+    def _remedy(self) -> str:
+        return f'get it from {self.source}, or train without it: {self.without}'
 
 
 def _unwrap(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:

@@ -75,6 +75,12 @@ def test_filter_empty_keeps_ids_and_spares_test_mode(root: Path) -> None:
     assert len(build(root, **options, test_mode=True)) == 2
 
 
+def test_min_face_keeps_images_with_large_faces_only(root: Path) -> None:
+    assert len(build(root, filter_cfg={'min_face': 3})) == 2  # the smallest face is 3 x 4, and one image has none
+    dataset = build(root, filter_cfg={'min_face': 4})
+    assert [dataset.get_data_info(i)['instances'] for i in range(len(dataset))] == [[]]
+
+
 def test_boxes_without_size_are_dropped_with_one_warning(root: Path) -> None:
     rows = ['10 20 30 40', '1 1 0 5', '1 1 5 0', '1 1 -3 5', 'nan 1 2 3', '1 1 inf 3']
     (root / 'gt.txt').write_text(f'0--Parade/a.jpg\n{len(rows)}\n' + '\n'.join(rows) + '\n')
@@ -126,7 +132,7 @@ def test_missing_images_are_counted_and_the_first_named(root: Path) -> None:
 
 def test_no_face_at_all_to_train_on(root: Path) -> None:
     (root / 'gt.txt').write_text('0--Parade/none.jpg\n0\n')
-    with pytest.raises(InputError, match='no image has a face'):
+    with pytest.raises(InputError, match='filter_cfg leaves no image'):
         build(root, filter_cfg={'filter_empty_gt': True})
 
 

@@ -118,7 +118,7 @@ def test_losses_and_gradients(dai_net: tuple) -> None:
         total=sum(losses.values()),
     )
     for name, golden in case['losses'].items():
-        assert float(grouped[name]) == pytest.approx(golden, rel=1e-4), name
+        assert grouped[name].item() == pytest.approx(golden, rel=1e-4), name
 
     model.zero_grad()
     grouped['total'].backward()

@@ -29,9 +29,13 @@ def brighten(image: np.ndarray) -> np.ndarray:
 
 
 def draw_detections(image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Boxes and scores on a copy of an ``(H, W, 3)`` uint8 image; lines and letters thin out where faces are small."""
+    """Boxes and scores on a copy of an ``(H, W, 3)`` uint8 image; lines thin out where faces are small.
+
+    Boxes that reach beyond the image are framed along its border.
+    """
     drawn = image.copy()
-    for (x1, y1, x2, y2), score in zip(boxes, scores, strict=True):
+    border = np.array(image.shape[1::-1] * 2) - 1
+    for (x1, y1, x2, y2), score in zip(np.clip(boxes, 0, border), scores, strict=True):
         side = min(x2 - x1, y2 - y1)
         corner = (round(float(x1)), round(float(y1)))
         cv2.rectangle(drawn, corner, (round(float(x2)), round(float(y2))), GREEN, 1 if side < 40 else 2)
@@ -84,9 +88,14 @@ class DrawDarkPanels(Hook):
             if self.max_images is not None and len(self.names) >= self.max_images:
                 return
             path = self._free_path(Path(sample.img_path).stem)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not cv2.imwrite(str(path), self._panels(model, inputs, sample)):
-                raise InputError(f'{path} cannot be written; is the disk full, or the folder read-only?')
+            picture = self._panels(model, inputs, sample)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                written = cv2.imwrite(str(path), picture)
+            except OSError:
+                written = False
+            if not written:
+                raise InputError(f'{path} cannot be written; is the disk full, or its folder read-only or a file?')
 
     def _free_path(self, stem: str) -> Path:
         """A data set may hold the same name twice, by day and in the dark."""

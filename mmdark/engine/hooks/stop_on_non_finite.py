@@ -31,7 +31,7 @@ class StopOnNonFinite(Hook):
         if not terms:
             return
         shown = [name for name in terms if name != 'loss'] or terms
-        values = ', '.join(f'{name} = {float(outputs[name].sum())}' for name in shown)
+        values = ', '.join(f'{name} = {outputs[name].sum().item()}' for name in shown)
         images = ', '.join(str(sample.get('img_path')) for sample in data_batch['data_samples'])
         raise InputError(
             f'iteration {runner.iter + 1}: {values}, on {images}; training stops, the last checkpoint in '

@@ -40,7 +40,8 @@ def illumination_smoothness(illumination: Tensor, reflectance: Tensor) -> Tensor
     Returns:
         A scalar, the sum of both directions' means.
     """
-    grey = torch.einsum('c,bchw->bhw', reflectance.new_tensor(GREY), reflectance).unsqueeze(1)
+    # A product and a sum: an einsum would be taken in half precision under autocast.
+    grey = (reflectance * reflectance.new_tensor(GREY).view(3, 1, 1)).sum(dim=1, keepdim=True)
     return sum(
         (_gradient(illumination, axis) * torch.exp(-10.0 * F.avg_pool2d(_gradient(grey, axis), 3, 1, 1))).mean()
         for axis in ('x', 'y')

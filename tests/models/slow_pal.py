@@ -1,0 +1,93 @@
+"""The progressive anchor loss and the decoding of faces, written out in loops over float64 NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def priors_of(sizes: Sequence[tuple[int, int]], strides: Sequence[int], sides: Sequence[float]) -> Array:
+    """One square anchor in the centre of each cell, as corners in pixels, level by level and row by row."""
+    return np.array(
+        [
+            ((j + 0.5) * s - a / 2, (i + 0.5) * s - a / 2, (j + 0.5) * s + a / 2, (i + 0.5) * s + a / 2)
+            for (height, width), s, a in zip(sizes, strides, sides, strict=True)
+            for i in range(height)
+            for j in range(width)
+        ]
+    )
+
+
+def iou(one: Array, other: Array) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return shared / (sum(areas) - shared)
+
+
+def match(priors: Array, faces: Array, threshold: float = 0.35) -> dict[int, int]:
+    """Prior → face, for the positive priors of one image."""
+    overlaps = [[iou(prior, face) for face in faces] for prior in priors]
+    matched = {}
+    for place, row in enumerate(overlaps):
+        if row and max(row) >= threshold:
+            matched[place] = int(np.argmax(row))
+    for face in range(len(faces)):  # each keeps its best prior; a later face takes it from an earlier one
+        matched[int(np.argmax([row[face] for row in overlaps]))] = face
+    return matched
+
+
+def pal(scores: Array, deltas: Array, priors: Array, faces: Sequence[Array]) -> tuple[float, float]:
+    """Classification and box loss of a batch.
+
+    Args:
+        scores: ``(B, N, 2)``, face first, background last.
+        deltas: ``(B, N, 4)``.
+        priors: ``(N, 4)``.
+        faces: per image ``(M, 4)``.
+    """
+    loss_cls = loss_bbox = 0.0
+    positives = 0
+    for score, delta, boxes in zip(scores, deltas, faces, strict=True):
+        matched = match(priors, boxes)
+        positives += len(matched)
+        log_sum = np.log(np.exp(score).sum(1))
+        negatives = sorted((log_sum[n] - score[n, 1] for n in range(len(priors)) if n not in matched), reverse=True)
+        loss_cls += sum(log_sum[n] - score[n, 0] for n in matched) + sum(negatives[: 3 * len(matched)])
+        for place, face in matched.items():
+            (px1, py1, px2, py2), (x1, y1, x2, y2) = priors[place], boxes[face]
+            target = (
+                ((x1 + x2) - (px1 + px2)) / 2 / (px2 - px1) / 0.1,
+                ((y1 + y2) - (py1 + py2)) / 2 / (py2 - py1) / 0.1,
+                np.log((x2 - x1) / (px2 - px1)) / 0.2,
+                np.log((y2 - y1) / (py2 - py1)) / 0.2,
+            )
+            for distance in np.abs(delta[place] - target):
+                loss_bbox += 0.5 * distance**2 if distance < 1 else distance - 0.5
+    divisor = positives or len(scores)
+    return loss_cls / divisor, loss_bbox / divisor
+
+
+def detect(
+    scores: Array, deltas: Array, priors: Array, score_thr: float, nms_pre: int, iou_thr: float, max_per_img: int
+) -> Array:
+    """Faces of one image: rows of x1 y1 x2 y2 score, best first."""
+    found = []
+    for (face, background), (dx, dy, dw, dh), (x1, y1, x2, y2) in zip(scores, deltas, priors, strict=True):
+        score = 1 / (1 + np.exp(background - face))
+        side = x2 - x1
+        cx, cy = (x1 + x2) / 2 + 0.1 * dx * side, (y1 + y2) / 2 + 0.1 * dy * side
+        w, h = side * np.exp(0.2 * dw), side * np.exp(0.2 * dh)
+        if score > score_thr:
+            found.append((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2, score))
+    found.sort(key=lambda row: -row[4])
+    kept: list[tuple] = []
+    for row in found[:nms_pre]:
+        if all(iou(np.array(row), np.array(other)) <= iou_thr for other in kept):
+            kept.append(row)
+    return np.array(kept[:max_per_img]).reshape(-1, 5)
