@@ -1,0 +1,182 @@
+"""What README.md and CONTRIBUTING.md say is there: paths, options of our tools, keys of our configs, links."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from mmdet import registry
+from mmengine.config import Config, DictAction
+from mmengine.registry import Registry
+
+from mmdark.apis import load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+MAIN = 'configs/dsfd_dark_wider.py'
+PAGES = {name: (ROOT / name).read_text(encoding='utf-8') for name in ('README.md', 'CONTRIBUTING.md')}
+README = PAGES['README.md']
+ROOMS = ('.ci', 'configs', 'docker', 'docs', 'mmdark', 'requirements', 'tests', 'tools')
+# The script behind each shell script that hands its arguments on.
+BEHIND = {
+    'tools/dist_train.sh': 'tools/train.py',
+    'tools/dist_test.sh': 'tools/test.py',
+    'tools/slurm_train.sh': 'tools/train.py',
+    'tools/slurm_test.sh': 'tools/test.py',
+    'tools/quickstart.sh': 'tools/quickstart.py',
+    'tests/run.sh': 'tools/setup_env.sh',
+}
+FOREIGN = ('docker', 'mim', 'pip', '.venv/bin/ruff')
+REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry)]
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf'^```{language}\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """The words of each command: whole lines of the bash blocks, and what stands in backticks."""
+    lines = '\n'.join(blocks('bash')).replace('\\\n', ' ').splitlines()
+    prose = re.sub(r'^```.*?^```$', '', README, flags=re.MULTILINE | re.DOTALL)
+    lines += re.findall(r'`((?:bash|python|--)[^`]*)`', prose)
+    split = [shlex.split(part, comments=True) for line in lines for part in line.split('&&')]
+    return [words for words in split if words]
+
+
+def tool_of(words: list[str]) -> str | None:
+    return next((word for word in words if re.fullmatch(r'(tools|tests)/\w+\.(py|sh)', word)), None)
+
+
+def options_of(tool: str) -> set[str]:
+    """The options that a tool's own source declares."""
+    text = (ROOT / BEHIND.get(tool, tool)).read_text(encoding='utf-8')
+    found = re.findall(r"add_argument\(\s*'(--[\w-]+)'", text) + re.findall(r'^ +(--\w+)\)', text, re.MULTILINE)
+    assert found, tool
+    return set(found)
+
+
+def accepts(node: object, key: str) -> bool:
+    """Whether a config node holds the key, or the class it names takes it."""
+    if isinstance(node, (list, tuple)):
+        return key.isdecimal() and int(key) < len(node)
+    if not isinstance(node, dict):
+        return False
+    classes = [cls for room in REGISTRIES if (cls := room.get(str(node.get('type'))))]
+    return key in node or any(key in inspect.signature(cls).parameters for cls in classes)
+
+
+def resolves(cfg: Config, dotted: str) -> bool:
+    node = cfg._cfg_dict
+    *places, last = dotted.split('.')
+    for place in places:
+        if not accepts(node, place):
+            return False
+        node = node[int(place)] if isinstance(node, (list, tuple)) else node.get(place)
+    return accepts(node, last)
+
+
+def cfg_options() -> list[tuple[str, tuple[str, ...]]]:
+    """(config, options) of each example; those without a config are meant for the main one."""
+    found = []
+    for words in commands():
+        if '--cfg-options' not in words or any('KEY' in word for word in words):
+            continue
+        start = words.index('--cfg-options') + 1
+        end = next((i for i in range(start, len(words)) if words[i].startswith('--')), len(words))
+        config = next((word for word in words if word.startswith('configs/')), MAIN)
+        if words[start:end]:  # the bare option is only spoken of
+            found.append((config, tuple(words[start:end])))
+    return found
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_every_path_exists(page: str) -> None:
+    rooms = '|'.join(map(re.escape, ROOMS))
+    named = set(re.findall(rf'(?<![\w/.-])((?:{rooms})/[\w./-]*\w/?)', PAGES[page]))
+    assert len(named) > 5
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    headings = re.findall(r'^#+ (.+)$', PAGES[page], re.MULTILINE)
+    anchors = {re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-') for heading in headings}
+    links = re.findall(r'\]\(([^)\s]+)\)', PAGES[page])
+    assert links
+    inside = {link[1:] for link in links if link.startswith('#')}
+    files = [link for link in links if not link.startswith(('#', 'http://', 'https://'))]
+    assert inside <= anchors, inside - anchors
+    assert not [link for link in files if not (ROOT / link).exists()]
+
+
+def test_every_option_is_one_of_the_tool() -> None:
+    checked = 0
+    for words in commands():
+        tool = tool_of(words)
+        if tool is None or words[0] in FOREIGN:
+            continue
+        for option in (word.split('=')[0] for word in words if word.startswith('--')):
+            assert option in options_of(tool), f'{tool} has no {option}'
+            checked += 1
+    assert checked > 10
+
+
+def test_options_named_alone_exist() -> None:
+    """Those in backticks, but for the first column of the table of the published script."""
+    published = r'\| Option of its training script.*?\n\n'
+    text = re.sub(published, lambda table: _second_column(table[0]), README, flags=re.DOTALL)
+    named = set(re.findall(r'`(--[\w-]+)', text))
+    known = set().union(*(options_of(tool) for tool in {*BEHIND.values()}))
+    assert len(named) > 8
+    assert named <= known, named - known
+
+
+def _second_column(table: str) -> str:
+    return '\n'.join(line.split('|')[2] for line in table.splitlines() if line.count('|') > 2)
+
+
+@pytest.mark.parametrize(('config', 'options'), cfg_options())
+def test_every_setting_is_one_of_the_config(config: str, options: tuple[str, ...]) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    given = parser.parse_args(['--cfg-options', *options]).cfg_options
+    before = Config.fromfile(ROOT / config)
+    assert [key for key in given if not resolves(before, key)] == []
+    after = load_config(str(ROOT / config), given)
+    for key, value in given.items():
+        node = after._cfg_dict
+        for part in key.split('.'):
+            node = node[part]
+        assert node == value, key
+
+
+def test_the_keys_of_the_tables_resolve() -> None:
+    cfg = Config.fromfile(ROOT / MAIN)
+    keys = re.findall(r'`([a-z]\w*(?:\.\w+)+)`', README)
+    keys = {key for key in keys if key.split('.')[0] in cfg}
+    assert len(keys) > 12
+    assert not [key for key in sorted(keys) if not resolves(cfg, key)]
+
+
+def test_every_loss_of_the_model_stands_in_the_table() -> None:
+    model = Config.fromfile(ROOT / MAIN).model
+    rows = [line for line in README.splitlines() if re.match(r'\|.*`mmdark/', line)]
+    losses = {key for key in model if key.startswith('loss_')}
+    assert losses == {key for row in rows for key in re.findall(r'\| `(loss_\w+)` \|', row)}
+
+
+def test_the_ablation_is_the_file_it_is_said_to_be() -> None:
+    path, code = re.search(
+        r'This is\n`(configs/ablations/[\w.-]+)`:\n\n```python\n(.*?)```', README, re.DOTALL
+    ).groups()
+    assert (ROOT / path).read_text(encoding='utf-8') == code
+
+
+def test_versions_are_the_pinned_ones() -> None:
+    pins = dict(re.findall(r'^([\w-]+)==([\d.]+)', (ROOT / 'requirements/constraints.txt').read_text(), re.MULTILINE))
+    named = re.findall(r'\b(mmengine|mmcv|mmdet) (\d+\.\d+\.\d+)', README)
+    assert len(named) > 3
+    assert not [(name, version) for name, version in named if pins[name] != version]
