@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -65,10 +66,19 @@ def configure(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def log_to_file_only(runner: Runner) -> None:
+    """Let the log file have what the terminal is spared."""
+    runner.logger.setLevel(logging.INFO)
+    for handler in runner.logger.handlers:
+        handler.setLevel(logging.INFO if isinstance(handler, logging.FileHandler) else logging.WARNING)
+
+
 def main() -> None:
     """Train, test, draw."""
     args = parse_args()
+    print('mmdark quickstart: training starts; a minute or two on two CPU cores', flush=True)
     runner = Runner.from_cfg(configure(args))
+    log_to_file_only(runner)
     runner.train()
     metrics = runner.test()
     dataset = runner.test_dataloader.dataset

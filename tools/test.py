@@ -48,8 +48,12 @@ def main() -> None:
     prepare_distributed(cfg, args.launcher)
     runner = Runner.from_cfg(cfg)
     if args.out:
-        runner.test_evaluator.metrics.append(METRICS.build(dict(type='DumpDetResults', out_file_path=args.out)))
+        dump = METRICS.build(dict(type='DumpDetResults', out_file_path=args.out))
+        runner.test_evaluator.metrics.append(dump)
     runner.test()
+    if args.out and hasattr(runner.test_evaluator, 'dataset_prefixes'):
+        # mmdet's MultiDatasetsEvaluator asks one metric a data set and leaves out the one more.
+        dump.evaluate(len(runner.test_dataloader.dataset))
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ import os
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mmdark.apis import enable_amp, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import enable_amp, last_checkpoint, load_config, prepare_distributed, run_or_explain
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,8 +40,10 @@ def main() -> None:
     if args.amp:
         enable_amp(cfg)
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = last_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        cfg.resume = cfg.load_from is not None
+        if not cfg.resume:
+            print(f'--resume: there is no checkpoint in {cfg.work_dir}, training starts anew')
     prepare_distributed(cfg, args.launcher)
     Runner.from_cfg(cfg).train()
 

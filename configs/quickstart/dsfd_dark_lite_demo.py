@@ -28,4 +28,9 @@ test_dataloader = dict(
     dataset=dict(_delete_=True, **_base_.test_dataloader.dataset.datasets[1]),
 )
 test_evaluator = dict(_delete_=True, type='VOCMetric', metric='mAP', iou_thrs=0.5, eval_mode='area', prefix='dark')
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters, save_best=None, rule=None))
+default_hooks = dict(
+    logger=dict(interval=20),
+    live_progress=dict(plain_interval=20),
+    checkpoint=dict(interval=max_iters, save_best=None, rule=None),
+)
+log_level = 'WARNING'

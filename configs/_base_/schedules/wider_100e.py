@@ -1,11 +1,12 @@
 """The published schedule, written for 8 GPUs with 4 images each.
 
 Decays at iterations 20k, 25k and 30k are epochs 50, 62 and 75 of the 12,880 images there; in epochs they mean the same
-for any number of processes. The published learning rate is 5e-4 · sqrt(images in a step / 4): for another number of
-images in a step, set ``optim_wrapper.optimizer.lr`` by that rule.
+for any number of processes. The published limit of 150,000 iterations, which eight GPUs never reach, would end a run on
+one GPU before its first decay; it is left out. The published learning rate is 5e-4 · sqrt(images in a step / 4): for
+another number of images in a step, set ``optim_wrapper.optimizer.lr`` by that rule.
 """
 
-train_cfg = dict(type='ResumableEpochLoop', max_epochs=100, max_iters=150000, val_interval=1)
+train_cfg = dict(type='ResumableEpochLoop', max_epochs=100, max_iters=None, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
