@@ -1,7 +1,24 @@
 """Importing mmdark first bridges mmcv, whichever test module is collected first."""
 
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from mmengine.config import config
 from mmengine.registry import init_default_scope
+from yapf.yapflib import yapf_api
 
 import mmdark  # noqa: F401
 
 init_default_scope('mmdet')
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _plain_config_text() -> Iterator[None]:
+    """A Runner formats its config five times with yapf, which takes longer than most of the tests."""
+
+    def plain(text: str, **_: object) -> tuple[str, bool]:
+        return text, True
+
+    with patch.object(yapf_api, 'FormatCode', plain), patch.object(config, 'FormatCode', plain, create=True):
+        yield

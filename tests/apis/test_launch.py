@@ -1,0 +1,225 @@
+"""From the command line to a Runner: options reach every place they should, and what is wrong ends in one line."""
+
+import gc
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from torch.utils.data import DataLoader, Dataset
+
+from mmdark.apis import enable_amp, last_checkpoint, load_config, prepare_distributed, run_or_explain
+from mmdark.errors import InputError
+from tests.tiny_wider import ROOT
+
+MAIN = str(ROOT / 'configs' / 'dsfd_dark_wider.py')
+LITE = str(ROOT / 'configs' / 'dsfd_dark_lite_wider.py')
+QUICK = str(ROOT / 'configs' / 'quickstart' / 'dsfd_dark_lite_demo.py')
+
+
+def values(node: Any, key: str) -> list[Any]:
+    """All that stands under ``key`` anywhere below ``node``."""
+    if isinstance(node, dict):
+        own = [node[key]] if key in node else []
+        return own + [v for child in node.values() for v in values(child, key)]
+    if isinstance(node, (list, tuple)):
+        return [v for child in node for v in values(child, key)]
+    return []
+
+
+@pytest.mark.parametrize(('path', 'at_least'), [(MAIN, 4), (LITE, 6), (QUICK, 3)])
+def test_a_variable_moves_wherever_it_stands(path: str, at_least: int) -> None:
+    roots = values(load_config(path, {'data_root': 'elsewhere/'})._cfg_dict, 'data_root')
+    assert len(roots) >= at_least and set(roots) == {'elsewhere/'}
+    sizes = values(load_config(path, {'input_size': 99}).train_dataloader, 'input_size')
+    assert sizes and set(sizes) == {99}
+
+
+def test_a_value_of_ones_own_under_the_same_name_stays() -> None:
+    """Only what has the variable's value follows it."""
+    cfg = load_config(MAIN, {'data_root': 'a/', 'val_dataloader.dataset.data_root': 'b/'})
+    assert cfg.train_dataloader.dataset.data_root == 'a/' and cfg.val_dataloader.dataset.data_root == 'b/'
+
+
+def test_options_are_merged_and_the_rest_stays() -> None:
+    options = {'train_dataloader.batch_size': 3, 'train_dataloader.dataset.pipeline.0.to_float32': True, 'resume': True}
+    cfg = load_config(MAIN, options)
+    expected = Config.fromfile(MAIN)
+    expected.train_dataloader.batch_size = 3
+    expected.train_dataloader.dataset.pipeline[0].to_float32 = True
+    expected.resume, expected.work_dir = True, cfg.work_dir
+    assert cfg._cfg_dict == expected._cfg_dict
+
+
+def test_a_whole_part_may_be_replaced_and_new_keys_added_to_one() -> None:
+    options = {'model.enhancer': None, 'auto_scale_lr.enable': True, 'default_hooks.ema': {'type': 'EMAHook'}}
+    cfg = load_config(MAIN, options)
+    assert cfg.model.enhancer is None and cfg.auto_scale_lr.enable and cfg.default_hooks.ema.type == 'EMAHook'
+
+
+def test_work_dir(tmp_path: Path) -> None:
+    assert load_config(MAIN).work_dir == str(Path('work_dirs') / 'dsfd_dark_wider')
+    assert load_config(MAIN, work_dir='here').work_dir == 'here'
+    own = tmp_path / 'own.py'
+    own.write_text(f"_base_ = ['{MAIN}']\nwork_dir = 'mine'\n")
+    assert load_config(str(own)).work_dir == 'mine' and load_config(str(own), work_dir='here').work_dir == 'here'
+
+
+@pytest.mark.parametrize(
+    ('key', 'said'),
+    [
+        ('train_dataloder.batch_size', r"no 'train_dataloder' in the config; did you mean 'train_dataloader'\?"),
+        ('data_rot', r"no 'data_rot' in the config; did you mean 'data_root'\?"),
+        ('resum', r"no 'resum' in the config; did you mean 'resume'\?"),
+        ('model.bakcbone.widen_factor', r"no 'bakcbone' in the config; did you mean 'backbone'\?"),
+        ('model.test_cfg.score_tr', r"no 'score_tr' in the config; did you mean 'score_thr'\?"),
+        ('model.backbone.widen.factor', r"no 'widen' in the config; known here: init_cfg, type"),
+        (
+            'train_dataloader.dataset.pipeline.77.type',
+            r"no '77' in the config; train_.*\.pipeline has the entries 0 to 7",
+        ),
+        ('train_dataloader.dataset.pipeline.-1.type', r"no '-1' in the config; .* 0 to 7"),
+        ('model.neck.in_channels.6', r"no '6' in the config; model\.neck\.in_channels has the entries 0 to 5"),
+        ('model.enhancer.init_cfg.checkpoint.x', r"no 'x' in the config; model.*checkpoint is 'weights/decomp\.pth'"),
+    ],
+)
+def test_a_key_that_does_not_exist_is_refused_with_what_comes_near(key: str, said: str) -> None:
+    with pytest.raises(InputError, match=rf'^--cfg-options {key}: there is {said}') as caught:
+        load_config(MAIN, {key: 1})
+    assert '\n' not in str(caught.value)
+
+
+def test_a_misspelt_key_of_the_config_itself(tmp_path: Path) -> None:
+    own = tmp_path / 'own.py'
+    own.write_text("train_dataloder = dict(batch_size=2)\nmodel = dict(type='DSFD')\n")
+    with pytest.raises(InputError, match=r"own\.py: nothing reads 'train_dataloder'; did you mean 'train_dataloader'"):
+        load_config(str(own))
+
+
+def test_unknown_config() -> None:
+    with pytest.raises(InputError, match=r'^config configs/nowhere\.py does not exist$'):
+        load_config('configs/nowhere.py')
+
+
+def test_amp(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = load_config(MAIN)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    before = dict(cfg.optim_wrapper)
+    with pytest.raises(InputError, match='--amp needs a CUDA device'):
+        enable_amp(cfg)
+    assert cfg.optim_wrapper == before
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    enable_amp(cfg)
+    assert cfg.optim_wrapper == {**before, 'type': 'AmpOptimWrapper', 'dtype': 'bfloat16', 'loss_scale': 1.0}
+
+
+def test_processes_without_cuda_talk_through_gloo(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(torch.distributed, 'init_process_group', started.append)
+    cfg = load_config(MAIN)
+    prepare_distributed(cfg, 'none')
+    assert cfg.launcher == 'none' and started == [] and 'model_wrapper_cfg' not in cfg
+    with pytest.raises(InputError, match='--launcher slurm needs CUDA'):
+        prepare_distributed(cfg, 'slurm')
+    prepare_distributed(cfg, 'pytorch')
+    assert cfg.launcher == 'pytorch' and started == ['gloo'] and cfg.model_wrapper_cfg.device_ids is None
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_with_cuda_the_launcher_is_left_to_mmengine(monkeypatch: pytest.MonkeyPatch, launcher: str) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = load_config(MAIN)
+    prepare_distributed(cfg, launcher)
+    assert cfg.launcher == launcher and 'model_wrapper_cfg' not in cfg and not torch.distributed.is_initialized()
+
+
+def test_the_last_checkpoint_is_found_even_after_a_kill(tmp_path: Path) -> None:
+    """Oldest to newest: whole, whole, weights alone, cut off in the middle of writing."""
+    assert last_checkpoint(str(tmp_path)) is None and last_checkpoint(str(tmp_path / 'none')) is None
+    names = ['iter_9.pth', 'iter_10.pth', 'weights.pth', 'iter_11.pth']
+    for age, name in enumerate(names):
+        torch.save({'state_dict': {}} | ({} if name == 'weights.pth' else {'optimizer': {}}), tmp_path / name)
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    (tmp_path / 'iter_11.pth').write_bytes((tmp_path / 'iter_11.pth').read_bytes()[:300])
+    os.utime(tmp_path / 'iter_11.pth', (2000, 2000))
+    record = tmp_path / 'last_checkpoint'
+    for content, expected in (
+        (f'{tmp_path}/iter_9.pth', 'iter_9.pth'),
+        ('', 'iter_10.pth'),
+        (f'{tmp_path}/gone.pth', 'iter_10.pth'),
+    ):
+        record.write_text(content)
+        assert last_checkpoint(str(tmp_path)) == str(tmp_path / expected)
+    record.unlink()
+    assert last_checkpoint(str(tmp_path)) == str(tmp_path / 'iter_10.pth')
+
+
+class Broken(Dataset):
+    """Finds out about its one image in the worker."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        raise InputError('image a.jpg is cut off: copy it again')
+
+
+def in_a_worker() -> None:
+    list(DataLoader(Broken(), num_workers=1))
+
+
+def plainly() -> None:
+    raise InputError('image a.jpg is cut off: copy it again')
+
+
+@pytest.mark.parametrize('main', [plainly, in_a_worker])
+def test_bad_input_is_one_line_and_status_1(main: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.1)  # how long torch waits for its worker
+    with pytest.raises(SystemExit) as caught:
+        run_or_explain(main)
+    assert caught.value.code == 'error: image a.jpg is cut off: copy it again'  # Python prints it, with status 1
+    del caught
+    gc.collect()  # while the patience is short
+
+
+@pytest.mark.parametrize(
+    ('config', 'said'),
+    [
+        ({'type': 'DarkVGGG'}, 'DarkVGGG is not in the '),
+        ({'type': 'DarkVGG', 'widen_fctor': 0.5}, "unexpected keyword argument 'widen_fctor'"),
+        ({'type': 'ConvModule'}, 'missing '),
+        (
+            {'type': 'ConvModule', 'in_channels': 3, 'out_channels': 3},
+            "missing 1 required positional argument: 'kernel_",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_built_is_one_line(config: dict, said: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_or_explain(lambda: MODELS.build(config))
+    line = caught.value.code
+    assert line.startswith('error: the config cannot be built: ') and said in line and '\n' not in line
+
+
+@pytest.mark.parametrize('error', [TypeError('no number'), KeyError('loss'), ValueError('shape'), RuntimeError('gone')])
+def test_other_errors_keep_their_traceback(error: Exception) -> None:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        run_or_explain(main)
+    assert caught.value is error
+
+
+def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    group = SimpleNamespace(is_initialized=lambda: True, destroy_process_group=lambda: calls.append('destroyed'))
+    monkeypatch.setattr(sys.modules['mmdark.apis.launch'].torch, 'distributed', group)
+    run_or_explain(lambda: calls.append('ran'))
+    assert calls == ['ran', 'destroyed']

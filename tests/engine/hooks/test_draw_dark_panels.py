@@ -1,0 +1,166 @@
+"""The panels show what they say: the file, what the detector was given, its reflectance, its detections."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Compose
+from mmdet.structures import DetDataSample
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+
+from mmdark.engine import DrawDarkPanels
+from mmdark.engine.hooks.draw_dark_panels import GAP, GREEN, HEADER, brighten, draw_detections, join_panels
+from mmdark.errors import InputError
+from tests.tiny_wider import lite_config, photo, write_annotation, write_wider
+
+HEIGHT, WIDTH = 80, 96
+ENLARGE = math.ceil(360 / HEIGHT)
+TALL, WIDE = HEIGHT * ENLARGE, WIDTH * ENLARGE
+
+
+def test_brighten_makes_the_99th_percentile_white() -> None:
+    image = np.arange(100, dtype=np.float32).reshape(10, 10, 1).repeat(3, 2) / 10
+    out = brighten(image)
+    assert out.dtype == np.uint8 and out.shape == image.shape and out[9, 9].tolist() == [255] * 3
+    white = np.percentile(image, 99)
+    np.testing.assert_array_equal(out, np.clip(image / white * 255, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize('value', [0.0, -3.0])
+def test_brighten_leaves_black_black(value: float) -> None:
+    assert brighten(np.full((4, 4, 3), value, np.float32)).max() == 0
+
+
+def test_detections_are_framed_where_they_are_and_the_image_stays() -> None:
+    image = np.full((200, 200, 3), 7, np.uint8)
+    drawn = draw_detections(image, np.array([[50.0, 60.0, 120.0, 150.0]]), np.array([0.87]))
+    assert (image == 7).all() and drawn.shape == image.shape
+    for x, y in ((50, 100), (120, 100), (80, 150), (100, 60)):
+        assert drawn[y, x].tolist() == list(GREEN)
+    assert (drawn[100:140, 60:110] == 7).all()
+    ys, xs = np.nonzero((drawn == GREEN).all(2))
+    assert (xs.min(), xs.max(), ys.max()) == (49, 121, 151)  # lines of two pixels around the edge
+    assert ys.min() < 58  # the score stands above the box
+
+
+@pytest.mark.parametrize('box', [[-30, -30, 500, 500], [0, 0, 3, 3], [190, 190, 199, 199], [5.5, 5.5, 5.5, 5.5]])
+def test_boxes_at_and_beyond_the_border(box: list[float]) -> None:
+    drawn = draw_detections(np.zeros((200, 200, 3), np.uint8), np.array([box], float), np.array([1.0]))
+    assert drawn.shape == (200, 200, 3) and drawn.any()
+
+
+def test_no_detection_changes_nothing() -> None:
+    image = np.full((5, 5, 3), 9, np.uint8)
+    np.testing.assert_array_equal(draw_detections(image, np.zeros((0, 4)), np.zeros(0)), image)
+
+
+def test_panels_stand_beside_each_other_under_their_titles() -> None:
+    panels = {'light': np.full((40, 60, 3), 10, np.uint8), 'dark': np.full((40, 90, 3), 20, np.uint8)}
+    joined = join_panels(panels)
+    assert joined.shape == (40 + HEADER, 60 + GAP + 90, 3)
+    assert (joined[HEADER:, :60] == 10).all() and (joined[HEADER:, 60 + GAP :] == 20).all()
+    assert (joined[:, 60 : 60 + GAP] == 255).all()
+    for columns in (slice(0, 60), slice(60 + GAP, None)):
+        assert joined[:HEADER, columns].max() > 200 and np.median(joined[:HEADER, columns]) == 32
+
+
+def split(picture: np.ndarray, count: int) -> list[np.ndarray]:
+    """The panels of a picture, without titles."""
+    assert picture.shape == (TALL + HEADER, count * WIDE + (count - 1) * GAP, 3)
+    return [picture[HEADER:, i * (WIDE + GAP) :][:, :WIDE].astype(int) for i in range(count)]
+
+
+def run(tmp_path: Path, root: Path, options: dict[str, Any] | None = None, **hook: Any) -> tuple[Runner, Path]:
+    """Test with an untrained detector and draw."""
+    folder = tmp_path / 'pictures'
+    cfg = lite_config(root, tmp_path, options={'model.test_cfg.score_thr': 0.0, **(options or {})})
+    cfg.default_hooks.draw_dark_panels = {'type': 'DrawDarkPanels', 'out_dir': str(folder), **hook}
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    return runner, folder
+
+
+def test_the_picture_of_a_test(tmp_path: Path) -> None:
+    root = write_wider(tmp_path / 'wider', train=1, val=2)
+    runner, folder = run(tmp_path, root, score_thr=0.0)
+    assert sorted(path.name for path in folder.iterdir()) == ['val_0.png', 'val_1.png']
+    light, dark, reflectance, found = split(cv2.imread(str(folder / 'val_1.png')), 4)
+
+    path = root / 'WIDER_val' / 'images' / '0--Noise' / 'val_1.jpg'
+    file = cv2.imread(str(path))
+    np.testing.assert_array_equal(light, cv2.resize(file, (WIDE, TALL)))
+
+    pipeline = [{'type': 'LoadPhoto'}, {'type': 'DarkISP', 'preset': 'dainet', 'seed': 0, 'keep_light': False}]
+    given = Compose(pipeline)({'img_path': str(path)})['img']
+    shown = np.clip(given, 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(dark, shown.repeat(ENLARGE, 0).repeat(ENLARGE, 1))
+    assert dark.mean() < 0.7 * light.mean()
+
+    rgb = torch.from_numpy(np.ascontiguousarray(given[..., ::-1])).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = runner.model.eval().reflectance(rgb)[0].permute(1, 2, 0).numpy()[..., ::-1] * 255
+    assert np.abs(reflectance[ENLARGE // 2 :: ENLARGE, ENLARGE // 2 :: ENLARGE] - expected).max() <= 2
+    bright = brighten(given).repeat(ENLARGE, 0).repeat(ENLARGE, 1)
+    painted = (found != bright).any(2)
+    assert 0 < painted.mean() < 1 and (found[painted] == GREEN).all(1).any()
+
+
+def test_scores_below_the_threshold_are_not_drawn(tmp_path: Path) -> None:
+    _, folder = run(tmp_path, write_wider(tmp_path / 'wider', train=1, val=1), score_thr=1.1)
+    dark, found = (split(cv2.imread(str(folder / 'val_0.png')), 4)[i] for i in (1, 3))
+    assert not (found == GREEN).all(2).any() and found.mean() > dark.mean()
+
+
+def test_detections_are_drawn_where_the_enlarged_image_has_them(tmp_path: Path) -> None:
+    """Of two faces, the one whose score reaches the threshold; lines are two pixels wide."""
+    photo(0).save(tmp_path / 'a.png')
+    faces = InstanceData(
+        bboxes=torch.tensor([[20.0, 16.0, 72.0, 64.0], [2.0, 2.0, 9.0, 9.0]]), scores=torch.tensor([0.5, 0.4])
+    )
+    sample = DetDataSample(metainfo={'img_path': str(tmp_path / 'a.png'), 'ori_shape': (HEIGHT, WIDTH)})
+    sample.pred_instances = faces
+    black = torch.zeros(3, HEIGHT, WIDTH)
+    picture = DrawDarkPanels('none', score_thr=0.5)._panels(torch.nn.Identity(), black, sample)
+    ys, xs = np.nonzero((split(picture, 3)[2] == GREEN).all(2))
+    assert np.abs(xs.min() - 20 * ENLARGE) <= 1 and np.abs(xs.max() - 72 * ENLARGE) <= 1
+    assert np.abs(ys.max() - 64 * ENLARGE) <= 1 and 16 * ENLARGE - 25 < ys.min() < 16 * ENLARGE
+
+
+def test_without_a_decoder_there_is_no_reflectance_and_drawing_ends_at_max_images(tmp_path: Path) -> None:
+    root = write_wider(tmp_path / 'wider', train=1, val=3)
+    _, folder = run(tmp_path, root, {'model.enhancer': None}, max_images=2)
+    assert sorted(path.name for path in folder.iterdir()) == ['val_0.png', 'val_1.png']
+    assert len(split(cv2.imread(str(folder / 'val_0.png')), 3)) == 3
+
+
+def test_the_same_name_twice_gives_two_pictures(tmp_path: Path) -> None:
+    root = write_wider(tmp_path / 'wider', train=1, val=1)
+    for event in ('1--One', '2--Two'):
+        (root / 'WIDER_val' / 'images' / event).mkdir()
+        photo(ord(event[0])).save(root / 'WIDER_val' / 'images' / event / 'same.png')
+    write_annotation(root, 'val', [('1--One/same.png', []), ('2--Two/same.png', [(1, 2, 30, 40)])])
+    _, folder = run(tmp_path, root, {'test_dataloader.batch_size': 2})
+    assert sorted(path.name for path in folder.iterdir()) == ['same-2.png', 'same.png']
+    lights = [split(cv2.imread(str(folder / name)), 4)[0] for name in ('same.png', 'same-2.png')]
+    for light, event in zip(lights, ('1--One', '2--Two'), strict=True):
+        file = cv2.imread(str(root / 'WIDER_val' / 'images' / event / 'same.png'))
+        np.testing.assert_array_equal(light, cv2.resize(file, (WIDE, TALL)))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'pictures').touch()
+    root = write_wider(tmp_path / 'wider', train=1, val=1)
+    with pytest.raises(InputError, match=r'pictures/val_0\.png cannot be written'):
+        run(tmp_path, root)
+    hook = DrawDarkPanels(str(tmp_path / 'new'))
+    monkeypatch.setattr(cv2, 'imwrite', lambda *_: False)
+    monkeypatch.setattr(hook, '_panels', lambda *_: np.zeros((1, 1, 3), np.uint8))
+    runner, sample = SimpleNamespace(model=torch.nn.Identity()), SimpleNamespace(img_path='a.jpg')
+    with pytest.raises(InputError, match=r'new/a\.png cannot be written; is the disk full'):
+        hook.after_test_iter(runner, 0, {'inputs': [0]}, [sample])

@@ -1,0 +1,89 @@
+"""The line on a terminal counts, shows the loss and the time left, and always gives the terminal back."""
+
+import atexit
+from collections.abc import Callable
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+import torch
+from rich.console import Console
+
+from mmdark.engine import LiveProgress
+
+SHOW_CURSOR, HIDE_CURSOR = '\x1b[?25h', '\x1b[?25l'
+
+
+def terminal(force: bool = True) -> Console:
+    return Console(file=StringIO(), force_terminal=force, width=100, legacy_windows=False)
+
+
+def train(hook: LiveProgress, iterations: int, first: int = 0) -> None:
+    """What a Runner calls, up to the last iteration."""
+    runner = SimpleNamespace(iter=first, max_iters=first + iterations)
+    hook.before_train(runner)
+    for runner.iter in range(first, first + iterations):
+        hook.after_train_iter(runner, 0, {}, {'loss': torch.tensor(4.0 / (runner.iter + 1))})
+
+
+@pytest.mark.parametrize('first', [0, 6])
+def test_the_last_line_shows_all_there_is(first: int) -> None:
+    console = terminal()
+    hook = LiveProgress(console=console)
+    train(hook, 4, first)
+    hook.after_train(SimpleNamespace())
+    line = console.file.getvalue().rsplit('training', 1)[1]
+    assert f'{first + 4}/{first + 4}' in line and f'loss {4 / (first + 4):.3f}' in line and 'ETA' in line
+
+
+def test_a_resumed_training_starts_where_it_is() -> None:
+    console = terminal()
+    hook = LiveProgress(console=console)
+    hook.before_train(SimpleNamespace(iter=6, max_iters=10))
+    hook.after_run(SimpleNamespace())
+    assert ' 6/10' in console.file.getvalue()
+
+
+def test_elsewhere_than_on_a_terminal_nothing_is_written() -> None:
+    console = terminal(force=False)
+    hook = LiveProgress(console=console)
+    train(hook, 2)
+    hook.after_train(SimpleNamespace())
+    assert console.file.getvalue() == '' and hook.progress is None
+
+
+def test_without_a_terminal_lines_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of four iterations took the second between two looks at the clock: another one is left."""
+    seconds = iter(range(100, 200))
+    monkeypatch.setattr('mmdark.engine.hooks.live_progress.time.monotonic', lambda: float(next(seconds)))
+    console = terminal(force=False)
+    train(LiveProgress(plain_interval=2, console=console), 4, first=6)
+    lines = console.file.getvalue().splitlines()
+    assert lines == ['training 8/10  loss 0.500  ETA 0:00:01', 'training 10/10  loss 0.400  ETA 0:00:00']
+
+
+def test_other_processes_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('mmdark.engine.hooks.live_progress.is_main_process', lambda: False)
+    console = terminal()
+    train(LiveProgress(console=console), 2)
+    plain = terminal(force=False)
+    train(LiveProgress(plain_interval=1, console=plain), 2)
+    assert console.file.getvalue() == plain.file.getvalue() == ''
+
+
+@pytest.mark.parametrize('ended', [True, False])
+def test_the_cursor_comes_back_even_if_training_breaks_off(monkeypatch: pytest.MonkeyPatch, ended: bool) -> None:
+    """An error or Ctrl-C skips the hooks; what is left then is the end of the process."""
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, 'register', at_exit.append)
+    console = terminal()
+    hook = LiveProgress(console=console)
+    train(hook, 2)
+    assert HIDE_CURSOR in console.file.getvalue() and SHOW_CURSOR not in console.file.getvalue()
+    if ended:
+        hook.after_train(SimpleNamespace())
+    for function in at_exit:
+        function()
+    written = console.file.getvalue()
+    assert written.count(SHOW_CURSOR) == written.count(HIDE_CURSOR) == 1
+    assert hook.progress.finished and not hook.progress.live.is_started

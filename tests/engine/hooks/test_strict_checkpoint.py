@@ -1,0 +1,84 @@
+"""A checkpoint of another model is refused in one line, where mmengine would test a half random model."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from torch import nn
+
+from mmdark.engine import StrictCheckpoint
+from mmdark.errors import InputError
+from tests.tiny_wider import lite_runner, write_wider
+
+
+def model() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+
+
+def load(checkpoint: dict, strict: bool = True, wrapped: bool = False) -> None:
+    runner = SimpleNamespace(model=nn.DataParallel(model()) if wrapped else model(), _load_from='given.pth')
+    StrictCheckpoint(strict).after_load_checkpoint(runner, checkpoint)
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize('bare', [False, True])
+def test_the_models_own_state_passes(wrapped: bool, prefix: str, bare: bool) -> None:
+    state = {f'{prefix}{name}': value for name, value in model().state_dict().items()}
+    load(state if bare else {'state_dict': state, 'meta': {'iter': 3}}, wrapped=wrapped)
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        ({'0.weight': None}, r'it lacks 1 keys \(0\.weight, \.\.\.\) of 4;'),
+        ({'9.weight': torch.ones(1)}, r'it has besides 1 keys \(9\.weight, \.\.\.\) of 4;'),
+        ({'1.weight': torch.ones(1, 4)}, r'it has in another shape 1 keys \(1\.weight, \.\.\.\) of 4;'),
+        ({'1.bias': torch.ones(())}, r'it has in another shape 1 keys \(1\.bias, \.\.\.\) of 4;'),
+        (
+            {'0.weight': None, '0.bias': None, 'new': torch.ones(1)},
+            r'it lacks 2 keys \(0\.weight, \.\.\.\), it has besides 1 keys \(new, \.\.\.\) of 4;',
+        ),
+    ],
+)
+@pytest.mark.parametrize('bare', [False, True])
+def test_what_does_not_fit_is_counted_and_named(change: dict, said: str, bare: bool) -> None:
+    state = {name: value for name, value in {**model().state_dict(), **change}.items() if value is not None}
+    with pytest.raises(InputError, match=rf'^given\.pth does not fit Sequential as configured: {said} give') as caught:
+        load(state if bare else {'state_dict': state})
+    assert '\n' not in str(caught.value)
+    load(state if bare else {'state_dict': state}, strict=False)
+
+
+def test_nothing_at_all() -> None:
+    with pytest.raises(InputError, match='it lacks 4 keys'):
+        load({'state_dict': {}})
+
+
+class Seen(Hook):
+    """Whether testing went on, and with what in the backbone's first weights."""
+
+    first: float | None = None
+
+    def before_test(self, runner: object) -> None:
+        self.first = runner.model.backbone.stages[0][0].conv.weight[0, 0, 0, 0].item()
+
+
+def test_testing_with_a_checkpoint_of_another_model(tmp_path: Path) -> None:
+    """The checkpoint has no reflectance decoder; with ``strict=False`` what fits is loaded."""
+    root = write_wider(tmp_path / 'wider', train=1, val=1)
+    source = lite_runner(root, tmp_path, options={'model.enhancer': None})
+    state = {name: torch.full_like(value, 0.125) for name, value in source.model.state_dict().items()}
+    torch.save({'state_dict': state, 'meta': {}}, tmp_path / 'other.pth')
+    options = {'load_from': str(tmp_path / 'other.pth')}
+    seen = Seen()
+    runner = lite_runner(root, tmp_path, options=options)
+    runner.register_hook(seen)
+    with pytest.raises(InputError, match=r'other\.pth does not fit DAINet.* lacks \d keys \(reflectance_decoder\.'):
+        runner.test()
+    assert seen.first is None
+    runner = lite_runner(root, tmp_path, options={**options, 'default_hooks.strict_checkpoint.strict': False})
+    runner.register_hook(seen)
+    assert 'dark/mAP' in runner.test() and seen.first == 0.125

@@ -1,0 +1,339 @@
+"""Every config parses, builds and runs, and says what the papers say; each ablation differs in what it claims."""
+
+import math
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import DATASETS, MODELS, TASK_UTILS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmdark.apis import load_config
+from mmdark.errors import InputError
+from tests.tiny_wider import CHANNELS, FACE, ROOT, write_wider
+
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+LITE_CONFIGS = ('dsfd_dark_lite_wider.py', 'quickstart/dsfd_dark_lite_demo.py')
+MAIN = ROOT / 'configs' / 'dsfd_dark_wider.py'
+STRETCHED = {'dsfd_dark_lite_overfit': 320}
+"""Configs that train and test on squares of this side."""
+every_config = pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+
+
+def ablation(name: str) -> Path:
+    return ROOT / 'configs' / 'ablations' / f'dsfd_dark_wider_{name}.py'
+
+
+@pytest.fixture(scope='module')
+def wider(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_wider(tmp_path_factory.mktemp('wider'), train=4, val=4)
+
+
+@pytest.fixture
+def main() -> Config:
+    return Config.fromfile(MAIN)
+
+
+@every_config
+def test_models_build(path: Path) -> None:
+    cfg = Config.fromfile(path)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.bbox_head.second_shot.test_cfg.max_per_img == 750
+    assert len(model.neck.enhance) == len(model.backbone.out_channels) == 6
+    assert [layer.conv.out_channels for layer in model.neck.topdown] == [*reversed(model.backbone.out_channels)]
+    heads = (model.bbox_head.first_shot, model.bbox_head.second_shot)
+    assert {tuple(head.in_channels) for head in heads} == {model.backbone.out_channels}
+
+
+@every_config
+def test_pipelines_and_data_sets_build(path: Path, wider: Path) -> None:
+    cfg = load_config(str(path), {'data_root': f'{wider}/'})
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    train = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(train) == 4
+    size = STRETCHED.get(path.stem, cfg.input_size)
+    inputs = train[0]['inputs']
+    for image in inputs.values() if isinstance(inputs, dict) else [inputs]:
+        assert image.shape == (3, size, size)
+    assert isinstance(inputs, dict) == (cfg.train_dataloader.dataset.pipeline[-1]['type'] == 'PackDarkPair')
+    x, y, width, height = FACE
+    loaders = [loader for loader in (cfg.val_dataloader, cfg.test_dataloader) if loader]
+    for loader in loaders:
+        dataset = DATASETS.build(loader.dataset)
+        assert len(dataset) == 4 * len(loader.dataset.get('datasets', [0]))
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            assert sample['inputs'].shape == ((3, size, size) if path.stem in STRETCHED else (3, 80, 96))
+            (face,) = sample['data_samples'].gt_instances.bboxes.tensor.tolist()
+            assert face == [x, y, x + width, y + height]
+
+
+class Toy(BaseModel):
+    """Has the parts that the schedules name, and trains in no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Linear(1, 1)
+        self.reflectance_decoder = nn.Linear(1, 1)
+
+    def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'loss') -> dict[str, Tensor]:
+        return {'loss': self.reflectance_decoder(self.backbone(torch.ones(1, 1))).sum()}
+
+
+def toy_runner(path: Path, wider: Path, work_dir: Path, **options: Any) -> Runner:
+    cfg = load_config(str(path), {'data_root': f'{wider}/', **options}, str(work_dir))
+    cfg.model = {'type': Toy}
+    cfg.experiment_name = uuid4().hex
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        if loader:
+            loader.update(num_workers=0, persistent_workers=False)
+    return Runner.from_cfg(cfg)
+
+
+@every_config
+def test_runners_build_with_their_loops_and_evaluators(path: Path, wider: Path, tmp_path: Path) -> None:
+    runner = toy_runner(path, wider, tmp_path)
+    assert type(runner.train_loop).__name__ == 'ResumableEpochLoop'
+    epochs, cut = runner.cfg.train_cfg.max_epochs, runner.cfg.train_cfg.max_iters
+    assert runner.max_iters == min(cut or math.inf, epochs * len(runner.train_dataloader))
+    assert isinstance(runner.test_loop.evaluator, Evaluator) and (runner.val_loop is None) == (not runner.cfg.val_cfg)
+    assert {type(hook).__name__ for hook in runner.hooks} >= {
+        'CheckpointHook',
+        'LiveProgress',
+        'StopOnNonFinite',
+        'StrictCheckpoint',
+    }
+    optim = runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+    runner.optim_wrapper = optim
+    (scheduler,) = runner.build_param_scheduler(runner.cfg.param_scheduler)
+    assert scheduler.get_last_value()
+
+
+def test_published_schedule(main: Config, wider: Path, tmp_path: Path) -> None:
+    """Reference: SGD, lr 5e-4 · round(sqrt(8 GPUs · 4 / 4), 4), decoder a tenth, x0.1 at epochs 50, 62 and 75."""
+    runner = toy_runner(MAIN, wider, tmp_path)
+    runner.optim_wrapper = runner.build_optim_wrapper(main.optim_wrapper)
+    optimizer = runner.optim_wrapper.optimizer
+    assert type(optimizer) is torch.optim.SGD
+    base = 5e-4 * round(math.sqrt(4 / 4 * 8), 4)
+    for name, parameter in runner.model.named_parameters():
+        (group,) = (g for g in optimizer.param_groups if any(p is parameter for p in g['params']))
+        assert group['lr'] == pytest.approx(base / (10 if 'reflectance_decoder' in name else 1), rel=1e-4)
+        assert (group['momentum'], group['weight_decay']) == (0.9, 5e-4)
+    assert runner.optim_wrapper.clip_grad_kwargs == {'max_norm': 35}
+    (scheduler,) = runner.build_param_scheduler(main.param_scheduler)
+    drops = {}
+    for epoch in range(1, 101):
+        before = optimizer.param_groups[0]['lr']
+        scheduler.step()
+        after = optimizer.param_groups[0]['lr']
+        if after != before:
+            drops[epoch] = after / before
+    assert drops == {50: pytest.approx(0.1), 62: pytest.approx(0.1), 75: pytest.approx(0.1)}
+    batches = 12880 // 32
+    assert [round(20000 / batches), round(25000 / batches), round(30000 / batches)] == list(drops)
+    assert (main.train_cfg.max_epochs, main.train_cfg.max_iters, main.train_dataloader.batch_size) == (100, None, 4)
+    assert main.train_cfg.val_interval == 1
+    hooks = main.default_hooks
+    assert (hooks.checkpoint.interval, hooks.checkpoint.by_epoch, hooks.logger.interval) == (5000, False, 100)
+    assert main.data_root == 'data/wider/' and main.input_size == 640
+
+
+def test_published_loss_weights(main: Config) -> None:
+    """Reference: decomposition 1, mutual 0.1 at T = 4, enhance x0.1 of (0.01, 1, 0.5, 0.001)."""
+    weights = {name: cfg['loss_weight'] for name, cfg in main.model.items() if name.startswith('loss_')}
+    assert weights == {
+        'loss_decomposition': 1.0,
+        'loss_mutual': 0.1,
+        'loss_consistency': pytest.approx(0.001),
+        'loss_reconstruction': pytest.approx(0.1),
+        'loss_smoothness': pytest.approx(0.05),
+        'loss_coherence': pytest.approx(0.0001),
+    }
+    assert main.model.loss_mutual.temperature == 4
+    with torch.device('meta'):
+        model = MODELS.build(main.model)
+    built = {name: getattr(model, name).loss_weight for name in weights}
+    assert built == weights
+
+
+def test_published_anchors_matching_and_test_settings(main: Config) -> None:
+    head = main.model.bbox_head
+    for shot, smallest in ((head.first_shot, 8), (head.second_shot, 16)):
+        generator = TASK_UTILS.build(shot.anchor_generator)
+        priors = generator.grid_priors([(160, 160), (80, 80), (40, 40), (20, 20), (10, 10), (5, 5)], device='cpu')
+        assert sum(map(len, priors)) == 34125
+        for level, boxes in enumerate(priors):
+            stride, side = 4 * 2**level, smallest * 2**level
+            center = torch.tensor([1.5 * stride, 0.5 * stride])  # of the second cell in the first row
+            assert boxes[1].tolist() == [*(center - side / 2).tolist(), *(center + side / 2).tolist()]
+        assert shot.bbox_coder.target_stds == [0.1, 0.1, 0.2, 0.2] and shot.num_classes == 1
+    train, test = main.model.train_cfg, main.model.test_cfg
+    assert (train.assigner.pos_iou_thr, train.assigner.neg_iou_thr, train.neg_pos_ratio) == (0.35, 0.35, 3)
+    assert train.assigner.min_pos_iou == 0 and train.smoothl1_beta == 1 and train.allowed_border == -1
+    assert (test.score_thr, test.nms_pre, test.nms.iou_threshold, test.max_per_img) == (0.05, 5000, 0.3, 750)
+    assert main.val_evaluator.iou_thrs == 0.5 and main.val_evaluator.eval_mode == 'area'
+
+
+def test_published_size_of_the_network(main: Config) -> None:
+    """49.83 M parameters in all, the frozen teacher aside; RGB in [0, 1] without a mean."""
+    with torch.device('meta'):
+        model = MODELS.build(main.model)
+    learnt = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    assert round(learnt / 1e6, 2) == 49.83
+    assert not any(parameter.requires_grad for parameter in model.enhancer.parameters())
+    preprocessor = main.model.data_preprocessor
+    assert (preprocessor.mean, preprocessor.std, preprocessor.bgr_to_rgb) == ([0, 0, 0], [255, 255, 255], True)
+
+
+def test_darkness_in_training_is_drawn_and_in_testing_is_fixed(main: Config) -> None:
+    (train,) = (step for step in main.train_dataloader.dataset.pipeline if step['type'] == 'DarkISP')
+    assert train.preset == 'dainet' and train.get('seed') is None
+    for loader in (main.val_dataloader, main.test_dataloader):
+        (test,) = (step for step in loader.dataset.pipeline if step['type'] == 'DarkISP')
+        assert (test.preset, test.seed, test.keep_light) == ('dainet', 0, False)
+
+
+@pytest.mark.parametrize('part', ['backbone', 'enhancer'])
+def test_missing_weights_name_an_option_that_works(main: Config, part: str) -> None:
+    """The way out that the error line names is one that ``load_config`` takes."""
+    cfg = Config.fromfile(MAIN)
+    initialisers = cfg.model[part].init_cfg
+    published = initialisers[-1] if isinstance(initialisers, list) else initialisers
+    assert published.checkpoint == {'backbone': 'weights/vgg16_reducedfc.pth', 'enhancer': 'weights/decomp.pth'}[part]
+    if part == 'backbone':
+        cfg.model.backbone.widen_factor = 0.125
+    published.checkpoint = 'no/such/weights.pth'
+    module = MODELS.build(cfg.model[part])
+    with pytest.raises(InputError, match=r'no/such/weights\.pth.*does not exist.*get it from.*without it') as caught:
+        module.init_weights()
+    option = str(caught.value).split('--cfg-options ')[1].split()[0].rstrip(',')
+    key, value = option.split('=')
+    assert value == 'None'
+    changed = load_config(str(MAIN), {key: None})
+    assert differences(main, changed) == {key}
+
+
+def flatten(node: Any, path: str = '') -> dict[str, Any]:
+    """Every leaf of a config under its dotted key."""
+    if isinstance(node, dict) and node:
+        return {k: v for key, value in node.items() for k, v in flatten(value, f'{path}{key}.').items()}
+    if isinstance(node, (list, tuple)) and node:
+        return {k: v for key, value in enumerate(node) for k, v in flatten(value, f'{path}{key}.').items()}
+    return {path.rstrip('.'): node}
+
+
+def differences(main: Config, other: Config) -> set[str]:
+    """Dotted keys with another value; a part replaced by None or by another type counts as one."""
+    old, new = flatten(main._cfg_dict), flatten(other._cfg_dict)
+    changed = {key for key in old.keys() | new.keys() if old.get(key, '-') != new.get(key, '-')} - {'work_dir'}
+    gone = {key for key in changed if key in new and new[key] is None}
+    return {key for key in changed if not any(key.startswith(f'{root}.') for root in gone)}
+
+
+@pytest.mark.parametrize(
+    ('name', 'keys'),
+    [
+        ('no-mutual', {'model.loss_mutual.loss_weight'}),
+        ('no-redecomposition', {'model.loss_coherence.loss_weight'}),
+        ('no-teacher', {'model.enhancer'}),
+        ('max-rgb-teacher', {'model.enhancer'}),
+        ('dark-isp-on-device', {'model.data_preprocessor.dark_isp', 'train_dataloader.dataset.pipeline'}),
+    ],
+)
+def test_ablations_differ_in_what_they_claim(main: Config, name: str, keys: set[str]) -> None:
+    other = Config.fromfile(ablation(name))
+    changed = differences(main, other)
+    assert changed
+    assert {key for key in changed if not any(key == k or key.startswith(f'{k}.') for k in keys)} == set()
+    assert keys == {k for k in keys if any(key == k or key.startswith(f'{k}.') for key in changed)}
+
+
+def test_every_ablation_is_tested() -> None:
+    tested = {'no-mutual', 'no-redecomposition', 'no-teacher', 'max-rgb-teacher', 'dark-isp-on-device'}
+    assert {path.stem.split('_')[-1] for path in (ROOT / 'configs' / 'ablations').glob('*.py')} == tested
+
+
+def lite_losses(cfg: Config) -> dict[str, float]:
+    """The losses of one step of an eighth of the model, from the same weights and on the same images."""
+    cfg = deepcopy(cfg)
+    cfg.model.backbone.update(widen_factor=0.125, init_cfg=None)
+    cfg.model.neck.in_channels = CHANNELS
+    cfg.model.bbox_head.first_shot.in_channels = cfg.model.bbox_head.second_shot.in_channels = CHANNELS
+    cfg.model.reflectance_decoder.in_channels = 8
+    if cfg.model.enhancer and cfg.model.enhancer.type == 'RetinexNet':
+        cfg.model.enhancer.update(channels=4, init_cfg=None)
+    model = MODELS.build(cfg.model)
+    for name, parameter in model.named_parameters():
+        generator = torch.Generator().manual_seed(len(name) + parameter.numel())
+        if parameter.dim() > 1:
+            nn.init.kaiming_normal_(parameter, generator=generator)
+        elif name.endswith('bias'):
+            nn.init.zeros_(parameter)
+    light = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    faces = InstanceData(bboxes=torch.tensor([[10.0, 12.0, 42.0, 44.0]]), labels=torch.tensor([0]))
+    samples = [DetDataSample(gt_instances=faces, metainfo={'img_shape': (64, 64)}) for _ in light]
+    pairs = {'light': list(light), 'dark': list(light * 0.2)}
+    on_device = cfg.model.data_preprocessor.get('dark_isp')
+    data = {'inputs': pairs['light'] if on_device else pairs, 'data_samples': samples}
+    losses = model(**model.data_preprocessor(data, training=True), mode='loss')
+    return {name: sum(map(float, value if isinstance(value, list) else [value])) for name, value in losses.items()}
+
+
+def test_ablations_do_what_they_claim(main: Config) -> None:
+    full = lite_losses(main)
+    dark = {'loss_decomposition', 'loss_consistency', 'loss_reconstruction', 'loss_smoothness', 'loss_coherence'}
+    pal = {f'pal{shot}_loss_{kind}' for shot in (1, 2) for kind in ('cls', 'bbox')}
+    assert full.keys() == {*dark, *pal, 'loss_mutual'}
+    assert all(math.isfinite(value) and value > 0 for value in full.values())
+    for name, without in (('no-mutual', 'loss_mutual'), ('no-redecomposition', 'loss_coherence')):
+        assert lite_losses(Config.fromfile(ablation(name))) == {**full, without: 0.0}
+    assert lite_losses(Config.fromfile(ablation('no-teacher'))).keys() == {*pal, 'loss_mutual'}
+    max_rgb = lite_losses(Config.fromfile(ablation('max-rgb-teacher')))
+    assert max_rgb.keys() == full.keys() and max_rgb['loss_decomposition'] != full['loss_decomposition']
+    assert {name: max_rgb[name] for name in pal} == {name: full[name] for name in pal}
+    on_device = lite_losses(Config.fromfile(ablation('dark-isp-on-device')))
+    assert on_device.keys() == full.keys() and on_device['pal2_loss_cls'] != full['pal2_loss_cls']
+    assert all(math.isfinite(value) for value in on_device.values())
+
+
+def test_the_lite_detector_needs_no_file() -> None:
+    """3 M parameters, and no weights to download, as its docstring says; quickstart is the same model."""
+    lite, quick = (Config.fromfile(ROOT / 'configs' / name) for name in LITE_CONFIGS)
+    assert 'PublishedWeights' not in str(lite._cfg_dict) and 'RetinexNet' not in str(lite.model)
+    assert lite.model == quick.model
+    model = MODELS.build(lite.model)
+    model.init_weights()
+    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6) == 3
+    assert lite.train_cfg.max_iters == lite.param_scheduler.total_steps
+    assert quick.train_cfg.max_iters == quick.param_scheduler.total_steps == quick.default_hooks.checkpoint.interval
+
+
+def test_the_day_detector_is_the_dark_ones_base(main: Config) -> None:
+    """Backbone, neck, head, matching and test settings are the same; the dark branches come on top."""
+    day = Config.fromfile(ROOT / 'configs' / 'dsfd' / 'dsfd_vgg16_wider.py')
+    shared = day.model.keys() - {'type', 'data_preprocessor'}
+    assert shared == {'backbone', 'neck', 'bbox_head', 'train_cfg', 'test_cfg'}
+    assert {key: day.model[key] for key in shared} == {key: main.model[key] for key in shared}
+    with torch.device('meta'):
+        model = MODELS.build(day.model)
+    assert {
+        type(module).__module__.split('.')[2] for module in model.modules() if 'mmdark' in type(module).__module__
+    } == {
+        'dark_vgg',
+        'dsfd',
+        'feature_enhance',
+        'pal_head',
+    }
