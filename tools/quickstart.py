@@ -62,6 +62,7 @@ def configure(args: argparse.Namespace) -> Config:
         str(args.work_dir),
     )
     cfg.test_dataloader.dataset.indices = TEST_IMAGES
+    cfg.log_level = 'WARNING'  # spares the terminal the environment and the config; see log_to_file_only
     cfg.default_hooks.draw_dark_panels = dict(type='DrawDarkPanels', out_dir=str(args.work_dir / 'pictures'))
     return cfg
 

@@ -33,4 +33,3 @@ default_hooks = dict(
     live_progress=dict(plain_interval=20),
     checkpoint=dict(interval=max_iters, save_best=None, rule=None),
 )
-log_level = 'WARNING'
