@@ -70,10 +70,10 @@ class DAINet(DSFD):
         light, dark = batch_inputs['light'], batch_inputs['dark']
         shallow_light, shallow_dark = self._stem(light, dark)
         losses = self.bbox_head.loss(self.neck(self.backbone.forward_stages(shallow_dark)), batch_data_samples)
-        losses['loss_mutual'] = self.loss_mutual(shallow_light, shallow_dark)
-        if self.enhancer is not None:
-            losses.update(self._retinex_losses(light, dark, shallow_light, shallow_dark, losses.pop('loss_mutual')))
-        return losses
+        aligned = self.loss_mutual(shallow_light, shallow_dark)
+        if self.enhancer is None:
+            return {**losses, 'loss_mutual': aligned}
+        return {**losses, **self._retinex_losses(light, dark, shallow_light, shallow_dark, aligned)}
 
     def _retinex_losses(
         self, light: Tensor, dark: Tensor, shallow_light: Tensor, shallow_dark: Tensor, aligned: Tensor
