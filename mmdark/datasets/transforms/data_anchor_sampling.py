@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import autocast_box_type
 
+from mmdark.datasets.transforms.face_crop import FaceCrop
 from mmdark.datasets.transforms.face_geometry import (
     centers_inside,
     face_boxes,
@@ -39,7 +38,7 @@ class AnchorWindow(NamedTuple):
 
 
 @TRANSFORMS.register_module()
-class DataAnchorSampling(BaseTransform):
+class DataAnchorSampling(FaceCrop):
     """Rescale so that a random face gets about the side of a random anchor, and cut a square window around it.
 
     With k the anchor nearest to the face's side (square root of its area), the new side is one of the anchors 0 to
@@ -70,14 +69,6 @@ class DataAnchorSampling(BaseTransform):
     ) -> None:
         self.input_size, self.anchors = input_size, tuple(anchors)
         self.min_face, self.pad_value = min_face, tuple(pad_value)
-
-    @autocast_box_type()
-    def transform(self, results: dict) -> dict | None:
-        """Sample a window and apply it."""
-        faces = learnable_faces(results)
-        if len(faces) == 0:
-            return None
-        return self._apply(results, self._sample(faces, results['img'].shape[:2]))
 
     @cache_randomness
     def _sample(self, faces: np.ndarray, img_shape: tuple[int, int]) -> AnchorWindow:

@@ -1,11 +1,10 @@
 """The crop of PyramidBox and DSFD where data-anchor-sampling is not drawn: one of five squares that hold a face."""
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import autocast_box_type
 
+from mmdark.datasets.transforms.face_crop import FaceCrop
 from mmdark.datasets.transforms.face_geometry import (
     centers_inside,
     face_boxes,
@@ -20,7 +19,7 @@ Window = tuple[int, int, int, int]
 
 
 @TRANSFORMS.register_module()
-class RandomSquareCrop(BaseTransform):
+class RandomSquareCrop(FaceCrop):
     """Cut out one of up to five random squares, each holding at least one face wholly.
 
     The side is the image's short side for the first candidate and that times U(min_scale, 1) for the others; each has
@@ -37,14 +36,6 @@ class RandomSquareCrop(BaseTransform):
 
     def __init__(self, min_scale: float = 0.3, num_candidates: int = 5) -> None:
         self.min_scale, self.num_candidates = min_scale, num_candidates
-
-    @autocast_box_type()
-    def transform(self, results: dict) -> dict | None:
-        """Sample a window and apply it."""
-        faces = learnable_faces(results)
-        if len(faces) == 0:
-            return None
-        return self._apply(results, self._sample(faces, results['img'].shape[:2]))
 
     @cache_randomness
     def _sample(self, faces: np.ndarray, img_shape: tuple[int, int]) -> Window:

@@ -1,0 +1,29 @@
+"""What both crops share: a window is sampled for the faces of an image, then applied."""
+
+from abc import abstractmethod
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+from mmdet.structures.bbox import autocast_box_type
+
+from mmdark.datasets.transforms.face_geometry import learnable_faces
+
+
+class FaceCrop(BaseTransform):
+    """A crop aimed at faces; ``None`` (mmengine then takes another random image) where there is none to aim at.
+
+    Besides ``_apply`` a crop has ``_sample(faces, img_shape)``, which draws a window for faces of shape ``(N, 4)``.
+    That one is not abstract here: mmcv's ``cache_randomness``, which marks it, cannot be asked for on a class.
+    """
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict | None:
+        """Sample a window and apply it."""
+        faces = learnable_faces(results)
+        if len(faces) == 0:
+            return None
+        return self._apply(results, self._sample(faces, results['img'].shape[:2]))
+
+    @abstractmethod
+    def _apply(self, results: dict, window: Any) -> dict | None:
+        """Cut the window out of ``results``; ``None`` if no face stays."""
