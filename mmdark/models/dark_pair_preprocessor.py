@@ -7,7 +7,7 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from mmdark.dark_isp import PRESETS, darken, sample_noise, sample_parameters
+from mmdark.dark_isp import PRESETS, ISPNoise, ISPParameters, darken, sample_noise, sample_parameters
 
 
 @MODELS.register_module()
@@ -35,14 +35,21 @@ class DarkPairPreprocessor(DetDataPreprocessor):
         if not isinstance(inputs, dict):
             batch = super().forward(data, training)
             if training and self.dark_isp:
-                batch['inputs'] = dict(light=batch['inputs'], dark=self._darken(batch['inputs']))
+                batch['inputs'] = dict(light=batch['inputs'], dark=self.darken(batch['inputs']))
             return batch
         light = super().forward({**data, 'inputs': inputs['light']}, training)
         dark = super().forward(dict(inputs=inputs['dark'], data_samples=None), training)
         return dict(inputs=dict(light=light['inputs'], dark=dark['inputs']), data_samples=light['data_samples'])
 
-    def _darken(self, light: Tensor) -> Tensor:
-        parameters = sample_parameters(len(light), self.dark_isp).to(light.device)
+    def darken(self, light: Tensor, parameters: ISPParameters | None = None, noise: ISPNoise | None = None) -> Tensor:
+        """Dark partners of a batch of light images, on their device.
+
+        Args:
+            light: RGB in [0, 1], shape ``(B, 3, H, W)``.
+            parameters: of DarkISP; drawn where they are not given.
+            noise: of DarkISP; drawn where it is not given.
+        """
+        parameters = (parameters or sample_parameters(len(light), self.dark_isp)).to(light.device)
         with torch.no_grad():
-            noise = sample_noise(light.shape, self.dark_isp, device=light.device)
+            noise = noise or sample_noise(light.shape, self.dark_isp, device=light.device)
             return darken(light.clamp(0.0, 1.0), parameters, noise, self.dark_isp)

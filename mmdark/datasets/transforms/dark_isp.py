@@ -21,7 +21,7 @@ class DarkISP(BaseTransform):
     same scale, neither rounded nor, but for the ``corrected`` preset, clipped.
 
     Args:
-        preset: ``dainet``, ``maet`` or ``corrected``.
+        preset: ``corrected``, or ``dainet`` or ``maet`` as published.
         seed: None draws anew each time, from numpy's generator, which the Runner seeds. A number makes the darkness a
             function of the number and of the file name, the same for everyone: for validation and testing.
         keep_light: True adds ``dark_img`` and leaves ``img``, for training pairs; False replaces ``img``.
@@ -30,7 +30,7 @@ class DarkISP(BaseTransform):
         ValueError: the preset is unknown.
     """
 
-    def __init__(self, preset: str = 'dainet', seed: int | None = None, keep_light: bool = True) -> None:
+    def __init__(self, preset: str = 'corrected', seed: int | None = None, keep_light: bool = True) -> None:
         if preset not in PRESETS:
             raise ValueError(f'unknown DarkISP preset {preset!r}; choose one of {", ".join(PRESETS)}')
         self.preset = preset
