@@ -19,9 +19,10 @@ Maps = tuple[Tensor, ...]
 class PALHead(SSDHead):
     """One shot: one square anchor a cell, smooth-L1 and cross entropy with 3:1 hard negatives.
 
-    Matching (``train_cfg.assigner``) and mining are mmdet's; three things are not: the losses are divided by the
-    number of positives in the batch (the batch size if there is none), ``nms_pre`` counts over all levels, and
-    ``predict`` works although SSDHead never sets ``loss_cls`` (mmdetection#11780).
+    Matching (``train_cfg.assigner``) and mining are mmdet's; four things are not: boxes are matched in fractions of the
+    image, the losses are divided by the number of positives in the batch (the batch size if there is none),
+    ``nms_pre`` counts over all levels, and ``predict`` works although SSDHead never sets ``loss_cls``
+    (mmdetection#11780).
     """
 
     loss_cls = None
@@ -33,11 +34,44 @@ class PALHead(SSDHead):
         positives = (labels < self.num_classes).sum()
         return (*targets, torch.where(positives > 0, positives, labels.shape[0]))
 
+    def _get_targets_single(
+        self,
+        flat_anchors: Tensor,
+        valid_flags: Tensor,
+        gt_instances: InstanceData,
+        img_meta: dict,
+        gt_instances_ignore: InstanceData | None = None,
+        unmap_outputs: bool = True,
+    ) -> tuple:
+        """SSDHead's targets, matched in fractions of the image: which one of equal overlaps wins is left to rounding.
+
+        A face that several priors hold entirely overlaps each of them equally. Targets are ratios and stay the same.
+        """
+        height, width = img_meta['img_shape'][:2]
+        size = flat_anchors.new_tensor([width, height, width, height])
+        centres, sides = (flat_anchors[:, :2] + flat_anchors[:, 2:]) / 2, flat_anchors[:, 2:] - flat_anchors[:, :2]
+        centres, halves = centres / size[:2], sides / size[:2] / 2
+        return super()._get_targets_single(
+            torch.cat([centres - halves, centres + halves], dim=1),
+            valid_flags,
+            _in_fractions(gt_instances, size),
+            {**img_meta, 'img_shape': (1, 1)},
+            gt_instances_ignore and _in_fractions(gt_instances_ignore, size),
+            unmap_outputs,
+        )
+
     def _bbox_post_process(self, results: InstanceData, cfg: ConfigType, **kwargs: object) -> InstanceData:
         """Keep the ``nms_pre`` best of all levels before the suppression."""
         if 0 < cfg.get('nms_pre', -1) < len(results):
             results = results[results.scores.topk(cfg['nms_pre']).indices]
         return super()._bbox_post_process(results=results, cfg=cfg, **kwargs)
+
+
+def _in_fractions(instances: InstanceData, size: Tensor) -> InstanceData:
+    """The same instances with boxes in fractions of the image."""
+    fractions = instances.new()
+    fractions.bboxes = (instances.bboxes / size).to(size.dtype)
+    return fractions
 
 
 @MODELS.register_module()

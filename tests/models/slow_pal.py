@@ -1,4 +1,4 @@
-"""The progressive anchor loss and the decoding of faces, written out in loops over float64 NumPy arrays."""
+"""The progressive anchor loss and the decoding of faces, written out in loops over NumPy arrays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,17 @@ def match(priors: Array, faces: Array, threshold: float = 0.35) -> dict[int, int
     return matched
 
 
-def pal(scores: Array, deltas: Array, priors: Array, faces: Sequence[Array]) -> tuple[float, float]:
+def fractions(priors: Array, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Corners in fractions of a ``(height, width)`` image, as the published code has them: from rounded centres."""
+    scale = np.array(size[::-1])
+    centres = ((priors[:, :2] + priors[:, 2:]) / 2 / scale).astype(np.float32)
+    sides = ((priors[:, 2:] - priors[:, :2]) / scale).astype(np.float32)
+    return np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
+
+
+def pal(
+    scores: Array, deltas: Array, priors: Array, faces: Sequence[Array], size: tuple[int, int]
+) -> tuple[float, float]:
     """Classification and box loss of a batch.
 
     Args:
@@ -50,11 +60,13 @@ def pal(scores: Array, deltas: Array, priors: Array, faces: Sequence[Array]) -> 
         deltas: ``(B, N, 4)``.
         priors: ``(N, 4)``.
         faces: per image ``(M, 4)``.
+        size: height and width of the images. A face within several priors overlaps each of them equally, and rounding
+            decides; so matching is in float32, and in fractions.
     """
     loss_cls = loss_bbox = 0.0
     positives = 0
     for score, delta, boxes in zip(scores, deltas, faces, strict=True):
-        matched = match(priors, boxes)
+        matched = match(fractions(priors, size), (boxes / np.tile(size[::-1], 2)).astype(np.float32))
         positives += len(matched)
         log_sum = np.log(np.exp(score).sum(1))
         negatives = sorted((log_sum[n] - score[n, 1] for n in range(len(priors)) if n not in matched), reverse=True)

@@ -83,7 +83,9 @@ def test_loss(number: int, faces: tuple) -> None:
     assert sorted(losses) == ['loss_bbox', 'loss_cls']
     priors = slow_pal.priors_of(SIZES, STRIDES, SIDES[number])
     scores, deltas = outputs(head, maps)
-    loss_cls, loss_bbox = slow_pal.pal(scores, deltas, priors, [np.array(boxes).reshape(-1, 4) for boxes in faces])
+    loss_cls, loss_bbox = slow_pal.pal(
+        scores, deltas, priors, [np.array(boxes).reshape(-1, 4) for boxes in faces], (HEIGHT, WIDTH)
+    )
     assert float(total(losses, 'loss_cls').detach()) == pytest.approx(loss_cls, rel=1e-5)
     assert float(total(losses, 'loss_bbox').detach()) == pytest.approx(loss_bbox, rel=1e-5)
 
