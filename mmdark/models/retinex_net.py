@@ -25,7 +25,13 @@ class Decomposition(NamedTuple):
 
 
 class FrozenTeacher(BaseModule):
-    """A module that stays as it is: no gradients, always in eval mode."""
+    """A module that stays as it is: no gradients, always in eval mode.
+
+    Attributes:
+        weights_of_its_own: its weights come from a file of their own, so a checkpoint of the detector may lack them.
+    """
+
+    weights_of_its_own = True
 
     def train(self, mode: bool = True) -> FrozenTeacher:
         """Stay in eval mode, whatever the model around does."""

@@ -1,5 +1,7 @@
 """WIDER FACE with the augmentation of DSFD and DAI-Net; light images only."""
 
+_base_ = ['../multi_scale_test.py']
+
 dataset_type = 'WiderDataset'
 data_root = 'data/wider/'
 input_size = 640

@@ -5,16 +5,18 @@ _base_ = ['./wider_face.py']
 train_pipeline = [
     *_base_.load,
     *_base_.augment,
-    dict(type='DarkISP', preset='dainet'),
+    dict(type='DarkISP', preset='corrected'),
     dict(type='PackDarkPair'),
 ]
 test_pipeline = [
     dict(type='LoadPhoto'),
-    dict(type='DarkISP', preset='dainet', seed=0, keep_light=False),
+    dict(type='DarkISP', preset='corrected', seed=0, keep_light=False),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs'),
 ]
+
+tta_pipeline = [*test_pipeline[:2], *_base_.tta_pipeline[1:]]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

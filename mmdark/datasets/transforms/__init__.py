@@ -5,6 +5,7 @@ from mmdark.datasets.transforms.dark_isp import DarkISP
 from mmdark.datasets.transforms.data_anchor_sampling import DataAnchorSampling
 from mmdark.datasets.transforms.keep_faces import KeepFaces
 from mmdark.datasets.transforms.load_image import LoadPhoto
+from mmdark.datasets.transforms.multi_scale_views import MultiScaleViews
 from mmdark.datasets.transforms.pack_dark_pair import PackDarkPair
 from mmdark.datasets.transforms.random_interp_resize import RandomInterpResize
 from mmdark.datasets.transforms.square_crop import RandomSquareCrop
@@ -15,6 +16,7 @@ __all__ = [
     'DataAnchorSampling',
     'KeepFaces',
     'LoadPhoto',
+    'MultiScaleViews',
     'PackDarkPair',
     'RandomInterpResize',
     'RandomSquareCrop',

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdark.errors import InputError
+
+from .strict_checkpoint import detector_of
 
 GREEN = (80, 220, 80)
 HEADER = 28
@@ -83,8 +84,12 @@ class DrawDarkPanels(Hook):
         Raises:
             InputError: a picture cannot be written.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for inputs, sample in zip(data_batch['inputs'], outputs, strict=True):
+        model, images = detector_of(runner), data_batch['inputs']
+        if isinstance(images[0], (list, tuple)):  # test-time augmentation: the first view of each image
+            images = [
+                view.flip(-1) if sample.get('flip') else view for view, sample in zip(images[0], outputs, strict=True)
+            ]
+        for inputs, sample in zip(images, outputs, strict=True):
             if self.max_images is not None and len(self.names) >= self.max_images:
                 return
             path = self._free_path(Path(sample.img_path).stem)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from mmdark.errors import InputError
+
+
+def detector_of(runner: Runner) -> nn.Module:
+    """The model that was trained, without the wrappers of several processes and of test-time augmentation."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.module if isinstance(model, BaseTTAModel) else model
 
 
 @HOOKS.register_module()
 class StrictCheckpoint(Hook):
     """Compare keys and shapes of a loaded checkpoint with the model's.
+
+    Modules with ``weights_of_its_own = True`` may be missing as a whole: their weights come from another file.
 
     Args:
         strict: False lets a checkpoint load in part, as mmengine does; for fine-tuning from another model.
@@ -31,13 +40,16 @@ class StrictCheckpoint(Hook):
         """
         if not self.strict:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = detector_of(runner)
         wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         given = {
             name.removeprefix('module.'): tuple(value.shape)
             for name, value in checkpoint.get('state_dict', checkpoint).items()
             if hasattr(value, 'shape')
         }
+        for room in _rooms_of_their_own(model):
+            if not any(name.startswith(room) for name in given):
+                wanted = {name: shape for name, shape in wanted.items() if not name.startswith(room)}
         faults = (
             ('lacks', [name for name in wanted if name not in given]),
             ('has besides', [name for name in given if name not in wanted]),
@@ -50,3 +62,7 @@ class StrictCheckpoint(Hook):
                 f'of {len(wanted)}; give the config it was trained with, or load what fits with '
                 '--cfg-options default_hooks.strict_checkpoint.strict=False'
             )
+
+
+def _rooms_of_their_own(model: nn.Module) -> list[str]:
+    return [f'{name}.' for name, module in model.named_modules() if getattr(module, 'weights_of_its_own', False)]

@@ -96,7 +96,7 @@ def test_the_picture_of_a_test(tmp_path: Path) -> None:
     file = cv2.imread(str(path))
     np.testing.assert_array_equal(light, cv2.resize(file, (WIDE, TALL)))
 
-    pipeline = [{'type': 'LoadPhoto'}, {'type': 'DarkISP', 'preset': 'dainet', 'seed': 0, 'keep_light': False}]
+    pipeline = [{'type': 'LoadPhoto'}, {'type': 'DarkISP', 'preset': 'corrected', 'seed': 0, 'keep_light': False}]
     given = Compose(pipeline)({'img_path': str(path)})['img']
     shown = np.clip(given, 0, 255).astype(np.uint8)
     np.testing.assert_array_equal(dark, shown.repeat(ENLARGE, 0).repeat(ENLARGE, 1))

@@ -1,11 +1,13 @@
 """A checkpoint of another model is refused in one line, where mmengine would test a half random model."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from torch import nn
 
 from mmdark.engine import StrictCheckpoint
@@ -17,17 +19,33 @@ def model() -> nn.Sequential:
     return nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
 
 
-def load(checkpoint: dict, strict: bool = True, wrapped: bool = False) -> None:
-    runner = SimpleNamespace(model=nn.DataParallel(model()) if wrapped else model(), _load_from='given.pth')
+class Wrapped(BaseTTAModel):
+    """Wraps the detector as ``--tta`` does."""
+
+    def __init__(self, module: nn.Module) -> None:
+        module.test_step = None
+        super().__init__(module)
+
+    def merge_preds(self, data_samples_list: list) -> list:
+        return data_samples_list
+
+
+def load(checkpoint: dict, strict: bool = True, wrappers: Sequence[Callable[[nn.Module], nn.Module]] = ()) -> None:
+    wrapped = model()
+    for wrapper in wrappers:
+        wrapped = wrapper(wrapped)
+    runner = SimpleNamespace(model=wrapped, _load_from='given.pth')
     StrictCheckpoint(strict).after_load_checkpoint(runner, checkpoint)
 
 
-@pytest.mark.parametrize('wrapped', [False, True])
+@pytest.mark.parametrize('wrappers', [(), (nn.DataParallel,), (Wrapped,), (Wrapped, nn.DataParallel)])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 @pytest.mark.parametrize('bare', [False, True])
-def test_the_models_own_state_passes(wrapped: bool, prefix: str, bare: bool) -> None:
+def test_the_models_own_state_passes(
+    wrappers: Sequence[Callable[[nn.Module], nn.Module]], prefix: str, bare: bool
+) -> None:
     state = {f'{prefix}{name}': value for name, value in model().state_dict().items()}
-    load(state if bare else {'state_dict': state, 'meta': {'iter': 3}}, wrapped=wrapped)
+    load(state if bare else {'state_dict': state, 'meta': {'iter': 3}}, wrappers=wrappers)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +67,8 @@ def test_what_does_not_fit_is_counted_and_named(change: dict, said: str, bare: b
     with pytest.raises(InputError, match=rf'^given\.pth does not fit Sequential as configured: {said} give') as caught:
         load(state if bare else {'state_dict': state})
     assert '\n' not in str(caught.value)
+    with pytest.raises(InputError, match=rf'^given\.pth does not fit Sequential as configured: {said} give'):
+        load(state if bare else {'state_dict': state}, wrappers=(Wrapped,))
     load(state if bare else {'state_dict': state}, strict=False)
 
 
@@ -82,3 +102,17 @@ def test_testing_with_a_checkpoint_of_another_model(tmp_path: Path) -> None:
     runner = lite_runner(root, tmp_path, options={**options, 'default_hooks.strict_checkpoint.strict': False})
     runner.register_hook(seen)
     assert 'dark/mAP' in runner.test() and seen.first == 0.125
+
+
+def test_a_module_with_weights_of_its_own_may_be_missing_as_a_whole() -> None:
+    teacher = nn.Linear(3, 1)
+    teacher.weights_of_its_own = True
+    runner = SimpleNamespace(model=nn.Sequential(nn.Linear(2, 3), teacher), _load_from='given.pth')
+    state = runner.model.state_dict()
+    for names, fits in (({'0.weight', '0.bias'}, True), (set(state), True), ({'0.weight', '0.bias', '1.bias'}, False)):
+        given = {name: value for name, value in state.items() if name in names}
+        if fits:
+            StrictCheckpoint().after_load_checkpoint(runner, given)
+        else:
+            with pytest.raises(InputError, match=r'it lacks 1 keys \(1\.weight'):
+                StrictCheckpoint().after_load_checkpoint(runner, given)

@@ -1,0 +1,89 @@
+"""Multi-scale testing: what the detector finds in several views of an image, merged by box voting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox_flip
+from mmengine.model import BaseTTAModel
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmdark.errors import InputError
+
+from .box_voting import box_voting, keeps_size
+
+
+@MODELS.register_module()
+class MultiScaleTTA(BaseTTAModel):
+    """Test a detector of one class on the views that ``MultiScaleViews`` makes, and merge by box voting.
+
+    Views go through the detector one after another. What is kept of each is its detections, in pixels of the original
+    image, so only one view is on the device at a time. An image without any detection gets empty instances; the
+    published script writes a box of zeros for each view without one.
+
+    Args:
+        iou_threshold: see :func:`box_voting`.
+        max_per_img: see :func:`box_voting`.
+        drop_singletons: see :func:`box_voting`; True as published.
+        **kwargs: of mmengine's ``BaseTTAModel``: ``module``, the detector.
+    """
+
+    def __init__(
+        self,
+        iou_threshold: float = 0.3,
+        max_per_img: int = 750,
+        drop_singletons: bool = False,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.iou_threshold = iou_threshold
+        self.max_per_img = max_per_img
+        self.drop_singletons = drop_singletons
+
+    def merge_preds(self, data_samples_list: Sequence[Sequence[DetDataSample]]) -> list[DetDataSample]:
+        """Merge the views of each image.
+
+        Args:
+            data_samples_list: predictions, for each image one a view; boxes in pixels of the original image, those of
+                a flipped view in coordinates of the flipped image.
+
+        Returns:
+            For each image its first view's sample with merged ``pred_instances``, the highest score first.
+        """
+        return [self._merge(views) for views in data_samples_list]
+
+    def _merge(self, views: Sequence[DetDataSample]) -> DetDataSample:
+        found = [self._contribution(view) for view in views]
+        boxes, scores = box_voting(
+            torch.cat([boxes for boxes, _ in found]),
+            torch.cat([scores for _, scores in found]),
+            self.iou_threshold,
+            self.max_per_img,
+            self.drop_singletons,
+        )
+        labels = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+        merged = views[0]
+        merged.pred_instances = InstanceData(bboxes=boxes, scores=scores, labels=labels)
+        return merged
+
+    @staticmethod
+    def _contribution(view: DetDataSample) -> tuple[Tensor, Tensor]:
+        """Boxes, flipped back, and scores of the sizes that the view is trusted with.
+
+        Raises:
+            InputError: the view does not say which sizes it keeps.
+        """
+        if 'keep' not in view.metainfo:
+            raise InputError(
+                'tta_pipeline: a view does not say which faces it keeps; make views with MultiScaleViews '
+                "and add 'keep' to the meta_keys of PackDetInputs"
+            )
+        boxes, scores = view.pred_instances.bboxes, view.pred_instances.scores
+        if view.metainfo.get('flip'):
+            boxes = bbox_flip(boxes, view.ori_shape, view.flip_direction)
+        kept = keeps_size(boxes, view.keep)
+        return boxes[kept], scores[kept]
