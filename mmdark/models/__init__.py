@@ -2,6 +2,7 @@
 
 from .dai_net import DAINet
 from .dark_pair_preprocessor import DarkPairPreprocessor
+from .dark_resnet import DarkResNet
 from .dark_vgg import DarkVGG
 from .dsfd import DSFD
 from .feature_enhance import FEM
@@ -13,6 +14,7 @@ from .losses import (
     RedecompositionCoherenceLoss,
     ReflectanceConsistencyLoss,
 )
+from .multi_scale_tta import MultiScaleTTA
 from .pal_head import DualShotHead, PALHead
 from .published_weights import PublishedWeights
 from .reflectance_decoder import ReflectanceDecoder
@@ -23,11 +25,13 @@ __all__ = [
     'FEM',
     'DAINet',
     'DarkPairPreprocessor',
+    'DarkResNet',
     'DarkVGG',
     'DecompositionLoss',
     'DualShotHead',
     'IlluminationSmoothnessLoss',
     'MaxRGBRetinex',
+    'MultiScaleTTA',
     'MutualAlignmentLoss',
     'PALHead',
     'PublishedWeights',

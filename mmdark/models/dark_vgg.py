@@ -38,6 +38,8 @@ class DarkVGG(BaseModule):
         [torch.Size([32, 32, 32]), torch.Size([32, 1, 1])]
     """
 
+    published_room = 'vgg'
+
     def __init__(
         self, widen_factor: float = 1.0, norm_cfg: OptConfigType = None, init_cfg: OptMultiConfig = None
     ) -> None:

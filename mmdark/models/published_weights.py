@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
-import torch
 from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmdark.errors import InputError
 
-WRAPPERS = ('state_dict', 'weight', 'model')
-PREFIXES = ('', 'module.', 'vgg.', 'DecomNet.', 'module.vgg.', 'module.DecomNet.')
+from .published_files import read_weight_file
+
+PREFIXES = ('', 'vgg.', 'resnet.', 'DecomNet.')
+COUNTERS = '.num_batches_tracked'
+"""Files from before torch 0.4.1 do not have these counters of batch norm, which nothing here reads."""
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -45,19 +45,19 @@ class PublishedWeights:
             raise InputError(
                 f'{type(module).__name__} starts from {self.checkpoint}, which does not exist: {self._remedy()}'
             )
-        published = _unwrap(CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu'))
-        names = module.published_names()
-        tensors = {key for key, value in published.items() if isinstance(value, torch.Tensor)}
-        prefix = next((p for p in PREFIXES if all(p + name in tensors for name in names)), None)
+        file = read_weight_file(self.checkpoint)
+        published, names = file.weights, module.published_names()
+        needed = [name for name in names if not name.endswith(COUNTERS)]
+        prefix = next((p for p in PREFIXES if all(p + name in published for name in needed)), None)
         if prefix is None:
-            missing = next(name for name in names if name not in tensors)
+            missing = next(name for name in needed if name not in published)
             raise InputError(
                 f'{self.checkpoint} does not hold the published weights of {type(module).__name__}: it lacks '
-                f"'{missing}' and begins with {list(published)[:2]}: {self._remedy()}"
+                f"'{missing}' and seems to be {file.description}: {self._remedy()}"
             )
         own = module.state_dict()
         for old, new in names.items():
-            value = published[prefix + old]
+            value = published.get(prefix + old, own[new])
             if own[new].shape != value.shape:
                 raise InputError(
                     f"{self.checkpoint}: '{prefix + old}' has shape {tuple(value.shape)}, but {type(module).__name__} "
@@ -70,11 +70,3 @@ class PublishedWeights:
 
     def _remedy(self) -> str:
         return f'get it from {self.source}, or train without it: {self.without}'
-
-
-def _unwrap(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:
-    """The state dict inside a checkpoint."""
-    for wrapper in WRAPPERS:
-        if isinstance(checkpoint.get(wrapper), Mapping):
-            return checkpoint[wrapper]
-    return checkpoint

@@ -10,7 +10,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor
 
 from mmdark.errors import InputError
-from mmdark.models import DarkVGG, RetinexNet
+from mmdark.models import DarkResNet, DarkVGG, RetinexNet
 from mmdark.models.published_weights import PublishedWeights
 
 CHANNELS = 8
@@ -94,20 +94,37 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    'content',
+    ('content', 'lacks', 'seems'),
     [
-        {'layer1.0.weight': torch.zeros(2), 'layer1.0.bias': torch.zeros(2)},
-        {name: value for name, value in published_retinex().items() if name != 'net1_recon.bias'},
-        {**published_retinex(), 'net1_recon.bias': 3.0},
-        {},
+        ({'l.weight': torch.zeros(2)}, 'net1_conv0.weight', "nothing known here (its keys begin with ['l.weight'])"),
+        (dict.fromkeys(DarkVGG(0.125).published_names(), torch.zeros(2)), 'net1_conv0.weight', 'vgg16_reducedfc.pth'),
+        ({**published_retinex(), 'net1_recon.bias': 3.0}, 'net1_recon.bias', "RetinexNet's decomposition net"),
+        ({}, 'net1_conv0.weight', 'nothing known here'),
     ],
-    ids=['another net', 'one lacks', 'one is no tensor', 'empty'],
+    ids=['unknown', 'another net', 'one is no tensor', 'empty'],
 )
-def test_wrong_file_is_named_as_what_it_holds(tmp_path: Path, content: dict) -> None:
+def test_wrong_file_is_named_as_what_it_seems_to_be(tmp_path: Path, content: dict, lacks: str, seems: str) -> None:
     torch.save(content, tmp_path / 'decomp.pth')
     line = refusal(tmp_path / 'decomp.pth', RetinexNet(CHANNELS))
-    assert f"lacks '{'net1_conv0.weight' if len(content) < 3 else 'net1_recon.bias'}'" in line
-    assert all(name in line for name in list(content)[:2])
+    assert f"lacks '{lacks}'" in line and f'seems to be {seems}' in line
+
+
+@pytest.mark.parametrize('counters', [True, False], ids=['with counters', 'older, without'])
+def test_torchvision_resnet(tmp_path: Path, counters: bool) -> None:
+    backbone = DarkResNet(50, widen_factor=0.125)
+    published = {name: torch.rand_like(value.float()) for name, value in backbone.state_dict().items()}
+    published = {name: value for name, value in published.items() if not name.startswith('extras')}
+    if not counters:
+        published = {name: value for name, value in published.items() if not name.endswith('num_batches_tracked')}
+    torch.save({**published, 'fc.weight': torch.zeros(3, 2), 'fc.bias': torch.zeros(3)}, tmp_path / 'resnet50.pth')
+    extras = {name: value.clone() for name, value in backbone.extras.state_dict().items()}
+    initialiser(tmp_path / 'resnet50.pth')(backbone)
+    ours = backbone.state_dict()
+    assert all(torch.equal(ours[name].float(), value) for name, value in published.items() if 'tracked' not in name)
+    assert len(published) == len(ours) - len(extras) - (0 if counters else 53)
+    assert all(torch.equal(value, extras[name]) for name, value in backbone.extras.state_dict().items())
+    line = refusal(tmp_path / 'resnet50.pth', DarkResNet(101, widen_factor=0.125))
+    assert "lacks 'layer3.6.conv1.weight' and seems to be torchvision's ResNet-50" in line
 
 
 def test_wrong_shape(tmp_path: Path) -> None:

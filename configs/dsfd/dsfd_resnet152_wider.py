@@ -1,0 +1,7 @@
+"""DSFD (arXiv:1810.10220) with ResNet-152 on WIDER FACE by day."""
+
+_base_ = ['./dsfd_resnet50_wider.py']
+
+_weights = dict(checkpoint='weights/resnet152.pth', source='https://download.pytorch.org/models/resnet152-394f9c45.pth')
+_xavier, _published = _base_.model.backbone.init_cfg
+model = dict(backbone=dict(depth=152, init_cfg=[_xavier, dict(_published, **_weights)]))

@@ -1,0 +1,91 @@
+"""The ResNet backbones of DSFD (arXiv:1810.10220), with a stem whose shallow features DAI-Net aligns."""
+
+from __future__ import annotations
+
+from mmcv.cnn import ConvModule
+from mmdet.models.backbones import ResNet
+from mmdet.registry import MODELS
+from mmdet.utils import ConfigType, OptMultiConfig
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EXTRA_CHANNELS = (256, 512, 128, 256)
+BATCH_NORM = dict(type='BN', requires_grad=True)
+
+
+@MODELS.register_module()
+class DarkResNet(ResNet):
+    """mmdet's ResNet with the four extra convolutions of DSFD: six maps of stride 4 to 128.
+
+    ``forward(x)`` is ``forward_stages(stem(x))``; the stem (conv1 and its normalisation) gives shallow features of the
+    same width and stride as :class:`DarkVGG`'s. The published code never leaves eval mode after its first validation,
+    which fixes the statistics of batch norm while its scales go on learning; ``norm_eval=True`` does so from the start,
+    so that light and dark images are normalised alike.
+
+    Args:
+        depth: 50, 101 or 152 as published; 18 and 34 work too.
+        widen_factor: factor on all widths; below 1 for lite variants. Widths are multiples of 8.
+        norm_cfg: normalisation of the ResNet; the extras have none.
+        norm_eval: keep the statistics of batch norm as they are. For training from scratch: False.
+        frozen_stages: mmdet's; -1 trains everything, as published.
+        init_cfg: see mmdet; Kaiming without it.
+
+    Example:
+        >>> import torch
+        >>> [map_.shape[1:] for map_ in DarkResNet(50, widen_factor=0.125)(torch.rand(1, 3, 128, 128))][::5]
+        [torch.Size([32, 32, 32]), torch.Size([32, 1, 1])]
+    """
+
+    published_room = 'resnet'
+
+    def __init__(
+        self,
+        depth: int,
+        widen_factor: float = 1.0,
+        norm_cfg: ConfigType = BATCH_NORM,
+        norm_eval: bool = True,
+        frozen_stages: int = -1,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        base, *extras = (max(8, round(width * widen_factor / 8) * 8) for width in (64, *EXTRA_CHANNELS))
+        super().__init__(
+            depth,
+            base_channels=base,
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            frozen_stages=frozen_stages,
+            init_cfg=init_cfg,
+        )
+        stages = tuple(self.block.expansion * base * 2**stage for stage in range(4))
+        self.extras = nn.ModuleList(
+            nn.Sequential(ConvModule(inputs, squeeze, 1), ConvModule(squeeze, expand, 3, stride=2, padding=1))
+            for inputs, squeeze, expand in ((stages[-1], *extras[:2]), (extras[1], *extras[2:]))
+        )
+        self.shallow_channels = base
+        self.out_channels = (*stages, extras[1], extras[3])
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Shallow features: ``(B, 3, H, W)`` images to ``(B, C, H / 2, W / 2)``, rounded up."""
+        return F.relu(self.norm1(self.conv1(images)))
+
+    def forward_stages(self, shallow: Tensor) -> tuple[Tensor, ...]:
+        """Shallow features ``(B, C, H / 2, W / 2)`` to six maps of stride 4, 8, 16, 32, 64 and 128."""
+        maps = []
+        x = self.maxpool(shallow)
+        for stage in (*(getattr(self, name) for name in self.res_layers), *self.extras):
+            x = stage(x)
+            maps.append(x)
+        return tuple(maps)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """RGB images in [0, 1] of shape ``(B, 3, H, W)`` to six maps; see :meth:`forward_stages`."""
+        return self.forward_stages(self.stem(images))
+
+    def train(self, mode: bool = True) -> DarkResNet:
+        """As mmdet's, which forgets to return the module."""
+        super().train(mode)
+        return self
+
+    def published_names(self) -> dict[str, str]:
+        """Key in torchvision's ResNet file → key here: the same names, without its classifier and the extras."""
+        return {name: name for name in self.state_dict() if not name.startswith('extras.')}

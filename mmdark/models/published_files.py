@@ -1,0 +1,113 @@
+"""Weight files of the published code, and what each seems to be by its keys."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mmdark.compat import read_checkpoint
+
+WRAPPERS = ('state_dict', 'weight', 'model')
+RESNET_BLOCKS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
+"""Blocks a stage → depth, of the ResNets with bottlenecks."""
+
+
+class WeightFile(NamedTuple):
+    """The weights in a file.
+
+    Attributes:
+        kind: ``dark``, ``vgg``, ``resnet50``, ``resnet101``, ``resnet152``: published detectors; ``retinexnet``: the
+            teacher; ``vgg16_reducedfc``, ``torchvision_resnet50``, ``..._101``, ``..._152``: where backbones start;
+            with ``mmdark_`` before it what mmdark calls so; ``unknown``.
+        description: the same for an error line.
+        weights: name → tensor; a prefix ``module.`` is taken off.
+    """
+
+    kind: str
+    description: str
+    weights: dict[str, Tensor]
+
+
+DESCRIPTIONS = {
+    'dark': 'a detector of the published DAI-Net code (dark)',
+    'vgg': 'a detector of the published DSFD code (VGG-16)',
+    'resnet': 'a detector of the published DSFD code (ResNet{depth})',
+    'retinexnet': "RetinexNet's decomposition net, the published teacher",
+    'vgg16_reducedfc': 'vgg16_reducedfc.pth, where VGG-16 backbones start',
+    'torchvision_resnet': "torchvision's ResNet{depth}, where ResNet backbones start",
+    'torchvision_vgg': "torchvision's VGG, which lacks the reduced fc layers: vgg16_reducedfc.pth is wanted instead",
+    'mmdark_dark': 'a DAI-Net detector of mmdark',
+    'mmdark_vgg': 'a DSFD detector of mmdark with VGG-16',
+    'mmdark_resnet': 'a DSFD detector of mmdark with ResNet{depth}',
+    'mmdark_dark_resnet': 'a DAI-Net detector of mmdark with ResNet{depth}, which the published code does not have',
+    'mmdark_retinexnet': "mmdark's RetinexNet",
+    'mmdark_vgg16_reducedfc': "mmdark's VGG-16 backbone",
+    'mmdet': 'a checkpoint of MMDetection with another detector',
+    'unknown': 'nothing known here (its keys begin with {keys})',
+}
+
+# What a kind's keys must hold, the most telling first; the depth of a ResNet is counted behind the prefix.
+SIGNS = (
+    ('dark', ('vgg.0.weight', 'loc_pal1.0.weight', 'ref.0.weight'), None),
+    ('vgg', ('vgg.0.weight', 'loc_pal1.0.weight'), None),
+    ('resnet', ('resnet.conv1.weight', 'loc_pal1.0.weight'), 'resnet.'),
+    ('retinexnet', ('net1_conv0.weight',), None),
+    ('retinexnet', ('DecomNet.net1_conv0.weight',), None),
+    ('mmdark_dark_resnet', ('bbox_head.first_shot.reg_convs.0.0.weight', 'backbone.conv1.weight',
+                            'reflectance_decoder.hidden.weight'), 'backbone.'),
+    ('mmdark_resnet', ('bbox_head.first_shot.reg_convs.0.0.weight', 'backbone.conv1.weight'), 'backbone.'),
+    ('mmdark_dark', ('bbox_head.first_shot.reg_convs.0.0.weight', 'reflectance_decoder.hidden.weight'), None),
+    ('mmdark_vgg', ('bbox_head.first_shot.reg_convs.0.0.weight', 'backbone.stages.0.0.conv.weight'), None),
+    ('mmdark_retinexnet', ('entry.weight', 'hidden.0.weight'), None),
+    ('mmdark_vgg16_reducedfc', ('stages.0.0.conv.weight', 'fc.0.conv.weight'), None),
+    ('torchvision_vgg', ('features.0.weight', 'classifier.0.weight'), None),
+    ('torchvision_resnet', ('conv1.weight', 'layer1.0.conv1.weight'), ''),
+    ('vgg16_reducedfc', ('0.weight', '2.weight', '31.weight', '33.weight'), None),
+)  # fmt: skip
+
+
+def read_weight_file(path: str | os.PathLike) -> WeightFile:
+    """Read a file without running code from it, and say what it seems to be.
+
+    Raises:
+        InputError: the file is missing, damaged, or not a file of weights.
+    """
+    return identify(unwrap(read_checkpoint(path, map_location='cpu')))
+
+
+def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
+    """The tensors of a checkpoint: bare, or wrapped as ``{'weight': ...}``; without ``module.`` before their names."""
+    for wrapper in WRAPPERS:
+        if isinstance(checkpoint.get(wrapper), Mapping):
+            checkpoint = checkpoint[wrapper]
+            break
+    return {str(name).removeprefix('module.'): value for name, value in checkpoint.items() if isinstance(value, Tensor)}
+
+
+def identify(weights: dict[str, Tensor]) -> WeightFile:
+    """What these weights seem to be, by their names."""
+    mmdet = 'mmdet' if any(name.startswith('backbone.') for name in weights) else 'unknown'
+    kind, resnet = next(
+        ((kind, r) for kind, signs, r in SIGNS if all(sign in weights for sign in signs)), (mmdet, None)
+    )
+    depth = '' if resnet is None else _resnet_depth(weights, resnet)
+    shown = f'-{depth}' if isinstance(depth, int) else depth
+    description = DESCRIPTIONS[kind].format(depth=shown, keys=list(weights)[:2])
+    if kind == 'retinexnet':
+        weights = {name.removeprefix('DecomNet.'): value for name, value in weights.items()}
+    return WeightFile(f'{kind}{depth}', description, weights)
+
+
+def _resnet_depth(weights: Mapping[str, Tensor], prefix: str) -> int | str:
+    places = {
+        tuple(map(int, found.groups()))
+        for found in (re.match(re.escape(prefix) + r'layer(\d)\.(\d+)\.', name) for name in weights)
+        if found
+    }
+    blocks = tuple(sum(1 for stage, _ in places if stage == wanted) for wanted in (1, 2, 3, 4))
+    bottleneck = f'{prefix}layer1.0.conv3.weight' in weights
+    return RESNET_BLOCKS.get(blocks, f' of {blocks} blocks') if bottleneck else f' of {blocks} basic blocks'
