@@ -1,0 +1,165 @@
+"""Weights of the published code to ours and back, strictly: nothing missing, nothing left over, shapes checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import Tensor
+
+from mmdark.errors import InputError
+from mmdark.models.published_files import WeightFile, read_weight_file
+from mmdark.models.published_names import CLASS_LAYERS, detector_names
+
+from .configs import PUBLISHED_MODELS, config_path
+
+PARTS = {
+    'retinexnet': dict(type='RetinexNet'),
+    'vgg16_reducedfc': dict(type='DarkVGG'),
+    'torchvision_resnet50': dict(type='DarkResNet', depth=50),
+    'torchvision_resnet101': dict(type='DarkResNet', depth=101),
+    'torchvision_resnet152': dict(type='DarkResNet', depth=152),
+}
+"""Published files that hold a part of a detector → that part here."""
+CLASSIFIER = ('fc.weight', 'fc.bias')
+"""Of torchvision's ResNets; a detector has no use for it."""
+
+
+class KeyTable(NamedTuple):
+    """How one published model is named here.
+
+    Attributes:
+        names: published key → key here.
+        shapes: key here → shape.
+    """
+
+    names: dict[str, str]
+    shapes: dict[str, torch.Size]
+
+
+def key_table(kind: str) -> KeyTable:
+    """The table of a published model: a detector (``dark``, ``vgg``, ``resnet50`` ...) or a part of one.
+
+    Raises:
+        KeyError: the kind is neither in :data:`PUBLISHED_MODELS` nor in :data:`PARTS`.
+    """
+    is_detector = kind in PUBLISHED_MODELS
+    cfg = Config.fromfile(config_path(PUBLISHED_MODELS[kind])).model if is_detector else PARTS[kind]
+    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+        module = MODELS.build(cfg)
+    names = detector_names(module) if is_detector else module.published_names()
+    own = module.state_dict()
+    return KeyTable(names, {new: own[new].shape for new in names.values()})
+
+
+def to_mmdark(file: WeightFile) -> dict[str, Tensor]:
+    """The weights of a published file under our names; class layers get the background last.
+
+    Raises:
+        InputError: the file is not a published one, or not whole.
+    """
+    if file.kind not in PUBLISHED_MODELS and file.kind not in PARTS:
+        reverse = '; to go back to the published names add --reverse' if file.kind.startswith('mmdark_') else ''
+        raise InputError(f'it is no published weight file, it seems to be {file.description}{reverse}')
+    table = key_table(file.kind)
+    given = {name: value for name, value in file.weights.items() if name not in CLASSIFIER}
+    optional = {name for name in table.names if name.endswith('.num_batches_tracked')} if file.kind in PARTS else set()
+    _check(given, {old: table.shapes[new] for old, new in table.names.items()}, optional, file.description)
+    return {new: _classes_swapped(old, given[old]) for old, new in table.names.items() if old in given}
+
+
+def to_published(file: WeightFile) -> tuple[str, dict[str, Tensor]]:
+    """The published kind that our weights belong to, and the weights under its names; the teacher is left out.
+
+    Raises:
+        InputError: the file does not hold our weights, or weights of a model that nobody published.
+    """
+    kind = file.kind.removeprefix('mmdark_')
+    if kind == file.kind and kind.startswith('torchvision_resnet'):  # our names of these are torchvision's
+        file = file._replace(kind=f'mmdark_{kind}')
+    if (kind not in PUBLISHED_MODELS and kind not in PARTS) or not file.kind.startswith('mmdark_'):
+        raise InputError(f'it cannot be given published names, it seems to be {file.description}')
+    table = key_table(kind)
+    given = {name: value for name, value in file.weights.items() if not name.startswith('enhancer.')}
+    _check(given, table.shapes, set(), file.description)
+    room = 'DecomNet.' if kind == 'retinexnet' else ''
+    return kind, {room + old: _classes_swapped(old, given[new]) for old, new in table.names.items()}
+
+
+def _classes_swapped(published_name: str, value: Tensor) -> Tensor:
+    return value.flip(0) if published_name.startswith(CLASS_LAYERS) else value
+
+
+def _check(given: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], optional: set[str], seems: str) -> None:
+    lacks = [name for name in wanted if name not in given and name not in optional]
+    besides = [name for name in given if name not in wanted]
+    shapes = [
+        f'{name}, {tuple(given[name].shape)} instead of {tuple(shape)}'
+        for name, shape in wanted.items()
+        if name in given and given[name].shape != shape
+    ]
+    faults = (('lacks', lacks), ('has besides', besides), ('has in another shape', shapes))
+    found = '; '.join(f'{fault} {len(names)} keys ({names[0]} ...)' for fault, names in faults if names)
+    if found:
+        raise InputError(f'it seems to be {seems}, but it {found}, of {len(wanted)}: nothing was written')
+
+
+def convert_file(
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    reverse: bool = False,
+    model: str | None = None,
+    epoch: int | None = None,
+) -> str:
+    """Convert a weight file; which one it is shows in its keys.
+
+    Args:
+        source: a published file; with ``reverse`` a checkpoint of mmdark.
+        target: where the converted weights go; written whole or not at all.
+        reverse: from our names to the published ones.
+        model: refuse what is not this published model.
+        epoch: with ``reverse``, wrap the weights as ``{'epoch': epoch, 'weight': ...}``, from which the published
+            training script resumes; its test script wants them bare.
+
+    Returns:
+        A line that says what was converted.
+
+    Raises:
+        InputError: the source is missing, damaged, not what it should be, or the target itself.
+    """
+    if Path(source).resolve() == Path(target).resolve():
+        raise InputError(f'{target} is the source itself; name another file for the result')
+    file = read_weight_file(source)
+    try:
+        kind, weights = to_published(file) if reverse else (file.kind, to_mmdark(file))
+        if model not in (None, kind):
+            raise InputError(f'it is not {model}, it seems to be {file.description}')
+    except InputError as error:
+        raise InputError(f'{source}: {error}') from error
+    content = weights if reverse else _checkpoint(kind, weights)
+    _write({'epoch': epoch, 'weight': weights} if reverse and epoch is not None else content, Path(target))
+    fits = f'; its config is configs/{PUBLISHED_MODELS[kind]}' if kind in PUBLISHED_MODELS and not reverse else ''
+    return f'{source} is {file.description}: {len(weights)} tensors written to {target}{fits}'
+
+
+def _checkpoint(kind: str, weights: dict[str, Tensor]) -> dict:
+    meta = dict(converted_from=kind)
+    if kind in PUBLISHED_MODELS:
+        meta['dataset_meta'] = dict(classes=('face',), palette=[(0, 255, 0)])
+    return dict(meta=meta, state_dict=weights)
+
+
+def _write(content: dict, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + '.part')
+    try:
+        torch.save(content, part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
