@@ -14,6 +14,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -200,10 +201,10 @@ def test_published_size_of_the_network(main: Config) -> None:
 
 def test_darkness_in_training_is_drawn_and_in_testing_is_fixed(main: Config) -> None:
     (train,) = (step for step in main.train_dataloader.dataset.pipeline if step['type'] == 'DarkISP')
-    assert train.preset == 'dainet' and train.get('seed') is None
+    assert train.preset == 'corrected' and train.get('seed') is None
     for loader in (main.val_dataloader, main.test_dataloader):
         (test,) = (step for step in loader.dataset.pipeline if step['type'] == 'DarkISP')
-        assert (test.preset, test.seed, test.keep_light) == ('dainet', 0, False)
+        assert (test.preset, test.seed, test.keep_light) == ('corrected', 0, False)
 
 
 @pytest.mark.parametrize('part', ['backbone', 'enhancer'])
@@ -251,6 +252,19 @@ def differences(main: Config, other: Config) -> set[str]:
         ('no-teacher', {'model.enhancer'}),
         ('max-rgb-teacher', {'model.enhancer'}),
         ('dark-isp-on-device', {'model.data_preprocessor.dark_isp', 'train_dataloader.dataset.pipeline'}),
+        (
+            'as-published',
+            {
+                'model.loss_decomposition.data_range',
+                'model.loss_reconstruction.data_range',
+                'train_dataloader.dataset.pipeline.6.preset',
+                'optim_wrapper.paramwise_cfg.custom_keys.l2norm.lr_mult',
+                'param_scheduler.by_epoch',
+                'param_scheduler.milestones',
+                'train_cfg.max_iters',
+                'tta_model.drop_singletons',
+            },
+        ),
     ],
 )
 def test_ablations_differ_in_what_they_claim(main: Config, name: str, keys: set[str]) -> None:
@@ -262,7 +276,7 @@ def test_ablations_differ_in_what_they_claim(main: Config, name: str, keys: set[
 
 
 def test_every_ablation_is_tested() -> None:
-    tested = {'no-mutual', 'no-redecomposition', 'no-teacher', 'max-rgb-teacher', 'dark-isp-on-device'}
+    tested = {'no-mutual', 'no-redecomposition', 'no-teacher', 'max-rgb-teacher', 'dark-isp-on-device', 'as-published'}
     assert {path.stem.split('_')[-1] for path in (ROOT / 'configs' / 'ablations').glob('*.py')} == tested
 
 
@@ -337,3 +351,49 @@ def test_the_day_detector_is_the_dark_ones_base(main: Config) -> None:
         'feature_enhance',
         'pal_head',
     }
+
+
+@pytest.mark.parametrize('depth', [50, 101, 152])
+def test_dark_resnets_are_the_day_ones_with_the_dark_branches(main: Config, depth: int) -> None:
+    day = Config.fromfile(ROOT / 'configs' / 'dsfd' / f'dsfd_resnet{depth}_wider.py').model
+    dark = Config.fromfile(ROOT / 'configs' / 'dai_net' / f'dsfd_dark_resnet{depth}_wider.py').model
+    shared = day.keys() - {'type', 'data_preprocessor'}
+    assert day.backbone.depth == depth and f'resnet{depth}' in day.backbone.init_cfg[-1].source
+    assert day.backbone.init_cfg[-1].checkpoint == f'weights/resnet{depth}.pth'
+    assert {key: day[key] for key in shared} == {key: dark[key] for key in shared}
+    own = dark.keys() - shared
+    assert {key: dark[key] for key in own} == {key: main.model[key] for key in own}
+
+
+@pytest.mark.parametrize(
+    'path',
+    [path for path in CONFIGS if 'resnet' in path.stem or path.stem == 'dsfd_vgg16_wider'],
+    ids=lambda path: path.stem,
+)
+def test_published_choices_train_and_test(path: Path) -> None:
+    """A step of training and a test, an eighth as wide; the dark ResNets hear of the dark in their stem."""
+    cfg = Config.fromfile(path).model
+    resnet = cfg.backbone.type == 'DarkResNet'
+    channels = [32, 64, 128, 256, 64, 32] if resnet else CHANNELS
+    cfg.backbone.update(widen_factor=0.125, init_cfg=dict(type='Xavier', layer='Conv2d', distribution='uniform'))
+    cfg.neck.in_channels = cfg.bbox_head.first_shot.in_channels = cfg.bbox_head.second_shot.in_channels = channels
+    if cfg.type == 'DAINet':
+        cfg.enhancer = dict(type='MaxRGBRetinex')
+        cfg.reflectance_decoder.in_channels = 8
+    model = MODELS.build(cfg)
+    model.init_weights()
+    light = [torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8) for _ in range(2)]
+    faces = InstanceData(bboxes=torch.tensor([[10.0, 12.0, 42.0, 44.0]]), labels=torch.tensor([0]))
+    meta = {'img_shape': (64, 96), 'ori_shape': (64, 96), 'scale_factor': (1.0, 1.0)}
+    samples = [DetDataSample(gt_instances=faces, metainfo=meta) for _ in light]
+    pair = {'light': light, 'dark': [image // 4 for image in light]}
+    data = {'inputs': pair if cfg.type == 'DAINet' else light, 'data_samples': samples}
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 1e-4))
+    stem = model.backbone.conv1.weight if resnet else model.backbone.stages[0][0].conv.weight
+    before = stem.detach().clone()
+    losses = model.train().train_step(data, optimizer)
+    assert all(math.isfinite(value) for value in losses.values())
+    assert torch.isfinite(stem).all() and not torch.equal(stem, before)
+    (found, _) = model.eval().test_step({'inputs': light, 'data_samples': samples})
+    assert found.pred_instances.bboxes.shape == (len(found.pred_instances.scores), 4)
+    assert all(torch.isfinite(value).all() for value in (found.pred_instances.bboxes, found.pred_instances.scores))

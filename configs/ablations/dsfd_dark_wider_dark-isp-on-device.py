@@ -2,7 +2,7 @@
 
 _base_ = ['../dsfd_dark_wider.py']
 
-model = dict(data_preprocessor=dict(dark_isp='dainet'))
+model = dict(data_preprocessor=dict(dark_isp='corrected'))
 train_dataloader = dict(
     dataset=dict(pipeline=[*_base_.load, *_base_.augment, dict(type='PackDetInputs')]),
 )

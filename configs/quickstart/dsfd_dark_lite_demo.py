@@ -16,7 +16,7 @@ train_dataloader = dict(
             dict(type='RandomInterpResize', input_size=input_size),
             dict(type='KeepFaces', min_size=6, allow_empty=False),
             dict(type='RandomFlip', prob=0.5),
-            dict(type='DarkISP', preset='dainet'),
+            dict(type='DarkISP', preset='corrected'),
             dict(type='PackDarkPair'),
         ]
     ),

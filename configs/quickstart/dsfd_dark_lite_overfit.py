@@ -15,7 +15,7 @@ _resize = dict(type='Resize', scale=(320, 320), keep_ratio=False)
 _annotations = dict(type='LoadAnnotations', with_bbox=True)
 _eight = dict(indices=8, test_mode=False, filter_cfg=dict(filter_empty_gt=True, min_face=48))
 _train = _base_.train_dataloader.dataset
-_darken = dict(type='DarkISP', preset='dainet')
+_darken = dict(type='DarkISP', preset='corrected')
 
 train_dataloader = dict(
     num_workers=1,

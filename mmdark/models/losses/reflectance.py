@@ -9,13 +9,13 @@ from torch.nn import functional as F
 from .structural_similarity import ssim_loss
 
 
-def decomposition_loss(reflectance: Tensor, target: Tensor, data_range: float | None = None) -> Tensor:
+def decomposition_loss(reflectance: Tensor, target: Tensor, data_range: float | None = 1.0) -> Tensor:
     """L1 distance plus ``1 - SSIM`` between the decoder's reflectance and the teacher's.
 
     Args:
         reflectance: of the reflectance decoder, shape ``(B, 3, H, W)``.
         target: of the Retinex teacher, shape ``(B, 3, H, W)``.
-        data_range: of SSIM; None takes it from the batch, as published.
+        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
 
     Returns:
         A scalar, zero when both are equal.
@@ -29,10 +29,10 @@ class DecompositionLoss(nn.Module):
 
     Args:
         loss_weight: factor on the loss; 1 as published.
-        data_range: of SSIM; None takes it from the batch, as published.
+        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
     """
 
-    def __init__(self, loss_weight: float = 1.0, data_range: float | None = None) -> None:
+    def __init__(self, loss_weight: float = 1.0, data_range: float | None = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.data_range = data_range

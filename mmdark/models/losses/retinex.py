@@ -13,7 +13,7 @@ GREY = (0.299, 0.587, 0.114)
 
 
 def reconstruction_loss(
-    reflectance: Tensor, illumination: Tensor, image: Tensor, data_range: float | None = None
+    reflectance: Tensor, illumination: Tensor, image: Tensor, data_range: float | None = 1.0
 ) -> Tensor:
     """Mean squared error plus ``1 - SSIM`` between ``reflectance * illumination`` and the image.
 
@@ -21,7 +21,7 @@ def reconstruction_loss(
         reflectance: shape ``(B, 3, H, W)``.
         illumination: shape ``(B, 1, H, W)``.
         image: RGB in [0, 1], shape ``(B, 3, H, W)``.
-        data_range: of SSIM; None takes it from the batch, as published.
+        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
 
     Returns:
         A scalar, zero when the product is the image.
@@ -61,10 +61,10 @@ class ReconstructionLoss(nn.Module):
 
     Args:
         loss_weight: factor on the loss; 0.1 as published.
-        data_range: of SSIM; None takes it from the batch, as published.
+        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
     """
 
-    def __init__(self, loss_weight: float = 0.1, data_range: float | None = None) -> None:
+    def __init__(self, loss_weight: float = 0.1, data_range: float | None = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.data_range = data_range

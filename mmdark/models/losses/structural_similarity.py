@@ -7,14 +7,14 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 
-def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = None) -> Tensor:
+def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> Tensor:
     """``1 - SSIM`` in float32, with the 11x11 Gaussian window of the SSIM paper.
 
     Args:
         image: shape ``(B, C, H, W)``.
         target: shape ``(B, C, H, W)``.
-        data_range: span of the pixel values; None takes the larger span of the two batches, as published, so that the
-            loss of an image depends on the batch it is in.
+        data_range: span of the pixel values. None takes the larger span of the two batches, as published: the loss of
+            an image then depends on the batch it is in.
 
     Returns:
         A scalar, zero when both are equal.
