@@ -1,0 +1,19 @@
+"""Parity: our numbers beside those that the authors' code printed."""
+
+from .check import CHECKS, check_parity
+from .comparison import Comparison, compare, table
+from .golden import GoldenCase, golden_cases
+from .recipe import dark_image, light_image, published_weights
+
+__all__ = [
+    'CHECKS',
+    'Comparison',
+    'GoldenCase',
+    'check_parity',
+    'compare',
+    'dark_image',
+    'golden_cases',
+    'light_image',
+    'published_weights',
+    'table',
+]
