@@ -23,6 +23,16 @@ from mmdark.errors import InputError
 
 MapLocation = str | torch.device | dict | Callable | None
 
+STRANGE_FILES = {
+    b'<!doctype html': 'a web page: the download needs a browser or was refused',
+    b'<html': 'a web page: the download needs a browser or was refused',
+    b'version https://git-lfs': 'a pointer of Git LFS: run git lfs pull where it came from',
+    b'rar!': 'a RAR archive: unpack it first',
+    b'7z\xbc\xaf': 'a 7z archive: unpack it first',
+    b'\x1f\x8b': 'a gzip archive: unpack it first',
+}
+"""How files begin that are taken for checkpoints → what they are, and what to do."""
+
 
 def read_checkpoint(file: str | os.PathLike | IO[bytes], map_location: MapLocation = None) -> dict[str, Any]:
     """Read a checkpoint without running code from it.
@@ -56,6 +66,11 @@ def _check_is_file(path: Path) -> None:
         raise InputError(f'checkpoint {path} does not exist: check the path')
     if path.stat().st_size == 0:
         raise InputError(f'checkpoint {path} is empty: copy or download it again, or name an earlier one')
+    with path.open('rb') as file:
+        start = file.read(256).lstrip()
+    for signature, seems in STRANGE_FILES.items():
+        if start[: len(signature)].lower() == signature:
+            raise InputError(f'checkpoint {path} is no weight file, it seems to be {seems}')
 
 
 def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:

@@ -133,9 +133,19 @@ def test_wrong_shape(tmp_path: Path) -> None:
     assert "'net1_conv0.weight' has shape (8, 4, 9, 9)" in line and '(9, 4, 9, 9)' in line
 
 
-def test_not_a_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ('content', 'seems'),
+    [
+        (b'<html>not found</html>', 'a web page'),
+        (b'\n  <!DOCTYPE html><title>Quota exceeded</title>', 'a web page'),
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:0', 'a pointer of Git LFS'),
+        (b'\x1f\x8b\x08\x00', 'a gzip archive'),
+        (b'PK is not always a zip', 'cannot be read as a checkpoint'),
+    ],
+)
+def test_not_a_checkpoint(tmp_path: Path, content: bytes, seems: str) -> None:
     path = tmp_path / 'decomp.pth'
-    path.write_text('<html>not found</html>')
-    with pytest.raises(InputError) as raised:
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=seems) as raised:
         initialiser(path)(RetinexNet(CHANNELS))
     assert str(path) in str(raised.value) and '\n' not in str(raised.value)

@@ -1,7 +1,8 @@
-"""Hold mmdark against numbers of the authors' code: ``python tools/analysis_tools/check_parity.py --golden DIR``.
+"""Hold mmdark against numbers of the authors' code: ``python tools/analysis_tools/check_parity.py [--golden DIR]``.
 
-DIR holds golden cases: networks, losses and gradients (``dainet_*``, ``dsfd_<model>_*``), steps of training
-(``trajectory_*``), DarkISP (``dark_isp*``) and box voting (``box_voting*``). Exit status 1 says that something differs.
+DIR holds golden cases, ``tests/golden`` if it is not given: networks, losses and gradients (``dainet_*``,
+``dsfd_<model>_*``), steps of training (``trajectory_*``), DarkISP (``dark_isp*``) and box voting (``box_voting*``).
+Exit status 1 says that something differs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import sys
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -17,11 +19,15 @@ from mmengine.registry import init_default_scope
 from mmdark.apis import run_or_explain
 from mmdark.parity import Comparison, check_parity, table
 
+GOLDEN = Path(__file__).resolve().parents[2] / 'tests' / 'golden'
+
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Compare mmdark with numbers that the authors' code printed.")
-    parser.add_argument('--golden', required=True, metavar='DIR', help='folder of golden cases (*.json and *.npz)')
+    parser.add_argument(
+        '--golden', default=str(GOLDEN), metavar='DIR', help='folder of golden cases, *.json and *.npz (%(default)s)'
+    )
     parser.add_argument('--all', action='store_true', help='a line for each gradient, not for the worst one alone')
     return parser.parse_args()
 
