@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import re
 import shlex
@@ -47,7 +48,7 @@ def commands() -> list[list[str]]:
 
 
 def tool_of(words: list[str]) -> str | None:
-    return next((word for word in words if re.fullmatch(r'(tools|tests)/\w+\.(py|sh)', word)), None)
+    return next((word for word in words if re.fullmatch(r'(tools|tests)/[\w/]+\.(py|sh)', word)), None)
 
 
 def options_of(tool: str) -> set[str]:
@@ -129,7 +130,8 @@ def test_options_named_alone_exist() -> None:
     published = r'\| Option of its training script.*?\n\n'
     text = re.sub(published, lambda table: _second_column(table[0]), README, flags=re.DOTALL)
     named = set(re.findall(r'`(--[\w-]+)', text))
-    known = set().union(*(options_of(tool) for tool in {*BEHIND.values()}))
+    tools = {*BEHIND.values(), *filter(None, map(tool_of, commands()))} - BEHIND.keys()
+    known = set().union(*map(options_of, tools))
     assert len(named) > 8
     assert named <= known, named - known
 
@@ -159,6 +161,28 @@ def test_the_keys_of_the_tables_resolve() -> None:
     keys = {key for key in keys if key.split('.')[0] in cfg}
     assert len(keys) > 12
     assert not [key for key in sorted(keys) if not resolves(cfg, key)]
+
+
+def test_the_switches_are_those_of_the_as_published_config() -> None:
+    """Each key=value of the table stands in that config, and each difference of that config stands in the table."""
+    table = README.split('### What we mend, and the switch back')[1].split('\n\n')[2]
+    told = {key: ast.literal_eval(value) for key, value in re.findall(r'`([\w.]+)=([^`]+)`', table)}
+    published = Config.fromfile(ROOT / 'configs' / 'ablations' / 'dsfd_dark_wider_as-published.py')
+    main = Config.fromfile(ROOT / MAIN)
+    (preset,) = (step.preset for step in published.train_dataloader.dataset.pipeline if step.type == 'DarkISP')
+    assert told.pop('DarkISP.preset') == preset == 'dainet'
+    for key, value in told.items():
+        assert dotted(published, key) == value != dotted(main, key), key
+    names = {'model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'tta_model'}
+    changed = {name for name in main if main[name] != published.get(name)} - {'train_dataloader', 'train_pipeline'}
+    assert changed == {key.split('.')[0] for key in told} == names
+
+
+def dotted(cfg: Config, key: str) -> object:
+    node = cfg._cfg_dict
+    for part in key.split('.'):
+        node = node.get(part, {})
+    return node
 
 
 def test_every_loss_of_the_model_stands_in_the_table() -> None:
