@@ -40,16 +40,12 @@ class StrictCheckpoint(Hook):
         """
         if not self.strict:
             return
-        model = detector_of(runner)
+        model, state = detector_of(runner), checkpoint.get('state_dict', checkpoint)
+        _complete(state, model)
         wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         given = {
-            name.removeprefix('module.'): tuple(value.shape)
-            for name, value in checkpoint.get('state_dict', checkpoint).items()
-            if hasattr(value, 'shape')
+            name.removeprefix('module.'): tuple(value.shape) for name, value in state.items() if hasattr(value, 'shape')
         }
-        for room in _rooms_of_their_own(model):
-            if not any(name.startswith(room) for name in given):
-                wanted = {name: shape for name, shape in wanted.items() if not name.startswith(room)}
         faults = (
             ('lacks', [name for name in wanted if name not in given]),
             ('has besides', [name for name in given if name not in wanted]),
@@ -64,5 +60,10 @@ class StrictCheckpoint(Hook):
             )
 
 
-def _rooms_of_their_own(model: nn.Module) -> list[str]:
-    return [f'{name}.' for name, module in model.named_modules() if getattr(module, 'weights_of_its_own', False)]
+def _complete(state: dict, model: nn.Module) -> None:
+    """Give the checkpoint the weights of those modules that have their own and are missing in it as a whole."""
+    for room, module in model.named_modules():
+        if getattr(module, 'weights_of_its_own', False) and not any(
+            name.removeprefix('module.').startswith(f'{room}.') for name in state
+        ):
+            state.update({f'{room}.{name}': value for name, value in module.state_dict().items()})
