@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mmdark.apis import load_config
 from mmdark.errors import InputError
+from tests.tiny_dark_face import write_dark_face
 from tests.tiny_wider import CHANNELS, FACE, ROOT, write_wider
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -38,6 +39,21 @@ def ablation(name: str) -> Path:
 @pytest.fixture(scope='module')
 def wider(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wider(tmp_path_factory.mktemp('wider'), train=4, val=4)
+
+
+@pytest.fixture(scope='module')
+def dark_face(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dark_face(tmp_path_factory.mktemp('dark_face') / 'tiny')
+
+
+def data_options(path: Path, wider: Path, dark_face: Path) -> dict[str, Any]:
+    """The options that bring a config's data sets to the tiny folders."""
+    if path.parent.name != 'dark_face':
+        return {'data_root': f'{wider}/'}
+    options = {'data_root': f'{dark_face}/', 'allow_missing': True}
+    if 'zero-shot' in path.stem:  # trained and validated as the main config
+        options |= {f'{part}_dataloader.dataset.data_root': f'{wider}/' for part in ('train', 'val')}
+    return options
 
 
 @pytest.fixture
@@ -58,8 +74,8 @@ def test_models_build(path: Path) -> None:
 
 
 @every_config
-def test_pipelines_and_data_sets_build(path: Path, wider: Path) -> None:
-    cfg = load_config(str(path), {'data_root': f'{wider}/'})
+def test_pipelines_and_data_sets_build(path: Path, wider: Path, dark_face: Path) -> None:
+    cfg = load_config(str(path), data_options(path, wider, dark_face))
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)
     train = DATASETS.build(cfg.train_dataloader.dataset)
@@ -93,8 +109,8 @@ class Toy(BaseModel):
         return {'loss': self.reflectance_decoder(self.backbone(torch.ones(1, 1))).sum()}
 
 
-def toy_runner(path: Path, wider: Path, work_dir: Path, **options: Any) -> Runner:
-    cfg = load_config(str(path), {'data_root': f'{wider}/', **options}, str(work_dir))
+def toy_runner(path: Path, options: dict[str, Any], work_dir: Path) -> Runner:
+    cfg = load_config(str(path), options, str(work_dir))
     cfg.model = {'type': Toy}
     cfg.experiment_name = uuid4().hex
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
@@ -104,8 +120,10 @@ def toy_runner(path: Path, wider: Path, work_dir: Path, **options: Any) -> Runne
 
 
 @every_config
-def test_runners_build_with_their_loops_and_evaluators(path: Path, wider: Path, tmp_path: Path) -> None:
-    runner = toy_runner(path, wider, tmp_path)
+def test_runners_build_with_their_loops_and_evaluators(
+    path: Path, wider: Path, dark_face: Path, tmp_path: Path
+) -> None:
+    runner = toy_runner(path, data_options(path, wider, dark_face), tmp_path)
     assert type(runner.train_loop).__name__ == 'ResumableEpochLoop'
     epochs, cut = runner.cfg.train_cfg.max_epochs, runner.cfg.train_cfg.max_iters
     assert runner.max_iters == min(cut or math.inf, epochs * len(runner.train_dataloader))
@@ -124,7 +142,7 @@ def test_runners_build_with_their_loops_and_evaluators(path: Path, wider: Path, 
 
 def test_published_schedule(main: Config, wider: Path, tmp_path: Path) -> None:
     """Reference: SGD, lr 5e-4 · round(sqrt(8 GPUs · 4 / 4), 4), decoder a tenth, x0.1 at epochs 50, 62 and 75."""
-    runner = toy_runner(MAIN, wider, tmp_path)
+    runner = toy_runner(MAIN, {'data_root': f'{wider}/'}, tmp_path)
     runner.optim_wrapper = runner.build_optim_wrapper(main.optim_wrapper)
     optimizer = runner.optim_wrapper.optimizer
     assert type(optimizer) is torch.optim.SGD

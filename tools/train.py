@@ -40,9 +40,10 @@ def main() -> None:
     if args.amp:
         enable_amp(cfg)
     if args.resume:
-        cfg.load_from = last_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
-        cfg.resume = cfg.load_from is not None
-        if not cfg.resume:
+        checkpoint = last_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        if checkpoint:
+            cfg.load_from, cfg.resume = checkpoint, True
+        else:
             print(f'--resume: there is no checkpoint in {cfg.work_dir}, training starts anew')
     prepare_distributed(cfg, args.launcher)
     Runner.from_cfg(cfg).train()

@@ -1,5 +1,6 @@
 """Data sets and their transforms, registered with mmdet."""
 
+from mmdark.datasets.dark_face import DarkFaceDataset
 from mmdark.datasets.transforms import (
     ColorDistortion,
     DarkISP,
@@ -15,6 +16,7 @@ from mmdark.datasets.wider_face import WiderDataset
 
 __all__ = [
     'ColorDistortion',
+    'DarkFaceDataset',
     'DarkISP',
     'DataAnchorSampling',
     'KeepFaces',

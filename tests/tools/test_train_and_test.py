@@ -13,10 +13,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import cv2
 import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmdark.apis import last_checkpoint
 from mmdark.compat import __main__ as launcher
@@ -157,3 +160,14 @@ def test_two_processes_write_one_log_and_one_checkpoint(root: Path, tmp_path: Pa
     assert text.count('Saving checkpoint at 4 iterations') == 1 and 'Distributed launcher: pytorch' in text
     assert re.search(r'Epoch\(train\)\s+\[2\]\[2/2\]', text), text[-2000:]  # two batches of two an epoch
     assert read_checkpoint(tmp_path / 'iter_4.pth')['meta']['iter'] == 4
+
+
+@pytest.mark.parametrize('resume', [(), ('--resume',)])
+def test_without_a_checkpoint_the_start_of_the_config_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resume: tuple[str, ...]
+) -> None:
+    started: list[Config] = []
+    runner = SimpleNamespace(train=lambda: None)
+    monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: started.append(cfg) or runner)
+    inside(monkeypatch, 'train', QUICKSTART, '--work-dir', tmp_path, *resume, '--cfg-options', 'load_from=start.pth')
+    assert [(cfg.load_from, cfg.resume) for cfg in started] == [('start.pth', False)]

@@ -1,0 +1,222 @@
+"""DARK FACE (Yang et al., TIP 2020), photographs of streets at night, read from its own folders without conversion."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from typing import Any, ClassVar
+
+import mmengine.fileio as fileio
+from mmdet.datasets.base_det_dataset import BaseDetDataset
+from mmdet.registry import DATASETS
+from mmengine.logging import print_log
+
+from mmdark.datasets.dark_face_annotation import (
+    IMAGE_SUFFIXES,
+    DarkFaceBox,
+    parse_image_list,
+    parse_label,
+    split_numbers,
+)
+from mmdark.errors import InputError
+
+_HOW_TO_GET = 'get DARK FACE as flyywh.github.io/CVPRW2019LowLight says'
+_SET_ROOT = (
+    'name the folder that holds image/ and label/ with data_root in the config, or --cfg-options data_root=FOLDER'
+)
+
+
+@DATASETS.register_module()
+class DarkFaceDataset(BaseDetDataset):
+    """DARK FACE from the official folders: ``image/1.png`` ... ``image/6000.png`` and ``label/1.txt`` ...
+
+    Boxes are ``x1 y1 x2 y2`` in pixels, taken as written, those beyond the border of the image included (``KeepFaces``
+    in a pipeline deals with them). In training, boxes whose width or height is not positive are left out, with one
+    warning for all. In ``test_mode`` they stay, because the official protocol counts every labelled face. Boxes that
+    are not finite are left out of both.
+
+    Images are not opened here, so ``height`` and ``width`` are not given; ``img_id`` is the image's place in the split
+    or list, counted from 0, whatever is left out. That images and labels exist is checked with one directory listing a
+    folder (not with ``backend_args``, where files may live elsewhere).
+
+    Args:
+        ann_file: a text file that names one image a line, instead of ``split``; relative to ``data_root``. See
+            :func:`mmdark.datasets.dark_face_annotation.parse_image_list`.
+        split: ``'train'``, ``'val'`` or ``'all'`` of the 6,000 labelled images, see
+            :func:`mmdark.datasets.dark_face_annotation.split_numbers`; or ``'folder'``, every image that is there.
+        labelled: False reads no labels and gives images without faces: for images that have none, as the official test
+            images.
+        allow_missing: goes on with what is there, with one warning, where images or labels of the split are not.
+        data_prefix: where images (``img``) and labels (``label``) lie below ``data_root``.
+        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
+            without faces, not in ``test_mode``.
+
+    Raises:
+        InputError: a folder, an image or a label is missing, a label or the list is malformed, or nothing is left.
+    """
+
+    METAINFO: ClassVar[dict[str, Any]] = {'classes': ('face',), 'palette': [(0, 255, 0)]}
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        *,
+        split: str = 'all',
+        labelled: bool = True,
+        allow_missing: bool = False,
+        data_prefix: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.split, self.labelled, self.allow_missing = split, labelled, allow_missing
+        prefixes = {'img': 'image', 'label': 'label', **(data_prefix or {})}
+        super().__init__(ann_file=ann_file, data_prefix=prefixes, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Find the images and read their labels; one dict an image with ``img_id``, ``img_path`` and ``instances``."""
+        if self.backend_args is None and self.data_root and not os.path.isdir(self.data_root):
+            raise InputError(f'data_root {self.data_root} does not exist: {_SET_ROOT}; {_HOW_TO_GET}')
+        names = self._names()
+        places = self._places_there(names)
+        labels = self._read_labels([names[place] for place in places])
+        return [
+            {
+                'img_id': place,
+                'img_path': os.path.join(self.data_prefix['img'], names[place]),
+                'instances': [
+                    {'bbox': list(box[:4]), 'bbox_label': 0, 'ignore_flag': 0} for box in boxes if self._keeps(box)
+                ],
+            }
+            for place, boxes in zip(places, labels, strict=True)
+        ]
+
+    def filter_data(self) -> list[dict]:
+        """Apply ``filter_cfg``, except in ``test_mode``."""
+        options = dict(self.filter_cfg or {})
+        filter_empty = options.pop('filter_empty_gt', False)
+        if options:
+            raise InputError(
+                f'filter_cfg of DarkFaceDataset knows filter_empty_gt, not {", ".join(options)}: take it out'
+            )
+        if self.test_mode or not filter_empty:
+            return self.data_list
+        kept = [info for info in self.data_list if info['instances']]
+        if not kept:
+            raise InputError(f'{self._source()}: no image has a face; take filter_empty_gt out, or name another split')
+        return kept
+
+    def _source(self) -> str:
+        """How messages name the choice of images."""
+        return self.ann_file or f'split {self.split} of {self.data_root or "DARK FACE"}'
+
+    def _names(self) -> list[str]:
+        """The file names of the images that are asked for, in order."""
+        if self.ann_file:
+            return parse_image_list(self._read(self.ann_file, 'list'), self.ann_file)
+        if self.split != 'folder':
+            return [f'{number}.png' for number in split_numbers(self.split)]
+        folder = self.data_prefix['img']
+        names = [name for name in _names_in(folder) if name.lower().endswith(IMAGE_SUFFIXES)]
+        if not names:
+            raise InputError(f'{folder} holds no image ({", ".join(IMAGE_SUFFIXES)}): {_SET_ROOT}')
+        return sorted(names, key=_by_number)
+
+    def _places_there(self, names: list[str]) -> list[int]:
+        """The places of the images that are there, with their labels.
+
+        Raises:
+            InputError: some are missing and ``allow_missing`` is False, or all are.
+        """
+        if self.backend_args is not None:
+            return list(range(len(names)))
+        images, labels = _names_in(self.data_prefix['img']), _names_in(self.data_prefix['label'])
+        no_image = [name for name in names if name not in images]
+        no_label = [name for name in names if self.labelled and name in images and _label_of(name) not in labels]
+        if not no_image and not no_label:
+            return list(range(len(names)))
+        first = os.path.join(self.data_prefix['img'], no_image[0]) if no_image else self._label_path(no_label[0])
+        counts = [f'{len(no_image)} are not there'] if no_image else []
+        counts += [f'{len(no_label)} have no label'] if no_label else []
+        said = f'{self._source()}: of {len(names)} images {" and ".join(counts)} (looked for {first})'
+        gone = {*no_image, *no_label}
+        if len(gone) == len(names):
+            raise InputError(f'{said}: {_SET_ROOT}; {_HOW_TO_GET}')
+        if not self.allow_missing:
+            raise InputError(
+                f'{said}: copy them there, or go on with the {len(names) - len(gone)} others: allow_missing=True, '
+                '--cfg-options allow_missing=True (results are then those of a part)'
+            )
+        _warn(f'{said}; going on with {len(names) - len(gone)}')
+        return [place for place, name in enumerate(names) if name not in gone]
+
+    def _read_labels(self, names: list[str]) -> list[list[DarkFaceBox]]:
+        """The faces of each image, as written.
+
+        Raises:
+            InputError: labels are malformed; names the first and says how many there are.
+        """
+        if not self.labelled:
+            return [[] for _ in names]
+        labels, faults, dropped = [], [], []
+        for name in names:
+            path = self._label_path(name)
+            try:
+                boxes = parse_label(self._read(path, 'label'), path)
+            except InputError as error:
+                faults.append(str(error))
+                continue
+            labels.append(boxes)
+            dropped += [f'{path}:{box.line}' for box in boxes if not self._keeps(box)]
+        if faults:
+            more = f' (the first of {len(faults)} such labels among {len(names)})' if len(faults) > 1 else ''
+            raise InputError(f'{faults[0]}{more}')
+        if dropped:
+            reason = 'not finite' if self.test_mode else 'width or height zero, negative or not finite'
+            _warn(f'{dropped[0]}: {len(dropped)} box(es) that cannot be used ({reason}) left out, the first here')
+        return labels
+
+    def _keeps(self, box: DarkFaceBox) -> bool:
+        """Whether a labelled box is one to train on or to be scored by."""
+        has_size = box.right > box.left and box.bottom > box.top
+        return math.isfinite(sum(box[:4])) and (self.test_mode or has_size)
+
+    def _label_path(self, name: str) -> str:
+        return os.path.join(self.data_prefix['label'], _label_of(name))
+
+    def _read(self, path: str, what: str) -> str:
+        """The text of a file."""
+        try:
+            return fileio.get(path, backend_args=self.backend_args).decode('utf-8-sig')
+        except UnicodeDecodeError:
+            raise InputError(f'{what} {path} is not a text file: copy it again, or name another') from None
+        except OSError as error:
+            raise InputError(f'{what} {path} cannot be read ({error.strerror or error}): {_SET_ROOT}') from None
+
+
+def _label_of(name: str) -> str:
+    """The name of an image's label.
+
+    Example:
+        >>> _label_of('17.png')
+        '17.txt'
+    """
+    return f'{os.path.splitext(name)[0]}.txt'
+
+
+def _by_number(name: str) -> tuple[bool, int, str]:
+    """Sorts ``2.png`` before ``10.png``, and names that are no numbers last."""
+    stem = os.path.splitext(name)[0]
+    number = stem.isascii() and stem.isdigit()
+    return not number, int(stem) if number else 0, name
+
+
+def _names_in(folder: str) -> set[str]:
+    """The names in a folder; none where there is no such folder."""
+    try:
+        return set(os.listdir(folder or '.'))
+    except OSError:
+        return set()
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger='current', level=logging.WARNING)
