@@ -253,11 +253,13 @@ def darken(
 @cache
 def _colour_matrices(normalise_rows: bool) -> tuple[Tensor, Tensor]:
     """Linear RGB to sensor colours and back for each camera, both ``(4, 3, 3)``."""
-    matrices = torch.tensor(XYZ_TO_CAMERA, dtype=torch.float64) @ torch.tensor(RGB_TO_XYZ, dtype=torch.float64)
+    to_camera, to_xyz = (torch.tensor(m, dtype=torch.float64, device='cpu') for m in (XYZ_TO_CAMERA, RGB_TO_XYZ))
+    matrices = to_camera @ to_xyz
     if normalise_rows:
         matrices = matrices / matrices.sum(-1, keepdim=True)
         return matrices.float(), torch.linalg.inv(matrices).float()
-    return (matrices / matrices.sum(-1)[:, None]).float(), torch.tensor(PUBLISHED_CAMERA_TO_RGB, dtype=torch.float32)
+    to_rgb = torch.tensor(PUBLISHED_CAMERA_TO_RGB, dtype=torch.float32, device='cpu')
+    return (matrices / matrices.sum(-1)[:, None]).float(), to_rgb
 
 
 def _white_balance(parameters: ISPParameters) -> Tensor:

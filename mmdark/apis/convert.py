@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -121,7 +122,7 @@ def convert_file(
 
     Args:
         source: a published file; with ``reverse`` a checkpoint of mmdark.
-        target: where the converted weights go; written whole or not at all.
+        target: where the converted weights go, in place of what is there; written whole or not at all.
         reverse: from our names to the published ones.
         model: refuse what is not this published model.
         epoch: with ``reverse``, wrap the weights as ``{'epoch': epoch, 'weight': ...}``, from which the published
@@ -131,10 +132,16 @@ def convert_file(
         A line that says what was converted.
 
     Raises:
-        InputError: the source is missing, damaged, not what it should be, or the target itself.
+        InputError: the source is missing, damaged, not what it should be, or the target itself; the target cannot be
+            written.
     """
-    if Path(source).resolve() == Path(target).resolve():
+    target = Path(target).expanduser().resolve()
+    if Path(source).expanduser().resolve() == target:
         raise InputError(f'{target} is the source itself; name another file for the result')
+    if target.exists() and not target.is_file():
+        raise InputError(f'{target} is no file that can be written; name one for the result')
+    if epoch is not None and not reverse:
+        raise InputError('an epoch is wrapped around published names only; add --reverse, or leave it out')
     file = read_weight_file(source)
     try:
         kind, weights = to_published(file) if reverse else (file.kind, to_mmdark(file))
@@ -143,7 +150,7 @@ def convert_file(
     except InputError as error:
         raise InputError(f'{source}: {error}') from error
     content = weights if reverse else _checkpoint(kind, weights)
-    _write({'epoch': epoch, 'weight': weights} if reverse and epoch is not None else content, Path(target))
+    _write(content if epoch is None else {'epoch': epoch, 'weight': weights}, target)
     fits = f'; its config is configs/{PUBLISHED_MODELS[kind]}' if kind in PUBLISHED_MODELS and not reverse else ''
     return f'{source} is {file.description}: {len(weights)} tensors written to {target}{fits}'
 
@@ -156,10 +163,15 @@ def _checkpoint(kind: str, weights: dict[str, Tensor]) -> dict:
 
 
 def _write(content: dict, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + '.part')
+    part = None
     try:
-        torch.save(content, part)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, suffix='.part', delete=False) as file:
+            part = Path(file.name)
+            torch.save(content, file)
         os.replace(part, target)
+    except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+        raise InputError(f'{target} cannot be written: {str(error).splitlines()[0]}') from error
     finally:
-        part.unlink(missing_ok=True)
+        if part:
+            part.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ MapLocation = str | torch.device | dict | Callable | None
 
 STRANGE_FILES = {
     b'<!doctype html': 'a web page: the download needs a browser or was refused',
+    b'<?xml': 'a web page or another XML text',
     b'<html': 'a web page: the download needs a browser or was refused',
     b'version https://git-lfs': 'a pointer of Git LFS: run git lfs pull where it came from',
     b'rar!': 'a RAR archive: unpack it first',
@@ -32,6 +33,7 @@ STRANGE_FILES = {
     b'\x1f\x8b': 'a gzip archive: unpack it first',
 }
 """How files begin that are taken for checkpoints → what they are, and what to do."""
+TEXT = frozenset(b'\t\n\r' + bytes(range(32, 127)))
 
 
 def read_checkpoint(file: str | os.PathLike | IO[bytes], map_location: MapLocation = None) -> dict[str, Any]:
@@ -67,10 +69,15 @@ def _check_is_file(path: Path) -> None:
     if path.stat().st_size == 0:
         raise InputError(f'checkpoint {path} is empty: copy or download it again, or name an earlier one')
     with path.open('rb') as file:
-        start = file.read(256).lstrip()
-    for signature, seems in STRANGE_FILES.items():
-        if start[: len(signature)].lower() == signature:
-            raise InputError(f'checkpoint {path} is no weight file, it seems to be {seems}')
+        start = file.read(512)
+    shown = start.removeprefix(b'\xef\xbb\xbf').lstrip().lower()
+    seems = next((seems for signature, seems in STRANGE_FILES.items() if shown.startswith(signature)), None)
+    if start[257:262] == b'ustar':
+        seems = 'a tar archive: unpack it first'
+    elif seems is None and all(byte in TEXT for byte in start):
+        seems = 'a text'
+    if seems:
+        raise InputError(f'checkpoint {path} is no weight file, it seems to be {seems}')
 
 
 def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from mmdet.models.dense_heads import SSDHead
+from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.models.utils import rename_loss_dict
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -48,6 +49,7 @@ class PALHead(SSDHead):
         A face that several priors hold entirely overlaps each of them equally. Targets are ratios and stay the same.
         """
         height, width = img_meta['img_shape'][:2]
+        valid_flags = anchor_inside_flags(flat_anchors, valid_flags, (height, width), self.train_cfg['allowed_border'])
         size = flat_anchors.new_tensor([width, height, width, height])
         centres, sides = (flat_anchors[:, :2] + flat_anchors[:, 2:]) / 2, flat_anchors[:, 2:] - flat_anchors[:, :2]
         centres, halves = centres / size[:2], sides / size[:2] / 2

@@ -12,7 +12,7 @@ from mmdark.errors import InputError
 
 from .published_files import read_weight_file
 
-PREFIXES = ('', 'vgg.', 'resnet.', 'DecomNet.')
+PREFIXES = ('', 'vgg.', 'resnet.')
 COUNTERS = '.num_batches_tracked'
 """Files from before torch 0.4.1 do not have these counters of batch norm, which nothing here reads."""
 
@@ -47,6 +47,8 @@ class PublishedWeights:
             )
         file = read_weight_file(self.checkpoint)
         published, names = file.weights, module.published_names()
+        if all(new in published for new in names.values()):  # converted already
+            names = {new: new for new in names.values()}
         needed = [name for name in names if not name.endswith(COUNTERS)]
         prefix = next((p for p in PREFIXES if all(p + name in published for name in needed)), None)
         if prefix is None:

@@ -34,4 +34,7 @@ def check_parity(folder: str | os.PathLike) -> Iterator[Comparison]:
     if not found:
         raise InputError(f'{folder} holds no golden case: their names begin with {", ".join(CHECKS)}')
     for check, case in found:
-        yield from check(case)
+        try:
+            yield from check(case)
+        except KeyError as error:
+            raise InputError(f'golden case {case.name} in {folder} lacks {error}, or names a strange model') from error

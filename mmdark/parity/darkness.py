@@ -36,7 +36,7 @@ def check_dark_isp(case: GoldenCase) -> Iterator[Comparison]:
     for indices in sizes.values():
         batch = DarkPairPreprocessor(dark_isp=PRESET).darken(*_given(case, indices))
         for index, dark in zip(indices, batch, strict=True):
-            yield _compare(case, f'on the device, noisy_{index}', case.arrays[f'noisy_{index}'], dark)
+            yield _compare(case, f'preprocessor, noisy_{index}', case.arrays[f'noisy_{index}'], dark)
 
 
 def _compare(case: GoldenCase, quantity: str, golden: np.ndarray, ours: np.ndarray | Tensor) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,5 +44,5 @@ def _read(path: Path) -> GoldenCase:
     try:
         record = json.loads(path.read_text(encoding='utf-8'))
         return GoldenCase(path.stem, record, dict(np.load(arrays)) if arrays.is_file() else {})
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f'golden case {path} cannot be read: {error}') from error

@@ -191,3 +191,40 @@ def test_reading_runs_no_code(tmp_path: Path) -> None:
     torch.save({'vgg.0.weight': print}, tmp_path / 'in.pth')
     with pytest.raises(InputError, match='loading runs no code'):
         read_weight_file(tmp_path / 'in.pth')
+
+
+@pytest.mark.parametrize('place', ['folder', 'a text/out.pth', 'full'])
+def test_a_target_that_cannot_be_written_is_one_line(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(published('retinexnet'), tmp_path / 'in.pth')
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'a text').write_text('a')
+    (tmp_path / 'full').write_text('what was there')
+    if place == 'full':
+
+        def full(content: dict, file: object) -> None:
+            file.write(b'half')
+            raise RuntimeError('No space left on device\nmore lines')
+
+        monkeypatch.setattr(torch, 'save', full)
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r'cannot be written|no file that can be written') as raised:
+        convert_file(tmp_path / 'in.pth', tmp_path / place)
+    assert '\n' not in str(raised.value)
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert (tmp_path / 'full').read_text() == 'what was there'
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    torch.save(published('retinexnet'), tmp_path / 'in.pth')
+    (tmp_path / 'real.pth').write_text('old')
+    (tmp_path / 'link.pth').symlink_to(tmp_path / 'real.pth')
+    convert_file(tmp_path / 'in.pth', tmp_path / 'link.pth')
+    assert (tmp_path / 'link.pth').is_symlink() and 'state_dict' in torch.load(tmp_path / 'real.pth')
+
+
+def test_an_epoch_belongs_to_published_names(tmp_path: Path) -> None:
+    torch.save(published('retinexnet'), tmp_path / 'in.pth')
+    with pytest.raises(InputError, match='add --reverse'):
+        convert_file(tmp_path / 'in.pth', tmp_path / 'out.pth', epoch=3)

@@ -214,3 +214,17 @@ def test_configs_are_left_as_they_are() -> None:
     before = ConfigDict(model.bbox_head.to_dict())
     MODELS.build({**model.bbox_head, 'train_cfg': model.train_cfg, 'test_cfg': model.test_cfg})
     assert model.bbox_head == before
+
+
+@pytest.mark.parametrize('border', [-1, 0, 8])
+def test_a_border_is_in_pixels(border: int) -> None:
+    """Priors further outside the image than the border take no part, as in mmdet's own targets."""
+    head = shot_of(1)
+    head.train_cfg['allowed_border'] = border
+    anchors = torch.cat(head.prior_generator.grid_priors(SIZES, device='cpu'))
+    faces = InstanceData(bboxes=torch.tensor(FEW), labels=torch.zeros(len(FEW), dtype=torch.long))
+    _, weights, *_ = head._get_targets_single(
+        anchors, torch.ones(len(anchors), dtype=torch.bool), faces, dict(img_shape=(HEIGHT, WIDTH))
+    )
+    inside = (anchors[:, :2] >= -border).all(1) & (anchors[:, 2] < WIDTH + border) & (anchors[:, 3] < HEIGHT + border)
+    assert int((weights > 0).sum()) == (len(anchors) if border < 0 else int(inside.sum()))

@@ -140,7 +140,10 @@ def test_wrong_shape(tmp_path: Path) -> None:
         (b'\n  <!DOCTYPE html><title>Quota exceeded</title>', 'a web page'),
         (b'version https://git-lfs.github.com/spec/v1\noid sha256:0', 'a pointer of Git LFS'),
         (b'\x1f\x8b\x08\x00', 'a gzip archive'),
-        (b'PK is not always a zip', 'cannot be read as a checkpoint'),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><html>', 'a web page'),
+        (b'{"weight": [1, 2]}', 'a text'),
+        (b'decomp.pth'.ljust(257, b'\x00') + b'ustar', 'a tar archive'),
+        (b'PK\x03\x04 is not always a zip', 'cannot be read as a checkpoint'),
     ],
 )
 def test_not_a_checkpoint(tmp_path: Path, content: bytes, seems: str) -> None:
@@ -149,3 +152,12 @@ def test_not_a_checkpoint(tmp_path: Path, content: bytes, seems: str) -> None:
     with pytest.raises(InputError, match=seems) as raised:
         initialiser(path)(RetinexNet(CHANNELS))
     assert str(path) in str(raised.value) and '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('module', [RetinexNet(CHANNELS), DarkVGG(0.125)], ids=['RetinexNet', 'DarkVGG'])
+def test_converted_files_are_as_good(tmp_path: Path, module: torch.nn.Module) -> None:
+    own = set(module.published_names().values())
+    state = {name: torch.rand_like(value) for name, value in module.state_dict().items() if name in own}
+    torch.save({'state_dict': state, 'meta': {}}, tmp_path / 'ours.pth')
+    initialiser(tmp_path / 'ours.pth')(module)
+    assert len(state) > 10 and all(torch.equal(module.state_dict()[name], value) for name, value in state.items())

@@ -76,11 +76,23 @@ def test_the_total_is_the_sum_under_published_names() -> None:
     assert (named['decomposition'], named['mutual'], named['conf_pal2']) == (10, 100, 3)
 
 
-@pytest.mark.parametrize('content', [None, '{'], ids=['empty folder', 'broken case'])
-def test_bad_input_is_one_line(tmp_path: Path, content: str | None) -> None:
-    if content:
-        (tmp_path / 'dark_isp_3.json').write_text(content)
-    with pytest.raises(InputError, match='cannot be read' if content else 'holds no golden case') as raised:
+@pytest.mark.parametrize(
+    ('name', 'content', 'said'),
+    [
+        (None, b'', 'holds no golden case'),
+        ('dark_isp_3.json', b'{', 'cannot be read'),
+        ('dark_isp.npz', b'', 'cannot be read'),
+        ('box_voting.npz', b'PK', 'cannot be read'),
+        ('dainet_x.json', b'{}', "golden case dainet_x in .* lacks 'seed'"),
+        ('dsfd_vgg19_1.json', b'{"seed": 1}', "lacks 'vgg19', or names a strange model"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, name: str | None, content: bytes, said: str) -> None:
+    if name:
+        if name.endswith('npz'):
+            spoilt(tmp_path, name.removesuffix('.npz'))
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said) as raised:
         list(check_parity(tmp_path))
     assert '\n' not in str(raised.value) and str(tmp_path) in str(raised.value)
     with pytest.raises(InputError, match='is no folder'):

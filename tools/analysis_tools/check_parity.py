@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmdark.apis import run_or_explain
+from mmdark.errors import InputError
 from mmdark.parity import Comparison, check_parity, table
 
 GOLDEN = Path(__file__).resolve().parents[2] / 'tests' / 'golden'
@@ -26,7 +27,10 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Compare mmdark with numbers that the authors' code printed.")
     parser.add_argument(
-        '--golden', default=str(GOLDEN), metavar='DIR', help='folder of golden cases, *.json and *.npz (%(default)s)'
+        '--golden',
+        default=str(GOLDEN) if GOLDEN.is_dir() else None,
+        metavar='DIR',
+        help='folder of golden cases, *.json and *.npz (%(default)s)',
     )
     parser.add_argument('--all', action='store_true', help='a line for each gradient, not for the worst one alone')
     return parser.parse_args()
@@ -45,6 +49,8 @@ def condensed(comparisons: list[Comparison]) -> list[Comparison]:
 def main() -> None:
     """Print a table for each case, and how many quantities agree."""
     args = parse_args()
+    if args.golden is None:
+        raise InputError('an installed package has no golden cases; name a folder of them with --golden')
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('ERROR')  # a line for each parameter of an optimizer
     total = wrong = 0

@@ -10,6 +10,9 @@ from torch import nn
 
 from mmdark.errors import InputError
 
+PUBLISHED_KEY = 'loc_pal1.0.weight'
+"""In every detector of the published DSFD and DAI-Net code."""
+
 
 def detector_of(runner: Runner) -> nn.Module:
     """The model that was trained, without the wrappers of several processes and of test-time augmentation."""
@@ -36,8 +39,13 @@ class StrictCheckpoint(Hook):
         """Check a checkpoint before it goes into the model.
 
         Raises:
-            InputError: keys are missing or left over, or shapes differ.
+            InputError: keys are missing or left over, or shapes differ; or training cannot go on from it.
         """
+        name = getattr(runner, '_load_from', None) or 'the checkpoint'
+        if getattr(runner, '_resume', False) and 'optimizer' not in checkpoint:
+            raise InputError(
+                f'{name} holds weights but no training to go on with; start from it with --cfg-options load_from={name}'
+            )
         if not self.strict:
             return
         model, state = detector_of(runner), checkpoint.get('state_dict', checkpoint)
@@ -52,9 +60,14 @@ class StrictCheckpoint(Hook):
             ('has in another shape', [name for name in wanted if name in given and given[name] != wanted[name]]),
         )
         found = ', '.join(f'it {fault} {len(names)} keys ({names[0]}, ...)' for fault, names in faults if names)
+        if PUBLISHED_KEY in given:
+            raise InputError(
+                f'{name} has the key names of the published code; convert it first with '
+                'tools/model_converters/published_to_mmdark.py'
+            )
         if found:
             raise InputError(
-                f'{runner._load_from or "the checkpoint"} does not fit {type(model).__name__} as configured: {found} '
+                f'{name} does not fit {type(model).__name__} as configured: {found} '
                 f'of {len(wanted)}; give the config it was trained with, or load what fits with '
                 '--cfg-options default_hooks.strict_checkpoint.strict=False'
             )

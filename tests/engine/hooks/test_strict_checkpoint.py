@@ -12,6 +12,7 @@ from torch import nn
 
 from mmdark.engine import StrictCheckpoint
 from mmdark.errors import InputError
+from tests.models.tiny_models import tiny_dai_net
 from tests.tiny_wider import lite_runner, write_wider
 
 
@@ -101,7 +102,7 @@ def test_testing_with_a_checkpoint_of_another_model(tmp_path: Path) -> None:
     assert seen.first is None
     runner = lite_runner(root, tmp_path, options={**options, 'default_hooks.strict_checkpoint.strict': False})
     runner.register_hook(seen)
-    assert 'dark/mAP' in runner.test() and seen.first == 0.125
+    assert 'dark/wider/AP' in runner.test() and seen.first == 0.125
 
 
 def test_a_module_with_weights_of_its_own_may_be_missing_as_a_whole() -> None:
@@ -118,3 +119,24 @@ def test_a_module_with_weights_of_its_own_may_be_missing_as_a_whole() -> None:
         else:
             with pytest.raises(InputError, match=r'it lacks 1 keys \(1\.weight'):
                 StrictCheckpoint().after_load_checkpoint(runner, given)
+
+
+def test_the_teacher_has_weights_of_its_own() -> None:
+    """A detector without its teacher's weights, as the converter writes it, fits."""
+    model = tiny_dai_net('retinex')
+    state = {name: value for name, value in model.state_dict().items() if not name.startswith('enhancer.')}
+    assert len(state) < len(model.state_dict())
+    StrictCheckpoint().after_load_checkpoint(SimpleNamespace(model=model, _load_from='dai_net.pth'), state)
+    assert state.keys() == model.state_dict().keys()
+
+
+def test_published_names_and_weights_without_training_are_named() -> None:
+    runner = SimpleNamespace(model=model(), _load_from='dsfd.pth')
+    with pytest.raises(InputError, match=r'^dsfd\.pth has the key names of the published code; convert it first'):
+        StrictCheckpoint().after_load_checkpoint(
+            runner, {'vgg.0.weight': torch.ones(1), 'loc_pal1.0.weight': torch.ones(1)}
+        )
+    runner = SimpleNamespace(model=model(), _load_from='w.pth', _resume=True)
+    for strict in (True, False):
+        with pytest.raises(InputError, match=r'no training to go on with; start from it with .* load_from=w\.pth'):
+            StrictCheckpoint(strict).after_load_checkpoint(runner, {'state_dict': model().state_dict()})
