@@ -1,8 +1,7 @@
 """A lite dark detector (3 M parameters): a quarter of the widths, normalised, trained from scratch in a single cycle.
 
-Nothing has to be downloaded: the backbone starts at random and the teacher needs no weights. Validation and test are by
-day and in the dark. The backbone has group norm because light and dark images go through its stem: batch norm would
-average the two.
+Nothing has to be downloaded: the backbone starts at random and the teacher needs no weights. The backbone has group
+norm because light and dark images go through its stem: batch norm would average the two.
 """
 
 _base_ = ['./dsfd_dark_wider.py']
@@ -30,18 +29,3 @@ optim_wrapper = dict(
 param_scheduler = dict(
     _delete_=True, type='OneCycleLR', eta_max=1e-3, total_steps=max_iters, pct_start=0.1, by_epoch=False
 )
-
-_day = dict(
-    _base_.val_dataloader.dataset,
-    pipeline=[step for step in _base_.val_dataloader.dataset.pipeline if step['type'] != 'DarkISP'],
-)
-val_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[_day, _base_.val_dataloader.dataset]))
-test_dataloader = val_dataloader
-val_evaluator = dict(
-    _delete_=True,
-    type='MultiDatasetsEvaluator',
-    dataset_prefixes=['day', 'dark'],
-    metrics=[dict(type='VOCMetric', metric='mAP', iou_thrs=0.5, eval_mode='area', prefix='face')] * 2,
-)
-test_evaluator = val_evaluator
-default_hooks = dict(checkpoint=dict(save_best='dark/face/mAP'))

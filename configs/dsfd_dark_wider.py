@@ -23,6 +23,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'reflectance_decoder': dict(lr_mult=0.1)}),
 )
 
+default_hooks = dict(checkpoint=dict(save_best='dark/wider/AP'))
+
 # Key in the log        term of the paper                          weight
 # pal1_loss_cls, _bbox  PAL-1 on the dark image                    1
 # pal2_loss_cls, _bbox  PAL-2 on the dark image                    1

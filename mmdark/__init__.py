@@ -4,6 +4,6 @@ __version__ = '0.1.0'
 
 from mmdark import compat  # isort: split
 
-from mmdark import datasets, engine, models
+from mmdark import datasets, engine, evaluation, models
 
-__all__ = ['compat', 'datasets', 'engine', 'models']
+__all__ = ['compat', 'datasets', 'engine', 'evaluation', 'models']

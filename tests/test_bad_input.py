@@ -75,7 +75,7 @@ def test_images_of_every_kind_train_and_test(tmp_path: Path) -> None:
     assert sorted(losses.names) == sorted([*MODES, 'deep.png', 'deep_grey.png'])
     assert all(step['pal2_loss_bbox'] > 0 for step in losses.values)
     metrics = lite_runner(root, tmp_path, options={'load_from': str(tmp_path / 'iter_3.pth')}).test()
-    assert 0 <= metrics['dark/mAP'] <= 1
+    assert 0 <= metrics['dark/wider/AP'] <= 1
 
 
 def test_boxes_of_every_kind(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_boxes_of_every_kind(tmp_path: Path) -> None:
     assert 'train_1.jpg' not in losses.names and {'train_0.jpg', 'train_2.jpg'} == set(losses.names)
     assert all(1 <= faces <= 2 for faces in losses.faces)
     write_annotation(root, 'val', [('0--Noise/val_0.jpg', [*bad, FACE])])
-    assert np.isfinite(lite_runner(root, tmp_path).test()['dark/mAP'])
+    assert np.isfinite(lite_runner(root, tmp_path).test()['dark/wider/AP'])
 
 
 def test_an_image_of_one_pixel(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_image_of_one_pixel(tmp_path: Path) -> None:
         photo(0).crop((0, 0, 1, 1)).save(root / f'WIDER_{part}' / 'images' / 'one.png')
         write_annotation(root, part, [('one.png', [(0, 0, 1, 1)])] * 2)
     assert train(root, tmp_path, 1).names == ['one.png'] * 2
-    assert np.isfinite(lite_runner(root, tmp_path).test()['dark/mAP'])
+    assert np.isfinite(lite_runner(root, tmp_path).test()['dark/wider/AP'])
 
 
 @pytest.mark.parametrize('size', [(1, 200), (200, 1), (7, 9), (33, 15), (31, 31)])
@@ -107,7 +107,7 @@ def test_small_and_narrow_images_are_tested(tmp_path: Path, size: tuple[int, int
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     cv2.imwrite(str(root / 'WIDER_val' / 'images' / 'small.png'), pixels)
     write_annotation(root, 'val', [('small.png', [(0, 0, 1, 1)])])
-    assert np.isfinite(lite_runner(root, tmp_path).test()['dark/mAP'])
+    assert np.isfinite(lite_runner(root, tmp_path).test()['dark/wider/AP'])
 
 
 def test_an_image_without_faces_is_not_trained_on_but_tested(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_an_image_without_faces_is_not_trained_on_but_tested(tmp_path: Path) -> 
     losses = train(root, tmp_path, 1, {'train_dataloader.batch_size': 1, **ONE})
     assert losses.names == ['train_1.jpg']
     runner = lite_runner(root, tmp_path)
-    assert len(runner.test_dataloader.dataset) == 2 and np.isfinite(runner.test()['dark/mAP'])
+    assert len(runner.test_dataloader.dataset) == 2 and np.isfinite(runner.test()['dark/wider/AP'])
 
 
 def test_a_batch_in_which_no_image_has_a_face(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def data_options(path: Path, wider: Path, dark_face: Path) -> dict[str, Any]:
         return {'data_root': f'{wider}/'}
     options = {'data_root': f'{dark_face}/', 'allow_missing': True}
     if 'zero-shot' in path.stem:  # trained and validated as the main config
-        options |= {f'{part}_dataloader.dataset.data_root': f'{wider}/' for part in ('train', 'val')}
+        places = ('train_dataloader.dataset', *(f'val_dataloader.dataset.datasets.{index}' for index in (0, 1)))
+        options |= {f'{place}.data_root': f'{wider}/' for place in places}
     return options
 
 
@@ -203,7 +204,7 @@ def test_published_anchors_matching_and_test_settings(main: Config) -> None:
     assert (train.assigner.pos_iou_thr, train.assigner.neg_iou_thr, train.neg_pos_ratio) == (0.35, 0.35, 3)
     assert train.assigner.min_pos_iou == 0 and train.smoothl1_beta == 1 and train.allowed_border == -1
     assert (test.score_thr, test.nms_pre, test.nms.iou_threshold, test.max_per_img) == (0.05, 5000, 0.3, 750)
-    assert main.val_evaluator.iou_thrs == 0.5 and main.val_evaluator.eval_mode == 'area'
+    assert [metric.type for metric in main.val_evaluator.metrics] == ['WiderFaceMetric'] * 2
 
 
 def test_published_size_of_the_network(main: Config) -> None:
@@ -221,8 +222,11 @@ def test_darkness_in_training_is_drawn_and_in_testing_is_fixed(main: Config) -> 
     (train,) = (step for step in main.train_dataloader.dataset.pipeline if step['type'] == 'DarkISP')
     assert train.preset == 'corrected' and train.get('seed') is None
     for loader in (main.val_dataloader, main.test_dataloader):
-        (test,) = (step for step in loader.dataset.pipeline if step['type'] == 'DarkISP')
+        day, dark = (dataset.pipeline for dataset in loader.dataset.datasets)
+        (test,) = (step for step in dark if step['type'] == 'DarkISP')
         assert (test.preset, test.seed, test.keep_light) == ('corrected', 0, False)
+        assert day == [step for step in dark if step['type'] != 'DarkISP']
+    assert main.val_evaluator.dataset_prefixes == ['day', 'dark']
 
 
 @pytest.mark.parametrize('part', ['backbone', 'enhancer'])

@@ -151,7 +151,7 @@ def test_every_setting_is_one_of_the_config(config: str, options: tuple[str, ...
     for key, value in given.items():
         node = after._cfg_dict
         for part in key.split('.'):
-            node = node[part]
+            node = node[int(part) if isinstance(node, list) else part]
         assert node == value, key
 
 

@@ -87,7 +87,7 @@ def main() -> None:
     faces = {Path(info['img_path']).stem: len(info['instances']) for info in infos}
     picture = args.work_dir / 'quickstart.png'
     shutil.copyfile(args.work_dir / 'pictures' / f'{max(faces, key=faces.get)}.png', picture)
-    print(f'AP in the dark: {metrics["dark/mAP"]:.3f} on {len(faces)} images it never saw')
+    print(f'AP in the dark: {metrics["dark/wider/AP"]:.3f} on {len(faces)} images it never saw')
     print(f'checkpoint: {args.work_dir / f"iter_{runner.iter}.pth"}')
     print(f'picture (light | dark | reflectance | detections): {picture}')
 

@@ -27,7 +27,7 @@ val_evaluator = None
 test_dataloader = dict(
     dataset=dict(_delete_=True, **_base_.test_dataloader.dataset.datasets[1]),
 )
-test_evaluator = dict(_delete_=True, type='VOCMetric', metric='mAP', iou_thrs=0.5, eval_mode='area', prefix='dark')
+test_evaluator = dict(_delete_=True, type='WiderFaceMetric', ground_truth=None, prefix='dark/wider')
 default_hooks = dict(
     logger=dict(interval=20),
     live_progress=dict(plain_interval=20),

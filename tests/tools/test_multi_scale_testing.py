@@ -119,7 +119,7 @@ def test_by_day_and_in_the_dark_it_does_what_the_script_does(
     given = ['--tta', '--out', out, '--show-dir', drawn, '--show-score-thr', '0.9', '--work-dir', tmp_path]
     inside(monkeypatch, both, checkpoint, *given, *options(root))
     said = ''.join(capfd.readouterr())
-    assert 'day/face/mAP' in said and 'dark/face/mAP' in said
+    assert 'day/wider/AP' in said and 'dark/wider/AP' in said
     assert Path(both).read_text() == written, 'the Runner writes its config into the work directory'
     assert Config.fromfile(both.replace('.py', '_tta.py')).model.type == 'MultiScaleTTA'
     found = pickle.loads(out.read_bytes())

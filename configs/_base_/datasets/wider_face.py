@@ -61,6 +61,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Exact all-points AP at IoU 0.5 over all annotated faces.
-val_evaluator = dict(type='VOCMetric', metric='mAP', iou_thrs=0.5, eval_mode='area', prefix='day')
+# Official AP (easy, medium, hard) where the ground truth is in data_root; exact AP over all annotated faces always.
+val_evaluator = dict(type='WiderFaceMetric', data_root=data_root, prefix='day/wider')
 test_evaluator = val_evaluator

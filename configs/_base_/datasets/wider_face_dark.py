@@ -1,4 +1,4 @@
-"""WIDER FACE as (light, dark) pairs; validation and test on images darkened with a fixed seed."""
+"""WIDER FACE as (light, dark) pairs; validation and test by day and on the same images darkened with a fixed seed."""
 
 _base_ = ['./wider_face.py']
 
@@ -19,8 +19,16 @@ test_pipeline = [
 tta_pipeline = [*test_pipeline[:2], *_base_.tta_pipeline[1:]]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+_day = _base_.val_dataloader.dataset
+val_dataloader = dict(
+    dataset=dict(_delete_=True, type='ConcatDataset', datasets=[_day, dict(_day, pipeline=test_pipeline)])
+)
 test_dataloader = val_dataloader
 
-val_evaluator = dict(prefix='dark')
+val_evaluator = dict(
+    _delete_=True,
+    type='MultiDatasetsEvaluator',
+    dataset_prefixes=['day', 'dark'],
+    metrics=[dict(_base_.val_evaluator, prefix='wider')] * 2,
+)
 test_evaluator = val_evaluator

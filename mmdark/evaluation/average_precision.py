@@ -1,0 +1,145 @@
+"""Precision, recall and the area under them: over every score, and at the official tools' thousand thresholds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmdark.errors import InputError
+
+NUM_THRESHOLDS = 1000
+"""``thresh_num`` of ``evaluation.m``, WIDER FACE and DARK FACE alike."""
+
+
+class PrecisionRecall(NamedTuple):
+    """A curve and the area under it.
+
+    Attributes:
+        recall: shape ``(P,)``, never falling.
+        precision: shape ``(P,)``, as counted, not its envelope; NaN where nothing is detected yet.
+        average_precision: the area under the falling envelope of the curve; NaN where there is no face to find.
+    """
+
+    recall: np.ndarray
+    precision: np.ndarray
+    average_precision: float
+
+
+class Score(NamedTuple):
+    """The same detections scored as the official tool does and exactly.
+
+    Attributes:
+        official: at the official 1000 thresholds.
+        exact: at every score that occurs.
+        num_faces: how many faces there were to find.
+    """
+
+    official: PrecisionRecall
+    exact: PrecisionRecall
+    num_faces: int
+
+
+def exact_average_precision(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> PrecisionRecall:
+    """Average precision over all points: no thresholds, so nothing but the order of the scores matters.
+
+    Detections of equal score are one step of the curve, since no threshold can part them; the order in which they are
+    given does not matter.
+
+    Args:
+        scores: one a detection, shape ``(N,)``, any scale.
+        is_true: whether the detection found a face that none before it had found, shape ``(N,)``.
+        num_faces: how many faces there were to find.
+
+    Returns:
+        The curve, a point for each distinct score from the highest down.
+
+    Raises:
+        InputError: the shapes differ, a score is not finite, or more faces were found than there are.
+
+    Example:
+        >>> exact_average_precision([0.9, 0.8, 0.7], [True, False, True], 2).average_precision
+        0.8333333333333333
+    """
+    scores, is_true = np.asarray(scores, np.float64), np.asarray(is_true, bool)
+    _check(scores, is_true, num_faces)
+    if not np.isfinite(scores).all():
+        raise InputError('a score is not a finite number; take that detection out')
+    order = np.argsort(-scores, kind='stable')
+    last_of_step = np.flatnonzero(np.diff(scores[order], append=-np.inf))
+    found = np.cumsum(is_true[order])[last_of_step]
+    return _curve(found, last_of_step + 1, num_faces)
+
+
+def thresholded_average_precision(normalised: np.ndarray, is_true: np.ndarray, num_faces: int) -> PrecisionRecall:
+    """Average precision at the official thresholds ``1 - t / 1000`` for ``t = 1 ... 1000``.
+
+    Source: ``evaluation.m`` and ``VOCap.m`` of WIDER FACE's eval_tools, which DARK FACE's tool shares.
+
+    Args:
+        normalised: scores from :func:`normalised_scores`, shape ``(N,)``; those that are NaN pass no threshold.
+        is_true: as in :func:`exact_average_precision`.
+        num_faces: how many faces there were to find.
+
+    Returns:
+        The curve, 1000 points.
+
+    Raises:
+        InputError: the shapes differ, or more faces were found than there are.
+    """
+    normalised, is_true = np.asarray(normalised, np.float64), np.asarray(is_true, bool)
+    _check(normalised, is_true, num_faces)
+    is_number = ~np.isnan(normalised)
+    thresholds = 1 - np.arange(1, NUM_THRESHOLDS + 1) / NUM_THRESHOLDS
+    detected = _count_at(normalised[is_number], thresholds)
+    return _curve(_count_at(normalised[is_number & is_true], thresholds), detected, num_faces)
+
+
+def normalised_scores(scores: np.ndarray, equal_is_one: bool = False) -> np.ndarray:
+    """Scale the scores of a whole data set to reach from 0 to 1, in single precision, as ``norm_score.m`` does.
+
+    The tool starts from ``realmin('single')`` and ``realmax('single')``, which makes MATLAB and Octave compute all that
+    follows in single precision. So a score a little under a threshold may pass it, and scores that are all negative do
+    not reach 1.
+
+    Args:
+        scores: of every detection of the data set, shape ``(N,)``.
+        equal_is_one: what becomes of scores that are all equal: NaN, so that nothing is ever detected (WIDER FACE's
+            tool), or about 1 (DARK FACE's tool).
+
+    Returns:
+        Shape ``(N,)``, float64 that holds single precision values.
+
+    Example:
+        >>> normalised_scores(np.array([2.0, 4.0, 3.0]))
+        array([0. , 1. , 0.5])
+    """
+    limits = np.finfo(np.float32)
+    with np.errstate(all='ignore'):
+        single = np.asarray(scores, np.float64).astype(np.float32)
+        high, low = single.max(initial=limits.tiny), single.min(initial=limits.max)
+        if equal_is_one and high == low:
+            return (single - (low - np.float32(1))).astype(np.float64)
+        return ((single - low) / (high - low)).astype(np.float64)
+
+
+def _count_at(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How many values reach each threshold."""
+    return len(values) - np.searchsorted(np.sort(values), thresholds, side='left')
+
+
+def _check(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> None:
+    """Raise where these cannot belong together."""
+    if scores.ndim != 1 or scores.shape != is_true.shape:
+        raise InputError(f'scores and is_true should be vectors of one length, not {scores.shape} and {is_true.shape}')
+    if is_true.sum() > num_faces:
+        raise InputError(f'{is_true.sum()} detections are true but there are {num_faces} faces; count each face once')
+
+
+def _curve(found: np.ndarray, detected: np.ndarray, num_faces: int) -> PrecisionRecall:
+    """The curve from how many faces were found among how many detections, and the area under its envelope."""
+    with np.errstate(invalid='ignore'):
+        recall, precision = found / np.float64(num_faces), found / detected
+    envelope = np.fmax.accumulate(np.append(precision, 0.0)[::-1])[::-1]  # fmax passes over NaN, as MATLAB's max
+    steps = np.diff(recall, prepend=0.0, append=1.0)
+    return PrecisionRecall(recall, precision, float((steps * envelope).sum()) if num_faces else float('nan'))

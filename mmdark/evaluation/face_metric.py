@@ -1,0 +1,174 @@
+"""What the metrics of both protocols share: they gather detections over all processes, write them, and say what is odd.
+
+MMEngine calls ``process`` in every process and ``compute_metrics`` in the main one with what all of them gathered.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmdet.structures.bbox import get_box_tensor
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mmdark.errors import InputError
+
+from .average_precision import Score
+
+LARGE_DIFFERENCE = 0.01
+"""Official and exact AP that differ by more are pointed out."""
+
+
+@dataclass(frozen=True)
+class TestedImage:
+    """One image's detections and annotation, in pixels of the original image.
+
+    Attributes:
+        name: as the protocol names images.
+        detections: x1 y1 x2 y2 score, shape ``(N, 5)``, float64.
+        faces: x1 y1 x2 y2, shape ``(M, 4)``, float64; None where the image comes without annotation.
+        ignored: x1 y1 x2 y2 of the faces that the annotation marks as ignored, shape ``(K, 4)``.
+    """
+
+    __test__ = False  # not a class of tests
+
+    name: str
+    detections: np.ndarray
+    faces: np.ndarray | None
+    ignored: np.ndarray
+
+
+class FaceMetric(BaseMetric):
+    """Gathers :class:`TestedImage`; a derived class names, scores and writes them.
+
+    Args:
+        format_only: write the detections and compute nothing, for images without annotation.
+        outfile_prefix: where to write the detections; None writes nothing.
+        collect_device: as :class:`mmengine.evaluator.BaseMetric`.
+        prefix: stands before the names of the numbers, ``prefix/AP``.
+        collect_dir: as :class:`mmengine.evaluator.BaseMetric`.
+
+    Raises:
+        InputError: ``format_only`` without ``outfile_prefix``; an image lacks ``img_path`` or a needed annotation.
+    """
+
+    def __init__(
+        self,
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        if format_only and outfile_prefix is None:
+            raise InputError(f'{type(self).__name__}: format_only=True needs outfile_prefix, where to write')
+        self.format_only = format_only
+        self.outfile_prefix = outfile_prefix
+        self._said: set[str] = set()
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep what is needed of a batch.
+
+        Args:
+            data_batch: not used.
+            data_samples: with ``img_path``, ``pred_instances`` (``bboxes`` x1 y1 x2 y2 in pixels of the original image,
+                ``scores``) and, where known, ``gt_instances`` and ``ignored_instances``.
+        """
+        for sample in data_samples:
+            if not sample.get('img_path'):
+                raise InputError(f"{type(self).__name__} needs 'img_path': add it to the meta_keys of the pipeline")
+            found = sample['pred_instances']
+            detections = np.column_stack([_boxes(found), found['scores'].detach().cpu().numpy().astype(np.float64)])
+            marked = sample.get('ignored_instances', {})
+            faces = _boxes(sample['gt_instances']) if 'bboxes' in sample.get('gt_instances', {}) else None
+            if faces is None and self.needs_annotation and not self.format_only:
+                raise InputError(
+                    f'{sample["img_path"]} comes without faces to score against: add LoadAnnotations to the pipeline, '
+                    'or write the detections alone with format_only=True'
+                )
+            ignored = _boxes(marked) if 'bboxes' in marked else np.zeros((0, 4))
+            self.results.append(TestedImage(self.name_of(sample['img_path']), detections, faces, ignored))
+
+    def compute_metrics(self, results: list[TestedImage]) -> dict[str, float]:
+        """Write the detections and score them, as asked; the numbers' names without prefix."""
+        images = self._finite(results)
+        if self.outfile_prefix is not None:
+            self.write(self.by_name(images))
+            self.say(f'detections of {len(images)} images are written to {self.outfile_prefix}', logging.INFO)
+        return {} if self.format_only else self.evaluate_images(images)
+
+    @property
+    @abstractmethod
+    def needs_annotation(self) -> bool:
+        """Whether images cannot be scored without ``gt_instances``."""
+
+    @abstractmethod
+    def name_of(self, img_path: str) -> str:
+        """What the protocol calls the image in the file ``img_path``."""
+
+    @abstractmethod
+    def write(self, detections: Mapping[str, np.ndarray]) -> None:
+        """Write x1 y1 x2 y2 score of every image to ``outfile_prefix``."""
+
+    @abstractmethod
+    def evaluate_images(self, images: Sequence[TestedImage]) -> dict[str, float]:
+        """Score all images."""
+
+    def by_name(self, images: Sequence[TestedImage]) -> dict[str, np.ndarray]:
+        """From each image's name to its detections; the last of those that share a name, which is said."""
+        found = {image.name: image.detections for image in images}
+        if len(found) < len(images):
+            shared = len(images) - len(found)
+            self.say_once('names', f'{shared} tested images share a name with another: the last counts')
+        return found
+
+    def compare(self, scores: Mapping[str, Score]) -> None:
+        """Say, once, where the official AP is far from the exact one."""
+        far = [
+            f'{name} {score.official.average_precision:.4f} official, {score.exact.average_precision:.4f} exact'
+            for name, score in scores.items()
+            if abs(score.official.average_precision - score.exact.average_precision) > LARGE_DIFFERENCE
+        ]
+        if far:
+            self.say_once(
+                'far',
+                f'official and exact AP differ: {"; ".join(far)}. The official tool counts at 1000 score thresholds '
+                'only, so scores crowded into a narrow range lose; spread them to compare detectors',
+            )
+
+    def say_if_empty(self, num_faces: int) -> None:
+        """Say where there is no face to find, so that AP is NaN."""
+        if num_faces == 0:
+            self.say('no image has a face, so AP is NaN; format_only=True writes detections without a score')
+
+    def say(self, text: str, level: int = logging.WARNING) -> None:
+        """One line in the log, under the metric's name."""
+        print_log(f'{type(self).__name__}: {text}', logger='current', level=level)
+
+    def say_once(self, kind: str, text: str, level: int = logging.WARNING) -> None:
+        """As :meth:`say`, but only the first line of a kind in the life of this metric."""
+        if kind not in self._said:
+            self._said.add(kind)
+            self.say(text, level)
+
+    def _finite(self, images: Sequence[TestedImage]) -> list[TestedImage]:
+        """The images without the detections that hold a NaN or an infinity, which is said."""
+        kept, dropped = [], 0
+        for image in images:
+            finite = np.isfinite(image.detections).all(1)
+            dropped += len(finite) - int(finite.sum())
+            kept.append(TestedImage(image.name, image.detections[finite], image.faces, image.ignored))
+        if dropped:
+            self.say(f'{dropped} detections hold a value that is not a finite number and are left out; mend the model')
+        return kept
+
+
+def _boxes(instances: Any) -> np.ndarray:
+    """The boxes of instances, shape ``(N, 4)``, float64."""
+    return get_box_tensor(instances['bboxes']).detach().cpu().numpy().astype(np.float64).reshape(-1, 4)

@@ -1,0 +1,137 @@
+"""WIDER FACE's three official numbers as an MMEngine metric."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from mmdet.registry import METRICS
+
+from mmdark.errors import InputError
+
+from .average_precision import exact_average_precision
+from .face_metric import FaceMetric, TestedImage
+from .matching import match, overlap
+from .prediction_files import write_wider_predictions
+from .wider_protocol import FACES_FILE, SUBSET_FILES, WiderGroundTruth, evaluate_wider, load_wider_ground_truth
+
+
+@METRICS.register_module()
+class WiderFaceMetric(FaceMetric):
+    """Official and exact AP on WIDER FACE's easy, medium and hard subsets.
+
+    The numbers are called ``easy_AP``, ``medium_AP``, ``hard_AP`` and ``easy_exact_AP``, ``medium_exact_AP``,
+    ``hard_exact_AP``. A warning, once, says where the two differ by more than 0.01.
+
+    ``AP`` stands beside them, or alone: exact average precision over all annotated faces, every detection counting but
+    those on faces marked as ignored. It is alone without the official ground truth, four mat files that belong to WIDER
+    FACE and are not part of this package, and where these know none of the tested images; the log says so in one line.
+
+    Images are known by the last two parts of ``img_path`` without extension, ``0--Parade/0_Parade_Parade_0_102``. All
+    official faces are to be found, also those of official images that were not tested; the log warns of these.
+
+    Args:
+        data_root: the folder of WIDER FACE.
+        ground_truth: the folder of the mat files, relative to ``data_root`` or absolute; None for ``AP`` alone.
+        outfile_prefix: a folder for result files in the official format, ``event/image.txt``.
+        **kwargs: as :class:`FaceMetric`.
+
+    Raises:
+        InputError: files of the ground truth are damaged or some are missing; or as :class:`FaceMetric`.
+    """
+
+    default_prefix = 'wider'
+
+    def __init__(
+        self,
+        data_root: str | os.PathLike = 'data/wider/',
+        ground_truth: str | os.PathLike | None = 'eval_tools/ground_truth',
+        outfile_prefix: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(outfile_prefix=outfile_prefix, **kwargs)
+        self.ground_truth = None if ground_truth is None else os.path.join(data_root, ground_truth)
+        self.truth: WiderGroundTruth | None = None
+        files = (FACES_FILE, *SUBSET_FILES.values())
+        if self.ground_truth and any(os.path.isfile(os.path.join(self.ground_truth, file)) for file in files):
+            self.truth = load_wider_ground_truth(self.ground_truth)
+
+    @property
+    def needs_annotation(self) -> bool:
+        """Only where there is no official ground truth."""
+        return self.truth is None
+
+    def name_of(self, img_path: str) -> str:
+        """``event/image``."""
+        return '/'.join(PurePath(img_path).with_suffix('').parts[-2:])
+
+    def write(self, detections: Mapping[str, np.ndarray]) -> None:
+        """Write an official result folder."""
+        write_wider_predictions(self.outfile_prefix, {name: _with_sides(rows) for name, rows in detections.items()})
+
+    def evaluate_images(self, images: Sequence[TestedImage]) -> dict[str, float]:
+        """Exact AP over the annotated faces, and the official numbers where there is their ground truth."""
+        official = self._official(images)
+        bare = [image.name for image in images if image.faces is None]
+        if bare and not official:
+            raise InputError(
+                f'the official ground truth at {self.ground_truth} knows no tested image, and {bare[0]} comes without '
+                'annotation: name its images event/image, or load it'
+            )
+        if bare or (official and not any(len(image.faces) for image in images)):
+            return official
+        return {'AP': self._annotated(images), **official}
+
+    def _official(self, images: Sequence[TestedImage]) -> dict[str, float]:
+        """The numbers of the three subsets; none where the ground truth is missing or knows no image."""
+        if self.truth is None:
+            where = 'not asked for' if self.ground_truth is None else f'not at {self.ground_truth}'
+            self.say_once(
+                'annotated', f'the official ground truth is {where}: AP over all annotated faces alone', logging.INFO
+            )
+            return {}
+        tested = {image.name for image in images}
+        missing = [name for name in self.truth.faces if name not in tested]
+        if len(missing) == len(self.truth.faces):
+            self.say_once(
+                'annotated',
+                f'the official ground truth at {self.ground_truth} knows no tested image: AP over all annotated faces '
+                'alone',
+                logging.INFO,
+            )
+            return {}
+        if missing:
+            self.say_once(
+                'missing',
+                f'{len(missing)} of {len(self.truth.faces)} official images were not tested ({missing[0]} first): '
+                'all their faces count as not found',
+            )
+        if strangers := sorted(tested - self.truth.faces.keys()):
+            self.say_once(
+                'strangers', f'{len(strangers)} tested images are not official ({strangers[0]} first) and do not count'
+            )
+        found = {name: _with_sides(rows) for name, rows in self.by_name(images).items()}
+        scores = evaluate_wider(found, self.truth)
+        self.compare(scores)
+        official = {f'{subset}_AP': score.official.average_precision for subset, score in scores.items()}
+        return official | {f'{subset}_exact_AP': score.exact.average_precision for subset, score in scores.items()}
+
+    def _annotated(self, images: Sequence[TestedImage]) -> float:
+        """Exact AP over all annotated faces."""
+        pairs = [(image.detections, np.concatenate([image.faces, image.ignored])) for image in images]
+        matched = match(pairs, overlap)
+        kept = [np.arange(len(faces)) < len(image.faces) for image, (_, faces) in zip(images, pairs, strict=True)]
+        kept = np.concatenate([*kept, [True]])  # the last is for a face of -1
+        counts = kept[matched.face]
+        num_faces = int(kept[:-1].sum())
+        self.say_if_empty(num_faces)
+        return exact_average_precision(matched.scores[counts], matched.is_first[counts], num_faces).average_precision
+
+
+def _with_sides(rows: np.ndarray) -> np.ndarray:
+    """From x1 y1 x2 y2 score to x y w h score; w = x2 - x1, since the official tool adds just w."""
+    return np.column_stack([rows[:, :2], rows[:, 2:4] - rows[:, :2], rows[:, 4]])

@@ -1,0 +1,218 @@
+"""The metric against the protocol's functions, its files read back, and two processes against one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.evaluation.functional import eval_map
+from mmdet.registry import METRICS
+from mmengine.logging import MMLogger
+
+from mmdark.errors import InputError
+from mmdark.evaluation import WiderFaceMetric, evaluate_wider, load_wider_ground_truth
+from mmdark.evaluation.prediction_files import read_wider_predictions
+
+from .face_samples import numbers, sample, samples
+from .official_faces import (
+    DARK_FACE,
+    OFFICIAL,
+    WIDER,
+    corners,
+    official_dark_faces,
+    official_predictions,
+    random_data,
+    write_ground_truth,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+SUBSETS = ('easy', 'medium', 'hard')
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """Lines of the current logger, warnings with their level in front."""
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            mark = 'warning: ' if record.levelno >= logging.WARNING else ''
+            lines.append(mark + record.getMessage())
+
+    logger = MMLogger.get_instance('evaluation-test')
+    handler = Keep()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+def settings(folder: Path | str | None, **more: object) -> dict:
+    return dict(type='WiderFaceMetric', ground_truth=folder and str(folder), prefix='day', **more)
+
+
+def given(seed: int) -> tuple[dict, dict, dict, list]:
+    predictions, faces, kept = random_data(seed)
+    found = {key: corners(rows) for key, rows in predictions.items()}
+    return predictions, faces, kept, samples(found, {key: corners(rows) for key, rows in faces.items()}, '.jpg')
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_metric_equals_the_function(seed: int, tmp_path: Path) -> None:
+    predictions, faces, kept, images = given(seed)
+    folder = write_ground_truth(tmp_path, faces, kept)
+    scores = evaluate_wider(predictions, load_wider_ground_truth(folder))
+    expected = {f'day/{name}_AP': scores[name].official.average_precision for name in SUBSETS}
+    expected |= {f'day/{name}_exact_AP': scores[name].exact.average_precision for name in SUBSETS}
+    ours = numbers(settings(folder), images)
+    assert ours.pop('day/AP') == numbers(settings(None), images)['day/AP'] > 0
+    assert ours == expected
+
+
+def test_files_read_back_give_the_same_numbers(tmp_path: Path) -> None:
+    """Boxes in float32 with all their digits, as a detector has them; the writer adds no second +1."""
+    _, faces, kept, images = given(3)
+    generator = np.random.default_rng(0)
+    for image in images:
+        found = image['pred_instances']
+        noise = torch.tensor(generator.normal(0, 0.2, found['bboxes'].shape))
+        image['pred_instances'] = {'bboxes': (found['bboxes'] + noise).float(), 'scores': found['scores'].float()}
+    folder = write_ground_truth(tmp_path / 'mats', faces, kept)
+    out = tmp_path / 'results'
+    ours = numbers(settings(folder, outfile_prefix=str(out)), images)
+    assert numbers(settings(folder, outfile_prefix=str(out), format_only=True), images) == {}
+    truth = load_wider_ground_truth(folder)
+    read, problems = read_wider_predictions(out, truth.faces)
+    assert not [line for line in problems if 'negative' not in line]  # random boxes are turned now and then
+    scores = evaluate_wider(read, truth)
+    assert [ours[f'day/{name}_AP'] for name in SUBSETS] == [scores[name].official[2] for name in SUBSETS]
+    assert [ours[f'day/{name}_exact_AP'] for name in SUBSETS] == [scores[name].exact[2] for name in SUBSETS]
+
+
+def test_without_mats_exact_ap_over_all_faces_and_says_so(tmp_path: Path, said: list[str]) -> None:
+    """Against mmdet's VOC evaluation with the same +1, which also counts detections on images without faces."""
+    images = given(4)[3]
+    generator = torch.Generator().manual_seed(0)
+    for image in images:
+        rows = image['pred_instances']
+        rows['scores'] = torch.rand(len(rows['bboxes']), generator=generator)  # no two equal: mmdet's sort parts them
+    ignored = [i['gt_instances']['bboxes'][:1] for i in images]
+    for image, boxes in zip(images, ignored, strict=True):
+        image['gt_instances'] = {'bboxes': image['gt_instances']['bboxes'][1:]}
+        image['ignored_instances'] = {'bboxes': boxes}
+    images[2]['pred_instances'] = {'bboxes': torch.tensor([[0, 0, 9, 9.0]]), 'scores': torch.tensor([0.99])}
+    metric = METRICS.build(settings(tmp_path / 'nowhere'))
+    for _ in range(2):
+        metric.process({}, images)
+        ours = metric.evaluate(len(images))
+    assert ours.keys() == {'day/AP'}
+    lines = [line for line in said if 'annotated' in line]
+    assert len(lines) == 1 and 'not at' in lines[0] and 'over all annotated faces' in lines[0]
+
+    found = [
+        [torch.cat([i['pred_instances']['bboxes'], i['pred_instances']['scores'][:, None]], 1).numpy()] for i in images
+    ]
+    annotations = [
+        dict(
+            bboxes=i['gt_instances']['bboxes'].numpy(),
+            labels=np.zeros(len(i['gt_instances']['bboxes']), int),
+            bboxes_ignore=i['ignored_instances']['bboxes'].numpy(),
+            labels_ignore=np.zeros(len(i['ignored_instances']['bboxes']), int),
+        )
+        for i in images
+    ]
+    theirs, _ = eval_map(
+        found, annotations, iou_thr=0.5, dataset=('face',), logger='silent', nproc=1, use_legacy_coordinate=True
+    )
+    assert ours['day/AP'] == pytest.approx(float(theirs), abs=1e-6) and theirs > 0.05
+
+
+def test_what_is_odd_is_said_once(tmp_path: Path, said: list[str]) -> None:
+    _, faces, kept, images = given(5)
+    folder = write_ground_truth(tmp_path, faces, kept)
+    images = [*images[:-2], images[0], sample('data/x/stranger.jpg', np.array([[0, 0, 9, 9, 0.5]]), np.zeros((0, 4)))]
+    for image in images[:-2]:
+        image['pred_instances']['scores'] = 0.9995 + 0.0004 * image['pred_instances']['scores']  # one threshold for all
+    images[1]['pred_instances']['scores'][0] = 0
+    images[1]['pred_instances']['bboxes'][1, 0] = float('nan')
+    metric = METRICS.build(settings(folder))
+    for _ in range(2):
+        metric.process({}, images)
+        metric.evaluate(len(images))
+    text = '\n'.join(line for line in said if line.startswith('warning: WiderFaceMetric'))
+    for wanted, times in {
+        '2 of 9 official images were not tested': 1,
+        '1 tested images are not official (x/stranger first)': 1,
+        '1 tested images share a name': 1,
+        'official and exact AP differ: easy': 1,
+        '1 detections hold a value that is not a finite number': 2,
+    }.items():
+        assert text.count(wanted) == times, (wanted, text)
+
+
+def test_no_warning_where_both_numbers_agree(tmp_path: Path, said: list[str]) -> None:
+    _, faces, kept, images = given(0)
+    numbers(settings(write_ground_truth(tmp_path, faces, kept)), images)
+    assert [line for line in said if line.startswith('warning')] == []
+
+
+def test_images_that_are_not_official_are_scored_by_annotation(tmp_path: Path, said: list[str]) -> None:
+    _, faces, kept, _ = given(0)
+    folder = write_ground_truth(tmp_path, faces, kept)
+    images = [sample('own/1.jpg', np.array([[0, 0, 9, 9, 0.5]]), np.array([[0, 0, 9, 9]]))]
+    assert numbers(settings(folder), images) == {'day/AP': 1}
+    assert 'knows no tested image' in '\n'.join(said)
+    with pytest.raises(InputError, match='own/1 comes without annotation'):
+        numbers(settings(folder), [sample('own/1.jpg', np.zeros((0, 5)), None)])
+    assert np.isnan(numbers(settings(None), [sample('own/1.jpg', np.zeros((0, 5)), np.zeros((0, 4)))])['day/AP'])
+    assert 'AP is NaN' in '\n'.join(said)
+
+
+def test_bad_settings_and_samples_are_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='format_only=True needs outfile_prefix'):
+        WiderFaceMetric(ground_truth=None, format_only=True)
+    (tmp_path / 'wider_face_val.mat').write_bytes(b'')
+    with pytest.raises(InputError, match=r'wider_face_val\.mat'):
+        WiderFaceMetric(ground_truth=tmp_path)
+    metric = WiderFaceMetric(ground_truth=None)
+    with pytest.raises(InputError, match=r'own/1\.jpg comes without faces to score against'):
+        metric.process({}, [sample('own/1.jpg', np.zeros((0, 5)), None)])
+    with pytest.raises(InputError, match='img_path'):
+        metric.process({}, [sample('', np.zeros((0, 5)), np.zeros((0, 4)))])
+
+
+def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
+    """Through gloo; nine images, so that one is handed out twice; and the official data where they are."""
+    _, faces, kept, images = given(1)
+    folder = write_ground_truth(tmp_path / 'mats', faces, kept)
+    jobs = [(settings(folder), images), (settings(None), images), ({'type': 'DarkFaceMetric'}, images)]
+    if WIDER.is_dir():
+        boxes = {key: corners(rows) for key, rows in official_predictions().items()}
+        empty = dict.fromkeys(boxes, np.zeros((0, 4)))
+        jobs.append((settings(WIDER), samples(boxes, empty, '.jpg')))
+    if DARK_FACE.is_dir():
+        jobs.append(({'type': 'DarkFaceMetric'}, samples(*official_dark_faces(), '.png')))
+    torch.save(jobs, tmp_path / 'jobs')
+    code = 'import sys; from tests.evaluation.face_samples import in_a_process; in_a_process(*sys.argv[1:])'
+    places = [str(tmp_path / name) for name in ('meeting', 'jobs', 'numbers')]
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    both = [
+        subprocess.Popen([sys.executable, '-c', code, rank, *places], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+        for rank in '01'
+    ]
+    for process in both:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors.decode()[-3000:]
+    one = [numbers(*job) for job in jobs]
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f'numbers.{rank}').read_text()) == one
+    if WIDER.is_dir():
+        assert {name: round(one[3][f'day/{name}_AP'], 6) for name in SUBSETS} == OFFICIAL
+    if DARK_FACE.is_dir():
+        assert one[-1]['dark_face/AP'] == pytest.approx(0.648250, abs=6e-7)

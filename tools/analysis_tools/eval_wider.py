@@ -1,0 +1,59 @@
+"""Score anybody's WIDER FACE predictions: ``eval_wider.py PREDICTIONS --gt DIR [--plot pr.png] [--json scores.json]``.
+
+PREDICTIONS is a folder or a zip with ``event/image.txt`` for each image: its name, the number of rows, then rows
+``x y w h score``. DIR holds the four official files ``wider_face_val.mat`` and ``wider_{easy,medium,hard}_val.mat``.
+What can be read is scored; what is wrong with the files is said on stderr. Needs neither torch nor MMDetection.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from bare_mmdark import run_bare, use_bare_mmdark
+
+use_bare_mmdark()
+
+from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall  # noqa: E402
+from mmdark.evaluation.prediction_files import read_wider_predictions  # noqa: E402
+from mmdark.evaluation.score_report import report_scores, score_record  # noqa: E402
+from mmdark.evaluation.wider_protocol import evaluate_wider, load_wider_ground_truth  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description='Official and exact AP of WIDER FACE predictions.')
+    parser.add_argument('predictions', metavar='PREDICTIONS', help='folder or zip of event/image.txt')
+    parser.add_argument('--gt', required=True, metavar='DIR', help='folder of the four official .mat files')
+    parser.add_argument('--plot', metavar='FILE', help='draw precision-recall curves into a .png, .pdf or .svg')
+    parser.add_argument('--json', metavar='FILE', help='write scores and all problems')
+    parser.add_argument('--strict', action='store_true', help='exit status 1 if anything is wrong with the files')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, score, report."""
+    args = parse_args()
+    check_plot_path(args.plot)
+    truth = load_wider_ground_truth(args.gt)
+    predictions, problems = read_wider_predictions(args.predictions, truth.faces)
+    scores = evaluate_wider(predictions, truth)
+    record = score_record(
+        scores,
+        problems,
+        protocol='WIDER FACE',
+        predictions=args.predictions,
+        ground_truth=args.gt,
+        images=len(truth.faces),
+        images_with_file=len(predictions),
+        detections=sum(map(len, predictions.values())),
+    )
+    report_scores(record, scores, args.json)
+    if args.plot:
+        plot_precision_recall(args.plot, scores)
+    if args.strict and problems:
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    run_bare(main)
