@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mmdark.apis import load_config
 from mmdark.errors import InputError
 from tests.tiny_dark_face import write_dark_face
+from tests.tiny_own_data import write_coco, write_voc
 from tests.tiny_wider import CHANNELS, FACE, ROOT, write_wider
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
@@ -38,7 +39,7 @@ def ablation(name: str) -> Path:
 
 @pytest.fixture(scope='module')
 def wider(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_wider(tmp_path_factory.mktemp('wider'), train=4, val=4)
+    return write_voc(write_coco(write_wider(tmp_path_factory.mktemp('wider'), train=4, val=4)))
 
 
 @pytest.fixture(scope='module')

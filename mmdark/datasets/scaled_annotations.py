@@ -1,0 +1,206 @@
+"""Annotations of resized images: the boxes of WIDER FACE, DSFD's lists, DARK FACE, COCO and VOC scaled along."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import PurePosixPath
+from typing import Any
+
+from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
+from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
+from mmdark.datasets.wider_annotation import WiderImage, parse_wider_annotation
+from mmdark.errors import InputError
+
+
+def scaled_annotation(path: str, content: bytes, images: ResizedImages, tally: Tally) -> bytes:
+    """The content of a file that is no image, its boxes scaled if it is an annotation of a known format.
+
+    Known are WIDER FACE's official files and DSFD's one-line lists (numbers with up to two decimals), DARK FACE's label
+    files, COCO (boxes, areas, polygons, keypoints) and VOC (whole pixels). YOLO labels are fractions and need no
+    scaling: they stay as they are, like all else.
+
+    Args:
+        path: of the file, relative to the data set.
+        content: its bytes.
+        images: what was resized.
+        tally: is added to.
+
+    Raises:
+        InputError: the annotation is malformed.
+    """
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix not in ('.txt', '.json', '.xml'):
+        return content
+    try:
+        text = content.decode('utf-8-sig')
+    except UnicodeDecodeError:
+        return content
+    if suffix == '.txt':
+        return _scaled_text(path, text, images, tally).encode() if text.strip() else content
+    scaled = (_scaled_coco if suffix == '.json' else _scaled_voc)(path, text, images, tally)
+    return content if scaled is None else scaled
+
+
+def _scaled_text(path: str, text: str, images: ResizedImages, tally: Tally) -> str:
+    """WIDER FACE, DSFD's list or DARK FACE by the look of the first lines; other text as it is."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    official = is_image(lines[0]) and len(lines) > 1 and lines[1].isdecimal()
+    if official or _starts_as_list(lines):
+        return _scaled_wider(path, text, images, tally, official)
+    if len(lines) > 1 and lines[0].isdecimal() and len(lines[1].split()) >= 4:
+        beside = PurePosixPath(path).parent.parent / 'image' / PurePosixPath(path).stem
+        for suffix in IMAGE_SUFFIXES:
+            if resized := images.images.get(f'{beside}{suffix}'):
+                return _scaled_dark_face(path, lines, resized, tally)
+    return text
+
+
+def _starts_as_list(lines: list[str]) -> bool:
+    """Whether the first line that has a count above 0 is ``name n`` and then five numbers a face."""
+    for words in map(str.split, lines):
+        ends = [i for i in range(1, len(words)) if words[i].isdecimal() and is_image(' '.join(words[:i]))]
+        if not ends:
+            return False
+        if int(words[ends[0]]):
+            return len(words) - ends[0] - 1 == 5 * int(words[ends[0]])
+    return False
+
+
+def _scaled_wider(path: str, text: str, images: ResizedImages, tally: Tally, official: bool) -> str:
+    """Both formats of WIDER FACE; columns after the box stay."""
+    rows, written = text.splitlines(), []
+    records = parse_wider_annotation(text, path)
+    for record in records:
+        resized = images.find(record.name, path)
+        if resized is None:
+            tally.absent_images += 1
+            continue
+        boxes = [[_number(v) for v in tally.scaled(list(face[:4]), resized.factors)] for face in record.faces]
+        if official:
+            written += [record.name, str(len(boxes))]
+            written += [_with_rest(box, rows[face.line - 1]) for box, face in zip(boxes, record.faces, strict=True)]
+            written += [] if boxes else ['0 0 0 0 0 0 0 0 0 0 ']
+        else:
+            written.append(_list_line(record, boxes, rows[record.line - 1]))
+    return ''.join(f'{line}\n' for line in written)
+
+
+def _with_rest(box: list[str], row: str) -> str:
+    """The row with its first four columns replaced."""
+    return ' '.join([*box, *row.split()[4:]])
+
+
+def _list_line(record: WiderImage, boxes: list[list[str]], line: str) -> str:
+    """A line of DSFD's list; the fifth column of each face stays."""
+    labels = line.split()[-5 * len(boxes) :][4::5] if boxes else []
+    faces = (' '.join([*box, label]) for box, label in zip(boxes, labels, strict=True))
+    return ' '.join([record.name, str(len(boxes)), *faces])
+
+
+def _scaled_dark_face(path: str, lines: list[str], resized: Resized, tally: Tally) -> str:
+    """A label file of DARK FACE: a line with the count, then rows ``x1 y1 x2 y2``, columns after them kept."""
+    count, *rows = lines
+    written = [count]
+    for row in rows:
+        try:
+            corners = [float(word) for word in row.split()[:4]]
+            box = tally.scaled(corners, resized.factors, corners=True)
+        except ValueError:
+            raise InputError(f'{path}: a row should be "x1 y1 x2 y2", not {row[:60]!r}: mend it') from None
+        written.append(_with_rest([_number(value) for value in box], row))
+    return ''.join(f'{line}\n' for line in written)
+
+
+def _scaled_coco(path: str, text: str, images: ResizedImages, tally: Tally) -> bytes | None:
+    """A COCO file; None for other JSON."""
+    try:
+        document = json.loads(text)
+        entries = {image['id']: image for image in document['images']}
+        names = {key: image['file_name'] for key, image in entries.items()}
+    except (ValueError, KeyError, TypeError):
+        return None
+    found: dict[Any, Resized] = {}
+    for key, image in entries.items():
+        resized = images.find(str(names[key]), path, (image.get('width'), image.get('height')))
+        if resized is None:
+            tally.absent_images += 1
+            continue
+        found[key] = resized
+        image['width'], image['height'] = resized.new
+    document['images'] = [entries[key] for key in found]
+    annotations = [entry for entry in document.get('annotations', []) if entry.get('image_id') in found]
+    for entry in annotations:
+        try:
+            _scale_entry(entry, found[entry['image_id']].factors, tally)
+        except (TypeError, ValueError):
+            raise InputError(
+                f'{path}: annotation {entry.get("id")} has a box that is not four numbers: mend it'
+            ) from None
+    if 'annotations' in document:
+        document['annotations'] = annotations
+    return json.dumps(document).encode()
+
+
+def _scale_entry(entry: dict[str, Any], factors: tuple[float, float], tally: Tally) -> None:
+    """Scale one annotation of a COCO file in place."""
+    if 'bbox' in entry:
+        entry['bbox'] = [round(value, 3) for value in tally.scaled(entry['bbox'], factors)]
+    if 'area' in entry:
+        entry['area'] *= factors[0] * factors[1]
+    masks = entry.get('segmentation')
+    if isinstance(masks, dict):
+        tally.masks += 1
+        entry['segmentation'] = []
+    elif masks:
+        entry['segmentation'] = [
+            [round(value * factors[place % 2], 3) for place, value in enumerate(polygon)] for polygon in masks
+        ]
+    points = entry.get('keypoints')
+    if points:
+        entry['keypoints'] = [
+            value if place % 3 == 2 else value * factors[place % 3] for place, value in enumerate(points)
+        ]
+
+
+def _scaled_voc(path: str, text: str, images: ResizedImages, tally: Tally) -> bytes | None:
+    """A VOC file, in whole pixels counted from 1, because mmdet truncates them; None for other XML."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        raise InputError(f'{path} is not well-formed XML: write it again, or take it away') from None
+    if root.tag != 'annotation':
+        return None
+    size, folder = root.find('size'), PurePosixPath(path).parent.parent / 'JPEGImages'
+    names = [(root.findtext('filename') or '').strip(), *(PurePosixPath(path).stem + end for end in IMAGE_SUFFIXES)]
+    try:
+        old = None if size is None else (int(size.findtext('width')), int(size.findtext('height')))
+        resized = next(filter(None, (images.find(f'{folder}/{name}', path, old) for name in names)), None)
+        if resized is None:
+            tally.absent_images += 1
+            return text.encode()
+        if size is not None:
+            size.find('width').text, size.find('height').text = map(str, resized.new)
+        for box in root.iter('bndbox'):
+            _scale_voc_box(box, resized.factors, tally)
+    except InputError:
+        raise
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(f'{path}: a size or a box lacks a number: mend it, or take the file away') from None
+    return ElementTree.tostring(root, encoding='utf-8')
+
+
+def _scale_voc_box(box: ElementTree.Element, factors: tuple[float, float], tally: Tally) -> None:
+    """Scale a ``bndbox`` in place; a side that was positive stays so."""
+    sides = [box.find(tag) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
+    old = [float(side.text) - 1 for side in sides]
+    x1, y1, x2, y2 = map(round, tally.scaled(old, factors, corners=True))
+    x2, y2 = max(x2, x1 + (old[2] > old[0])), max(y2, y1 + (old[3] > old[1]))
+    for side, value in zip(sides, (x1, y1, x2, y2), strict=True):
+        side.text = str(value + 1)
+
+
+def _number(value: float) -> str:
+    """With two decimals at most; a size that was there does not become 0."""
+    text = f'{value:.2f}'.rstrip('0').rstrip('.')
+    return '0.01' if value > 0 and text == '0' else text

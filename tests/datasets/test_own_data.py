@@ -1,0 +1,94 @@
+"""The configs for one's own data, through mmdet's data sets, test for real, and with perfect detections give AP 1."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+
+from mmdark.apis import load_config
+from tests.tiny_own_data import write_coco, write_voc
+from tests.tiny_wider import FACE, LITE, ROOT
+
+FORMATS = pytest.mark.parametrize(
+    ('name', 'write', 'key'), [('coco', write_coco, 'dark/coco/bbox_mAP_50'), ('voc', write_voc, 'dark/voc/mAP')]
+)
+
+
+def config(name: str, root: Path, work_dir: Path) -> Config:
+    """The config on ``root``, an eighth as wide; nothing but the data's folder and the model's size is changed."""
+    here = {
+        'val_dataloader.num_workers': 0,
+        'val_dataloader.persistent_workers': False,
+        'model.enhancer': None,
+        'model.backbone.init_cfg': None,
+        'data_root': f'{root}/',
+    }
+    cfg = load_config(str(ROOT / f'configs/own_data/dsfd_dark_{name}.py'), {**LITE, **here}, str(work_dir))
+    cfg.experiment_name = uuid4().hex
+    cfg.log_level = 'WARNING'
+    return cfg
+
+
+@FORMATS
+def test_the_configs_train_and_test(name: str, write: Callable, key: str, tmp_path: Path) -> None:
+    cfg = config(name, write(tmp_path / name, train=2, val=2), tmp_path / 'work')
+    cfg.train_cfg.max_epochs = 1
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 1
+    assert key in runner.test()
+
+
+@FORMATS
+def test_perfect_detections_give_one(name: str, write: Callable, key: str, tmp_path: Path) -> None:
+    """And with every second face missed COCO's 101 points and the exact area give half of it, as they should."""
+    cfg = config(name, write(tmp_path / name), tmp_path / 'work')
+    dataset = DATASETS.build(cfg.test_dataloader.dataset.datasets[1])
+    for missed, low, high in ((0, 1, 1), (2, 0.49, 0.51)):
+        evaluator = Evaluator([copy.deepcopy(cfg.test_evaluator.metrics[1])])
+        evaluator.dataset_meta = dataset.metainfo
+        for place in range(len(dataset)):
+            sample = dataset[place]['data_samples']
+            faces = sample.gt_instances.bboxes.tensor[: 0 if place < missed else None]
+            sample.pred_instances = InstanceData(
+                bboxes=faces, scores=torch.ones(len(faces)), labels=torch.zeros(len(faces), dtype=torch.long)
+            )
+            evaluator.process([sample])
+        assert low <= evaluator.evaluate(len(dataset))[key.removeprefix('dark/')] <= high
+
+
+def test_difficult_and_crowd_are_ignored(tmp_path: Path) -> None:
+    voc, coco = write_voc(tmp_path / 'voc', difficult=1), write_coco(tmp_path / 'coco')
+    document = json.loads((coco / 'annotations/val.json').read_text())
+    for annotation in document['annotations']:
+        annotation['iscrowd'] = 1
+    (coco / 'annotations/val.json').write_text(json.dumps(document))
+    x, y, width, height = FACE
+    for name, root in (('voc', voc), ('coco', coco)):
+        dataset = DATASETS.build(config(name, root, tmp_path / 'work').val_dataloader.dataset.datasets[1])
+        sample = dataset[0]['data_samples']
+        assert len(sample.gt_instances) == 0
+        assert sample.ignored_instances.bboxes.tensor.tolist() == [[x, y, x + width, y + height]]
+
+
+@FORMATS
+def test_test_time_augmentation_keeps_what_the_evaluator_needs(
+    name: str, write: Callable, key: str, tmp_path: Path
+) -> None:
+    cfg = config(name, write(tmp_path / name, train=1, val=1), tmp_path / 'work')
+    for dataset in cfg.test_dataloader.dataset.datasets:  # as tools/test.py --tta does
+        loading = [step for step in dataset.pipeline if step['type'] in ('LoadPhoto', 'DarkISP')]
+        dataset.pipeline = [*loading, *cfg.tta_pipeline[1:]]
+    cfg.model = {**cfg.tta_model, 'module': cfg.model}
+    assert key in Runner.from_cfg(cfg).test()
