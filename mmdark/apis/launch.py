@@ -18,6 +18,8 @@ from mmdark.errors import InputError
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
 BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required')
+EMPTY_DATA = 'need at least one array to concatenate'
+"""What mmengine says where a data set is empty after filtering."""
 
 
 def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -143,7 +145,14 @@ def run_or_explain(main: Callable[[], None]) -> None:
             torch.distributed.destroy_process_group()
     except InputError as error:
         sys.exit(f'error: {_last_line(error)}')
-    except (TypeError, KeyError) as error:
+    except FileNotFoundError as error:
+        sys.exit(f'error: {error.filename or error} does not exist: name it in the config or with --cfg-options')
+    except (TypeError, KeyError, ValueError) as error:
+        if EMPTY_DATA in str(error):
+            sys.exit(
+                'error: a data set has no image to train on: its annotation must hold faces, under the name that '
+                "metainfo.classes gives ('face'; letter by letter)"
+            )
         if not BUILD_ERRORS.search(str(error)):
             raise
         sys.exit(f'error: the config cannot be built: {_last_line(error)}')

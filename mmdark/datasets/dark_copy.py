@@ -33,9 +33,9 @@ _HOW = (
 _FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)  # or its noise is smoothed
 _TEXT_SUFFIXES = ('.txt', '.csv', '.lst')
 _SEPARATORS = re.compile(r'[\s,;"\'<>]+')
-_IMAGE_NAME = re.compile(
-    rf'[^/\\\r\n]*?(?:{"|".join(map(re.escape, IMAGE_SUFFIXES))})(?=[\s,;"\'<>]|\Z)', re.IGNORECASE
-)
+_IMAGE_END = re.compile(rf'(?:{"|".join(map(re.escape, IMAGE_SUFFIXES))})(?=[\s,;"\'<>]|\Z)', re.IGNORECASE)
+_LONGEST_NAME = 255
+"""Characters of a file's name."""
 
 
 class DarkSettings(NamedTuple):
@@ -160,12 +160,17 @@ def renamed_annotation(name: str, content: bytes, renamed: dict[str, str]) -> by
     if suffix == '.json':
         return _renamed_coco(content, renamed)
     text = content.decode('utf-8', 'surrogateescape')
-    return _IMAGE_NAME.sub(partial(_new_name, renamed), text).encode('utf-8', 'surrogateescape')
+    written, done = [], 0
+    for match in _IMAGE_END.finditer(text):
+        start = max(done, match.end() - _LONGEST_NAME)
+        start = max(start, *(text.rfind(end, start, match.end()) + 1 for end in '/\\\r\n'))
+        written += [text[done:start], _new_name(renamed, text[start : match.end()])]
+        done = match.end()
+    return ''.join([*written, text[done:]]).encode('utf-8', 'surrogateescape')
 
 
-def _new_name(renamed: dict[str, str], match: re.Match) -> str:
-    """The match with its longest end that is an image's name replaced: names may hold blanks."""
-    found = match[0]
+def _new_name(renamed: dict[str, str], found: str) -> str:
+    """``found`` with its longest end that is an image's name replaced: names may hold blanks."""
     for start in (0, *(separator.end() for separator in _SEPARATORS.finditer(found))):
         if found[start:] in renamed:
             return found[:start] + renamed[found[start:]]

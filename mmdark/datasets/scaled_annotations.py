@@ -27,18 +27,22 @@ def scaled_annotation(path: str, content: bytes, images: ResizedImages, tally: T
         tally: is added to.
 
     Raises:
-        InputError: the annotation is malformed.
+        InputError: the annotation is malformed, or its text cannot be read.
     """
     suffix = PurePosixPath(path).suffix.lower()
     if suffix not in ('.txt', '.json', '.xml'):
         return content
+    if suffix == '.xml':
+        return _scaled_voc(path, content, images, tally)
     try:
         text = content.decode('utf-8-sig')
     except UnicodeDecodeError:
-        return content
+        raise InputError(
+            f'{path} is not UTF-8, so its boxes, if it has any, cannot be scaled: write it as UTF-8, or take it away'
+        ) from None
     if suffix == '.txt':
         return _scaled_text(path, text, images, tally).encode() if text.strip() else content
-    scaled = (_scaled_coco if suffix == '.json' else _scaled_voc)(path, text, images, tally)
+    scaled = _scaled_coco(path, text, images, tally)
     return content if scaled is None else scaled
 
 
@@ -49,10 +53,11 @@ def _scaled_text(path: str, text: str, images: ResizedImages, tally: Tally) -> s
     if official or _starts_as_list(lines):
         return _scaled_wider(path, text, images, tally, official)
     if len(lines) > 1 and lines[0].isdecimal() and len(lines[1].split()) >= 4:
-        beside = PurePosixPath(path).parent.parent / 'image' / PurePosixPath(path).stem
-        for suffix in IMAGE_SUFFIXES:
-            if resized := images.images.get(f'{beside}{suffix}'):
-                return _scaled_dark_face(path, lines, resized, tally)
+        for folder in ('image', 'images'):
+            beside = PurePosixPath(path).parent.parent / folder / PurePosixPath(path).stem
+            for suffix in IMAGE_SUFFIXES:
+                if resized := images.images.get(f'{beside}{suffix}'):
+                    return _scaled_dark_face(path, lines, resized, tally)
     return text
 
 
@@ -116,8 +121,12 @@ def _scaled_coco(path: str, text: str, images: ResizedImages, tally: Tally) -> b
     """A COCO file; None for other JSON."""
     try:
         document = json.loads(text)
+        if isinstance(document, list) and any('bbox' in entry for entry in document if isinstance(entry, dict)):
+            raise InputError(f'{path} holds boxes without images, such as results, which are not scaled: take it away')
         entries = {image['id']: image for image in document['images']}
         names = {key: image['file_name'] for key, image in entries.items()}
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError):
         return None
     found: dict[Any, Resized] = {}
@@ -163,14 +172,14 @@ def _scale_entry(entry: dict[str, Any], factors: tuple[float, float], tally: Tal
         ]
 
 
-def _scaled_voc(path: str, text: str, images: ResizedImages, tally: Tally) -> bytes | None:
-    """A VOC file, in whole pixels counted from 1, because mmdet truncates them; None for other XML."""
+def _scaled_voc(path: str, content: bytes, images: ResizedImages, tally: Tally) -> bytes:
+    """A VOC file, in whole pixels counted from 1, because mmdet truncates them; other XML as it is."""
     try:
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(content)  # from bytes, so that the encoding it states counts
     except ElementTree.ParseError:
         raise InputError(f'{path} is not well-formed XML: write it again, or take it away') from None
     if root.tag != 'annotation':
-        return None
+        return content
     size, folder = root.find('size'), PurePosixPath(path).parent.parent / 'JPEGImages'
     names = [(root.findtext('filename') or '').strip(), *(PurePosixPath(path).stem + end for end in IMAGE_SUFFIXES)]
     try:
@@ -178,7 +187,7 @@ def _scaled_voc(path: str, text: str, images: ResizedImages, tally: Tally) -> by
         resized = next(filter(None, (images.find(f'{folder}/{name}', path, old) for name in names)), None)
         if resized is None:
             tally.absent_images += 1
-            return text.encode()
+            return content
         if size is not None:
             size.find('width').text, size.find('height').text = map(str, resized.new)
         for box in root.iter('bndbox'):

@@ -84,7 +84,7 @@ class FaceMetric(BaseMetric):
             if not sample.get('img_path'):
                 raise InputError(f"{type(self).__name__} needs 'img_path': add it to the meta_keys of the pipeline")
             found = sample['pred_instances']
-            detections = np.column_stack([_boxes(found), found['scores'].detach().cpu().numpy().astype(np.float64)])
+            detections = np.column_stack([_boxes(found), found['scores'].detach().cpu().double().numpy()])
             marked = sample.get('ignored_instances', {})
             faces = _boxes(sample['gt_instances']) if 'bboxes' in sample.get('gt_instances', {}) else None
             if faces is None and self.needs_annotation and not self.format_only:
@@ -171,4 +171,4 @@ class FaceMetric(BaseMetric):
 
 def _boxes(instances: Any) -> np.ndarray:
     """The boxes of instances, shape ``(N, 4)``, float64."""
-    return get_box_tensor(instances['bboxes']).detach().cpu().numpy().astype(np.float64).reshape(-1, 4)
+    return get_box_tensor(instances['bboxes']).detach().cpu().double().numpy().reshape(-1, 4)

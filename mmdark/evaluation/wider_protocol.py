@@ -150,6 +150,8 @@ def _kept_mask(truth: WiderGroundTruth, kept: Mapping[str, np.ndarray]) -> np.nd
 
 def _read_mat(path: Path, *names: str) -> list[np.ndarray]:
     """The variables ``names`` of a mat file."""
+    if not path.is_file():
+        raise InputError(f'{path} is not there: {_HOW_TO_GET}')
     try:
         values = loadmat(path, variable_names=names)
     except OSError as error:

@@ -11,9 +11,11 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from torch.utils.data import DataLoader, Dataset
 
 from mmdark.apis import enable_amp, last_checkpoint, load_config, prepare_distributed, run_or_explain
+from mmdark.apis.launch import EMPTY_DATA
 from mmdark.errors import InputError
 from tests.tiny_wider import ROOT
 
@@ -223,3 +225,25 @@ def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules['mmdark.apis.launch'].torch, 'distributed', group)
     run_or_explain(lambda: calls.append('ran'))
     assert calls == ['ran', 'destroyed']
+
+
+@pytest.mark.parametrize(
+    ('error', 'said'),
+    [
+        (FileNotFoundError(2, 'No such file', 'annotations/train.json'), 'annotations/train.json does not exist'),
+        (ValueError('need at least one array to concatenate'), 'has no image to train on'),
+    ],
+)
+def test_what_mmdet_says_of_missing_data_is_one_line(error: Exception, said: str) -> None:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run_or_explain(main)
+    assert said in caught.value.code and '\n' not in caught.value.code
+
+
+def test_an_empty_data_set_raises_what_we_explain() -> None:
+    """mmengine's own words, which ``run_or_explain`` knows."""
+    with pytest.raises(ValueError, match=EMPTY_DATA):
+        BaseDataset(pipeline=[], lazy_init=True)._serialize_data()

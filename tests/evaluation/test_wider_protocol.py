@@ -120,7 +120,7 @@ def change(path: Path, **variables: object) -> None:
 
 BREAKS = {
     'there is no folder': lambda folder: [path.unlink() for path in folder.iterdir()] and folder.rmdir(),
-    'wider_hard_val.mat cannot be read': lambda folder: (folder / 'wider_hard_val.mat').unlink(),
+    'wider_hard_val.mat is not there': lambda folder: (folder / 'wider_hard_val.mat').unlink(),
     'wider_face_val.mat is not a mat file': lambda folder: (folder / 'wider_face_val.mat').write_bytes(b'MATLAB' * 99),
     'wider_easy_val.mat is not a mat file': lambda folder: (folder / 'wider_easy_val.mat').write_bytes(b''),
     'has no gt_list': lambda folder: change(folder / 'wider_easy_val.mat', gt_list=None),

