@@ -179,3 +179,14 @@ def test_curves_can_be_told_apart_in_colour_and_grey(grey: bool, tmp_path: Path)
 def test_a_plot_of_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='ends in one of them'):
         plot_precision_recall(tmp_path / 'p.txt', {})
+
+
+@pytest.mark.skipif(not DARK_FACE.is_dir(), reason=f'golden predictions are not at {DARK_FACE}')
+@pytest.mark.parametrize('more', [(), ('--gt', DARK_FACE / 'gt')])
+def test_a_folder_with_both(more: tuple[object, ...]) -> None:
+    assert table(tool('eval_dark_face', DARK_FACE, *more))['all'][1] == '0.648250'
+
+
+def test_labels_are_needed(tmp_path: Path) -> None:
+    done = tool('eval_dark_face', tmp_path)
+    assert done.returncode == 2 and '--gt is needed: there is no folder' in done.stderr

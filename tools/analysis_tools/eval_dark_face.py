@@ -2,7 +2,8 @@
 
 PREDICTIONS is a folder or a zip with ``image.txt`` for each image, rows ``x1 y1 x2 y2 score``. DIR holds the labels,
 ``image.txt`` with the number of faces and rows ``x1 y1 x2 y2``. FILE names the images to score, one a line, and is
-needed where DIR has more of them. What can be read is scored; what is wrong with the files is said on stderr. Needs
+needed where DIR has more of them. PREDICTIONS may also be a folder that holds both as ``pred/`` and ``gt/``, with no
+--gt, or with one of its own. What can be read is scored; what is wrong with the files is said on stderr. Needs
 neither torch nor MMDetection.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from bare_mmdark import run_bare, use_bare_mmdark
 
@@ -29,12 +31,20 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description='Official and exact AP of DARK FACE predictions.')
     parser.add_argument('predictions', metavar='PREDICTIONS', help='folder or zip of image.txt')
-    parser.add_argument('--gt', required=True, metavar='DIR', help='folder or zip of the labels')
+    parser.add_argument('--gt', metavar='DIR', help='folder or zip of the labels (default: gt/ beside pred/)')
     parser.add_argument('--list', metavar='FILE', help='text file with the images to score (default: all labels)')
     parser.add_argument('--plot', metavar='FILE', help='draw precision-recall curves into a .png, .pdf or .svg')
     parser.add_argument('--json', metavar='FILE', help='write scores and all problems')
     parser.add_argument('--strict', action='store_true', help='exit status 1 if anything is wrong with the files')
-    return parser.parse_args()
+    args = parser.parse_args()
+    both = Path(args.predictions)
+    if args.gt is None:
+        if not (both / 'gt').is_dir():
+            parser.error(f'--gt is needed: there is no folder {both / "gt"}')
+        args.gt = str(both / 'gt')
+    if (both / 'pred').is_dir():
+        args.predictions = str(both / 'pred')
+    return args
 
 
 def main() -> None:
