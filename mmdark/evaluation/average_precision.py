@@ -10,6 +10,8 @@ from mmdark.errors import InputError
 
 NUM_THRESHOLDS = 1000
 """``thresh_num`` of ``evaluation.m``, WIDER FACE and DARK FACE alike."""
+MAX_DIFFERENCE = 0.01
+"""Official and exact AP that differ by more are pointed out."""
 
 
 class PrecisionRecall(NamedTuple):
@@ -38,6 +40,11 @@ class Score(NamedTuple):
     official: PrecisionRecall
     exact: PrecisionRecall
     num_faces: int
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether official and exact AP differ by more than :data:`MAX_DIFFERENCE`."""
+        return abs(self.official.average_precision - self.exact.average_precision) > MAX_DIFFERENCE
 
 
 def exact_average_precision(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> PrecisionRecall:

@@ -20,9 +20,6 @@ from mmdark.errors import InputError
 
 from .average_precision import Score
 
-LARGE_DIFFERENCE = 0.01
-"""Official and exact AP that differ by more are pointed out."""
-
 
 @dataclass(frozen=True)
 class TestedImage:
@@ -133,7 +130,7 @@ class FaceMetric(BaseMetric):
         far = [
             f'{name} {score.official.average_precision:.4f} official, {score.exact.average_precision:.4f} exact'
             for name, score in scores.items()
-            if abs(score.official.average_precision - score.exact.average_precision) > LARGE_DIFFERENCE
+            if score.is_apart
         ]
         if far:
             self.say_once(

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from mmdark.errors import InputError
 
-from .average_precision import Score
+from .average_precision import MAX_DIFFERENCE, Score
 
-MAX_DIFFERENCE = 0.01
 PROBLEMS_SHOWN = 20
 
 
@@ -34,7 +33,7 @@ def difference_warnings(scores: Mapping[str, Score]) -> list[str]:
     far = [
         f'{name} {score.official.average_precision:.6f} and {score.exact.average_precision:.6f}'
         for name, score in scores.items()
-        if abs(score.official.average_precision - score.exact.average_precision) > MAX_DIFFERENCE
+        if score.is_apart
     ]
     if not far:
         return []
