@@ -90,13 +90,21 @@ def test_rooms_do_not_import_each_other() -> None:
     for path in SOURCES:
         if (own := room(module_name(path))) in ROOMS:
             seen[own] |= {other for other in map(room, imports_of(path)) if other and other != own}
-    allowed = {'compat', 'dark_isp', 'errors'}
+    allowed = {'compat', 'dark_isp', 'errors', 'whole_file'}
     assert [(name, other) for name, others in seen.items() for other in others - allowed] == []
     assert 'dark_isp' in seen['models'] & seen['datasets']
 
 
 def test_nothing_imports_what_stands_above_it() -> None:
-    floors = {'errors': 0, 'dark_isp': 0, 'compat': 1, **dict.fromkeys(ROOMS, 2), 'apis': 3, 'parity': 4}
+    floors = {
+        'errors': 0,
+        'dark_isp': 0,
+        'whole_file': 0,
+        'compat': 1,
+        **dict.fromkeys(ROOMS, 2),
+        'apis': 3,
+        'parity': 4,
+    }
     pairs = {
         (own, other)
         for path in SOURCES

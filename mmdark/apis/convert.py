@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from torch import Tensor
 from mmdark.errors import InputError
 from mmdark.models.published_files import WeightFile, read_weight_file
 from mmdark.models.published_names import CLASS_LAYERS, detector_names
+from mmdark.whole_file import replaced_whole
 
 from .configs import PUBLISHED_MODELS, config_path
 
@@ -163,15 +163,8 @@ def _checkpoint(kind: str, weights: dict[str, Tensor]) -> dict:
 
 
 def _write(content: dict, target: Path) -> None:
-    part = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, suffix='.part', delete=False) as file:
-            part = Path(file.name)
+        with replaced_whole(target) as part, part.open('wb') as file:
             torch.save(content, file)
-        os.replace(part, target)
     except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
         raise InputError(f'{target} cannot be written: {str(error).splitlines()[0]}') from error
-    finally:
-        if part:
-            part.unlink(missing_ok=True)

@@ -18,11 +18,11 @@ import cv2
 import torch
 
 from mmdark.errors import InputError
+from mmdark.whole_file import PART, replaced_whole
 
 Task = TypeVar('Task')
 Result = TypeVar('Result')
 
-_PART = '.part'
 _START = 'forkserver' if 'forkserver' in multiprocessing.get_all_start_methods() else 'spawn'
 
 
@@ -44,7 +44,7 @@ def files_below(folder: Path) -> list[str]:
         found += [
             Path(here, name).relative_to(folder).as_posix()
             for name in names
-            if not name.endswith(_PART) and not name.startswith('._')
+            if not name.endswith(PART) and not name.startswith('._')
         ]
     return sorted(found)
 
@@ -68,13 +68,10 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    part = path.with_name(f'.{path.name}.{os.getpid()}{_PART}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        os.replace(part, path)
+        with replaced_whole(path) as part:
+            part.write_bytes(content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(
             f'{path} cannot be written ({error.strerror}): mend the rights or make room, then run again'
         ) from None

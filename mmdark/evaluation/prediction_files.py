@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 
 from mmdark.errors import InputError
+from mmdark.whole_file import replaced_whole
 
 from .box_rows import (
     DARK_FACE_LABEL,
@@ -253,18 +253,12 @@ def write_dark_face_zip(path: str | os.PathLike, predictions: Mapping[str, np.nd
     """
     texts = {f'{image}{SUFFIX}': _lines(image, rows) for image, rows in predictions.items()}
     path = Path(path)
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with ZipFile(part, 'w') as archive:
+        with replaced_whole(path) as part, ZipFile(part, 'w') as archive:
             for name, text in texts.items():
                 archive.writestr(ZipInfo(name), text, ZIP_DEFLATED)
-        os.replace(part, path)
     except OSError as error:
         raise InputError(f'{path} cannot be written ({error.strerror}): choose another place') from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _lines(image: str, rows: np.ndarray) -> str:
