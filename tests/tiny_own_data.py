@@ -1,4 +1,4 @@
-"""A few noise images with one face each, laid out as COCO, VOC, YOLO and DARK FACE folders."""
+"""A few noise images with one face each, laid out as COCO, VOC and YOLO folders."""
 
 import json
 from pathlib import Path
@@ -64,15 +64,4 @@ def write_yolo(root: Path, count: int = 3) -> Path:
         photo(number).save(root / f'images/sub/{number}.jpg')
         (root / f'labels/sub/{number}.txt').write_text(f'{row}\n')
     (root / 'train.txt').write_text(''.join(f'./images/sub/{number}.jpg\n' for number in range(count)))
-    return root
-
-
-def write_dark_face(root: Path, count: int = 2) -> Path:
-    """``image/{number}.png`` and ``label/{number}.txt``: a count, then corners."""
-    for folder in ('image', 'label'):
-        (root / folder).mkdir(parents=True)
-    x, y, width, height = FACE
-    for number in range(1, count + 1):
-        photo(number).save(root / f'image/{number}.png')
-        (root / f'label/{number}.txt').write_text(f'1\n{x} {y} {x + width} {y + height}\n')
     return root

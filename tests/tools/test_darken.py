@@ -22,7 +22,8 @@ from mmdark.apis import load_config
 from mmdark.dark_isp import ISPParameters, darken, sample_noise, sample_parameters
 from mmdark.datasets.dark_copy import renamed_annotation
 from tests.converter_runs import fault, run
-from tests.tiny_own_data import write_coco, write_dark_face, write_voc, write_yolo
+from tests.tiny_dark_face import write_dark_face
+from tests.tiny_own_data import write_coco, write_voc, write_yolo
 from tests.tiny_wider import FACE, ROOT, photo, write_wider
 
 PIPELINE = Config.fromfile(ROOT / 'configs/dsfd_dark_wider.py').test_pipeline[:2]
@@ -158,7 +159,7 @@ def test_copies_of_yolo_dark_face_and_plain_folders(tmp_path: Path) -> None:
     run('darken', root, '--out', tmp_path / 'yolo_dark')
     assert (tmp_path / 'yolo_dark/train.txt').read_text() == (root / 'train.txt').read_text().replace('.jpg', '.png')
     assert (tmp_path / 'yolo_dark/labels/sub/0.txt').read_bytes() == (root / 'labels/sub/0.txt').read_bytes()
-    root = write_dark_face(tmp_path / 'dark_face')
+    root = write_dark_face(tmp_path / 'dark_face', numbers=(1, 2))
     run('darken', root, '--out', tmp_path / 'dark_face_dark')
     assert contents(tmp_path / 'dark_face_dark').keys() == {*contents(root), 'dark_isp.json'}
     plain = tmp_path / 'plain'
