@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from mmdark.datasets import WiderDataset
 from mmdark.errors import InputError
 from mmdark.models.published_files import WeightFile, read_weight_file
 from mmdark.models.published_names import CLASS_LAYERS, detector_names
@@ -158,7 +159,7 @@ def convert_file(
 def _checkpoint(kind: str, weights: dict[str, Tensor]) -> dict:
     meta = dict(converted_from=kind)
     if kind in PUBLISHED_MODELS:
-        meta['dataset_meta'] = dict(classes=('face',), palette=[(0, 255, 0)])
+        meta['dataset_meta'] = dict(WiderDataset.METAINFO)
     return dict(meta=meta, state_dict=weights)
 
 
