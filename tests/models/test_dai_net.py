@@ -7,11 +7,15 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from .tiny_models import pair_of, samples_of, tiny_dai_net
+from mmdark.errors import InputError
+
+from .tiny_models import CONFIGS, pair_of, samples_of, tiny, tiny_dai_net
 
 FACES = ([[10.0, 12, 30, 34], [60, 20, 70, 32]], [])
 DETECTION = {'pal1_loss_cls', 'pal1_loss_bbox', 'pal2_loss_cls', 'pal2_loss_bbox'}
@@ -88,7 +92,7 @@ def test_losses_are_wired_as_the_reference_says() -> None:
             loss_consistency=0.1 * 0.01 * mse(r_dark, r_light),
             loss_coherence=0.1
             * 0.001
-            * (mse(model.reflectance(x_dark), r_dark) + mse(model.reflectance(x_light), r_light)),
+            * (mse(model.reflectance(x_light), r_dark) + mse(model.reflectance(x_dark), r_light)),
             loss_decomposition=parts(
                 'loss_decomposition', (r_dark, teacher['dark'].reflectance), (r_light, teacher['light'].reflectance)
             ),
@@ -119,6 +123,18 @@ def test_without_teacher_only_alignment_is_added() -> None:
     assert not hasattr(model, 'reflectance_decoder')
     with pytest.raises(ValueError, match='enhancer=None'):
         model.reflectance(pair['dark'])
+
+
+def test_what_cannot_train_is_refused() -> None:
+    model = tiny(Config.fromfile(CONFIGS / 'dsfd_dark_wider.py').model)
+    model.enhancer = dict(type='MaxRGBRetinex')
+    with pytest.raises(InputError, match=r"model\.recomposition='swapped': choose one of"):
+        MODELS.build({**model, 'recomposition': 'swapped'})
+    nothing = {**model, **dict.fromkeys(RETINEX - {'loss_coherence'}), 'recomposition': None}
+    with pytest.raises(InputError, match='no loss teaches the reflectance decoder'):
+        MODELS.build(nothing)  # without recomposed images coherence teaches nothing
+    MODELS.build({**nothing, 'recomposition': 'own'})
+    MODELS.build({**nothing, 'enhancer': None})
 
 
 def test_recomposition_is_detached() -> None:
