@@ -1,5 +1,6 @@
 """Data sets and their transforms, registered with mmdet."""
 
+from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
 from mmdark.datasets.transforms import (
     ColorDistortion,
@@ -16,6 +17,7 @@ from mmdark.datasets.wider_face import WiderDataset
 
 __all__ = [
     'ColorDistortion',
+    'CountedDataset',
     'DarkFaceDataset',
     'DarkISP',
     'DataAnchorSampling',

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmdet.registry import MODELS
+from mmdet.structures import SampleList
 from torch import Tensor
+from torch.nn import functional as F
 
-from mmdark.dark_isp import PRESETS, ISPNoise, ISPParameters, darken, sample_noise, sample_parameters
+from mmdark.dark_isp import PRESETS, ISPNoise, ISPParameters, darken, sample_noise, sample_parameters_each
 
 
 @MODELS.register_module()
@@ -19,7 +21,9 @@ class DarkPairPreprocessor(DetDataPreprocessor):
 
     Args:
         dark_isp: a DarkISP preset; the dark partner of each training image is then made here, on the device and for
-            the whole batch at once, and the pipeline gives the light images alone.
+            the whole batch at once, and the pipeline gives the light images alone. Its darkness depends on the
+            ``random_seed`` of the data sample (see ``CountedDataset``) and the kind of device alone, not on the
+            batch; samples without one get a seed from torch's global generator.
         **kwargs: of ``DetDataPreprocessor``.
     """
 
@@ -35,21 +39,53 @@ class DarkPairPreprocessor(DetDataPreprocessor):
         if not isinstance(inputs, dict):
             batch = super().forward(data, training)
             if training and self.dark_isp:
-                batch['inputs'] = dict(light=batch['inputs'], dark=self.darken(batch['inputs']))
+                light = batch['inputs']
+                dark = self.darken(light, *self.sample(light, batch['data_samples']))
+                batch['inputs'] = dict(light=light, dark=dark)
             return batch
         light = super().forward({**data, 'inputs': inputs['light']}, training)
         dark = super().forward(dict(inputs=inputs['dark'], data_samples=None), training)
         return dict(inputs=dict(light=light['inputs'], dark=dark['inputs']), data_samples=light['data_samples'])
 
-    def darken(self, light: Tensor, parameters: ISPParameters | None = None, noise: ISPNoise | None = None) -> Tensor:
+    def sample(self, light: Tensor, data_samples: SampleList) -> tuple[ISPParameters, ISPNoise]:
+        """Draw the darkness of each image by a generator of its own.
+
+        Args:
+            light: the batch, shape ``(B, 3, H, W)``.
+            data_samples: of the batch; ``pad_shape`` is the size of the image before the batch filled it up.
+
+        Returns:
+            Parameters on the CPU, and noise on the device of the images, zero where the batch filled them up.
+        """
+        seeds = [sample.get('random_seed') for sample in data_samples]
+        sources = [torch.Generator().manual_seed(_draw_seed() if seed is None else seed) for seed in seeds]
+        parameters = sample_parameters_each(sources, self.dark_isp)
+        on_device, noises = torch.Generator(light.device), []
+        for source, sample in zip(sources, data_samples, strict=True):
+            on_device.manual_seed(_draw_seed(source))
+            noises.append(sample_noise((1, 3, *sample.pad_shape[:2]), self.dark_isp, on_device, light.device))
+        size = light.shape[-2:]
+        shot_read = torch.cat([_filled_up(noise.shot_read, size) for noise in noises])
+        return parameters, ISPNoise(shot_read, torch.cat([_filled_up(noise.quantisation, size) for noise in noises]))
+
+    def darken(self, light: Tensor, parameters: ISPParameters, noise: ISPNoise) -> Tensor:
         """Dark partners of a batch of light images, on their device.
 
         Args:
             light: RGB in [0, 1], shape ``(B, 3, H, W)``.
-            parameters: of DarkISP; drawn where they are not given.
-            noise: of DarkISP; drawn where it is not given.
+            parameters: of DarkISP, on the CPU.
+            noise: of DarkISP, on the device of the images.
         """
-        parameters = (parameters or sample_parameters(len(light), self.dark_isp)).to(light.device)
         with torch.no_grad():
-            noise = noise or sample_noise(light.shape, self.dark_isp, device=light.device)
             return darken(light.clamp(0.0, 1.0), parameters, noise, self.dark_isp)
+
+
+def _draw_seed(source: torch.Generator | None = None) -> int:
+    return int(torch.randint(2**63 - 1, (), generator=source))
+
+
+def _filled_up(noise: Tensor, size: torch.Size) -> Tensor:
+    """``(1, 3, h, w)`` noise with zeros at the right and at the bottom, to the size ``(H, W)`` of the batch."""
+    if noise.shape[-2:] in (size, (1, 1)):  # (1, 1): one number a channel
+        return noise
+    return F.pad(noise, (0, size[1] - noise.shape[-1], 0, size[0] - noise.shape[-2]))

@@ -8,7 +8,7 @@ from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.models.utils import rename_loss_dict
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptMultiConfig
+from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptMultiConfig, reduce_mean
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -20,20 +20,39 @@ Maps = tuple[Tensor, ...]
 class PALHead(SSDHead):
     """One shot: one square anchor a cell, smooth-L1 and cross entropy with 3:1 hard negatives.
 
-    Matching (``train_cfg.assigner``) and mining are mmdet's; four things are not: boxes are matched in fractions of the
-    image, the losses are divided by the number of positives in the batch (the batch size if there is none),
-    ``nms_pre`` counts over all levels, and ``predict`` works although SSDHead never sets ``loss_cls``
-    (mmdetection#11780).
+    Matching (``train_cfg.assigner``) and mining are mmdet's; five things are not: boxes are matched in fractions of the
+    image, the losses are divided by the number of positives in the batch (the batch size if there is none), in training
+    over all processes, ``nms_pre`` counts over all levels, what follows the convolutions is computed in float32, and
+    ``predict`` works although SSDHead never sets ``loss_cls`` (mmdetection#11780).
     """
 
     loss_cls = None
 
     def get_targets(self, *args: object, **kwargs: object) -> tuple:
-        """SSDHead's targets with the published normaliser; mmdet counts at least one positive an image."""
+        """SSDHead's targets with the published normaliser; mmdet counts at least one positive an image.
+
+        In training, the normaliser is the mean over the processes, as are the gradients: together that is the sum of
+        all losses over the number of all positives, whatever the number of processes. In eval mode each process counts
+        for itself.
+        """
         *targets, _ = super().get_targets(*args, **kwargs)
         labels = torch.cat(targets[0], dim=1)
-        positives = (labels < self.num_classes).sum()
+        positives = (labels < self.num_classes).sum(dtype=torch.float32)
+        if self.training:
+            positives = reduce_mean(positives)
         return (*targets, torch.where(positives > 0, positives, labels.shape[0]))
+
+    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: object, **kwargs: object) -> dict:
+        """SSDHead's losses, in float32 under autocast, too."""
+        with torch.autocast(cls_scores[0].device.type, enabled=False):
+            return super().loss_by_feat(_float32(cls_scores), _float32(bbox_preds), *args, **kwargs)
+
+    def predict_by_feat(
+        self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: object, **kwargs: object
+    ) -> InstanceList:
+        """SSDHead's detections, in float32 under autocast, too."""
+        with torch.autocast(cls_scores[0].device.type, enabled=False):
+            return super().predict_by_feat(_float32(cls_scores), _float32(bbox_preds), *args, **kwargs)
 
     def _get_targets_single(
         self,
@@ -67,6 +86,10 @@ class PALHead(SSDHead):
         if 0 < cfg.get('nms_pre', -1) < len(results):
             results = results[results.scores.topk(cfg['nms_pre']).indices]
         return super()._bbox_post_process(results=results, cfg=cfg, **kwargs)
+
+
+def _float32(maps: list[Tensor]) -> list[Tensor]:
+    return [level.float() for level in maps]
 
 
 def _in_fractions(instances: InstanceData, size: Tensor) -> InstanceData:

@@ -85,17 +85,40 @@ def test_single_images_pass_as_in_mmdet() -> None:
 
 @pytest.mark.parametrize('preset', ['dainet', 'maet', 'corrected'])
 def test_dark_isp_on_the_device(preset: str) -> None:
+    """Each image by itself, with a generator that its seed starts, is what the whole batch gives."""
     data = data_of(pairs=False)
     light = batch_of(data['inputs'])
-    torch.manual_seed(3)
-    parameters = sample_parameters(2, preset)
-    wanted = darken(light, parameters, sample_noise(light.shape, preset), preset)
-    torch.manual_seed(3)
+    for seed, sample in zip((2**62 + 1, 5), data['data_samples'], strict=True):
+        sample.set_metainfo(dict(random_seed=seed))
     batch = preprocessor(dark_isp=preset)(data, True)
     assert torch.allclose(batch['inputs']['light'], light, atol=1e-6)
-    assert torch.equal(batch['inputs']['dark'], wanted) and not batch['inputs']['dark'].requires_grad
-    assert len(parameters.darkness.unique()) == 2  # each image its own
+    dark = batch['inputs']['dark']
+    assert dark.shape == light.shape and not dark.requires_grad
+    darknesses = []
+    for image, found, seed, (height, width) in zip(light, dark, (2**62 + 1, 5), SIZES, strict=True):
+        source = torch.Generator().manual_seed(seed)
+        parameters = sample_parameters(1, preset, source)
+        noise = torch.Generator().manual_seed(int(torch.randint(2**63 - 1, (), generator=source)))
+        inside = image[None, :, :height, :width]
+        wanted = darken(inside, parameters, sample_noise(inside.shape, preset, noise), preset)[0]
+        assert torch.allclose(found[:, :height, :width], wanted, atol=1e-6)
+        darknesses.append(float(parameters.darkness))
+    assert len(set(darknesses)) == 2
     check_samples(batch['data_samples'], (12, 16))
+
+
+def test_darkness_does_not_depend_on_the_batch_or_on_what_was_drawn_before() -> None:
+    """Alone, and beside a larger image that pads it, an image is darkened alike; without a seed, anew each time."""
+    both, alone = data_of(pairs=False), data_of(pairs=False)
+    for data in (both, alone):
+        for seed, sample in enumerate(data['data_samples']):
+            sample.set_metainfo(dict(random_seed=seed))
+    beside = preprocessor(dark_isp='corrected')(both, True)['inputs']['dark'][0, :, : SIZES[0][0], : SIZES[0][1]]
+    torch.rand(3)
+    one = preprocessor(dark_isp='corrected')({name: values[:1] for name, values in alone.items()}, True)
+    assert torch.allclose(one['inputs']['dark'][0], beside, atol=1e-6)
+    first, second = (preprocessor(dark_isp='corrected')(data_of(False), True)['inputs']['dark'] for _ in range(2))
+    assert not torch.equal(first, second)
 
 
 def test_no_darkness_in_testing() -> None:

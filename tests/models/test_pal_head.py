@@ -139,6 +139,46 @@ def test_loss_under_autocast_is_float32() -> None:
         assert float(total(mixed, name).detach()) == pytest.approx(float(total(exact, name).detach()), rel=0.03)
 
 
+def test_what_follows_the_convolutions_is_float32_under_autocast() -> None:
+    """Half-precision outputs under autocast give, to the digit, what the same numbers give in float32 without it."""
+    head, maps = shot_of(2), maps_of(2)
+    samples = samples_of(MANY, FEW)
+    faces, metas = [sample.gt_instances for sample in samples], [sample.metainfo for sample in samples]
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
+        low = head(maps)
+        losses = head.loss_by_feat(*low, faces, metas)
+        found = head.predict_by_feat(*low, batch_img_metas=metas)
+    assert low[0][0].dtype == torch.bfloat16
+    exact = tuple([level.float() for level in shot] for shot in low)
+    with torch.no_grad():
+        assert all(
+            torch.equal(total(losses, k), total(v, k)) for v in [head.loss_by_feat(*exact, faces, metas)] for k in v
+        )
+        for ours, wanted in zip(found, head.predict_by_feat(*exact, batch_img_metas=metas), strict=True):
+            assert len(ours) > 5 and ours.bboxes.dtype == ours.scores.dtype == torch.float32
+            assert torch.equal(ours.bboxes, wanted.bboxes) and torch.equal(ours.scores, wanted.scores)
+
+
+@pytest.mark.parametrize('positives', [0, 6])
+def test_divisor_is_the_mean_over_the_processes(positives: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes: this one has the positives of FEW, the other one ``positives`` more; gradients are means, too."""
+    asked = []
+
+    def mean_of_two(value: Tensor) -> Tensor:
+        asked.append(float(value))
+        return (value + positives) / 2
+
+    monkeypatch.setattr('mmdark.models.pal_head.reduce_mean', mean_of_two)
+    head, maps = shot_of(1), maps_of(1)
+    own = len(slow_pal.match(slow_pal.priors_of(SIZES, STRIDES, SIDES[1]), np.array(FEW)))
+    loss = total(head.loss(maps, samples_of(FEW)), 'loss_cls')
+    alone = total(head.eval().loss(maps, samples_of(FEW)), 'loss_cls')  # counts for itself
+    monkeypatch.undo()
+    assert float(alone.detach()) == float(total(head.train().loss(maps, samples_of(FEW)), 'loss_cls').detach())
+    assert asked == [own] and own > 0
+    assert float(loss.detach()) == pytest.approx(float(alone.detach()) * own / ((own + positives) / 2), rel=1e-6)
+
+
 @pytest.mark.parametrize('cfg', [(0.05, 5000, 750), (0.5, 40, 750), (0.3, 300, 9)])
 def test_predict(cfg: tuple[float, int, int]) -> None:
     """Threshold, the best ``nms_pre`` over all levels, suppression at 0.3, ``max_per_img``."""

@@ -1,0 +1,72 @@
+"""Randomness by counter: what a data set draws for a sample depends on (seed, epoch, index) alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS
+from mmengine.structures import BaseDataElement
+from torch.utils.data import Dataset
+
+
+@contextmanager
+def counted_randomness(counter: Sequence[int]) -> Iterator[int]:
+    """Seed ``random``, ``numpy.random`` and torch's generator of the CPU with a counter; afterwards, all is as before.
+
+    Args:
+        counter: numbers of which none is negative, such as (seed, epoch, index).
+
+    Yields:
+        One more random number, below 2**63, for what is drawn elsewhere, such as on a GPU.
+    """
+    seeds = np.random.SeedSequence(counter).generate_state(4, np.uint64)
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    random.seed(int(seeds[0]))
+    np.random.seed(int(seeds[1]) >> 32)  # noqa: NPY002
+    torch.default_generator.manual_seed(int(seeds[2]))
+    try:
+        yield int(seeds[3]) >> 1
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+
+
+@DATASETS.register_module()
+class CountedDataset(Dataset):
+    """Any data set, with the randomness of each sample by counter; everything else is the inner data set's.
+
+    An index of ``ResumableSampler`` brings its counter; one without a counter is passed on as it is. The data sample
+    gets ``random_seed`` into its meta information, for ``DarkPairPreprocessor``.
+
+    Args:
+        dataset: a data set or its config.
+    """
+
+    def __init__(self, dataset: Dataset | dict) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+
+    def __len__(self) -> int:
+        """Of the inner data set."""
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> object:
+        """The sample, the same for the same counter."""
+        counter = getattr(index, 'counter', None)
+        if counter is None:
+            return self.dataset[index]
+        with counted_randomness(counter) as seed:
+            sample = self.dataset[int(index)]
+        if isinstance(sample, dict) and isinstance(sample.get('data_samples'), BaseDataElement):
+            sample['data_samples'].set_metainfo(dict(random_seed=seed))
+        return sample
+
+    def __getattr__(self, name: str) -> object:
+        """Of the inner data set, but for the protocols of Python and torch, which would go round ``__getitem__``."""
+        if name == 'dataset' or name.startswith('__'):
+            raise AttributeError(name)
+        return getattr(self.dataset, name)

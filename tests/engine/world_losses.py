@@ -1,0 +1,104 @@
+"""What a training logs, alone or as one of several gloo processes: ``python -m tests.engine.world_losses``."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from mmengine.config import Config
+from mmengine.config import config as config_module
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdark.apis import load_config, prepare_distributed
+from tests.tiny_wider import CHANNELS, ROOT
+
+OPTIONS = {
+    'input_size': 96,
+    'model.backbone.widen_factor': 0.125,
+    'model.neck.in_channels': CHANNELS,
+    'model.bbox_head.first_shot.in_channels': CHANNELS,
+    'model.bbox_head.second_shot.in_channels': CHANNELS,
+    'model.reflectance_decoder.in_channels': 8,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'val_dataloader': None,
+    'val_evaluator': None,
+    'val_cfg': None,
+    'log_level': 'WARNING',
+}
+"""The main config, an eighth as wide; with the teacher that needs no time."""
+
+
+class Record(Hook):
+    """Writes down the losses that the log would show, a dict an iteration."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        hub = runner.message_hub
+        self.losses.append({name: float(hub.get_scalar(f'train/{name}').current()) for name in outputs})
+
+
+def config(root: str, work_dir: str, options: dict[str, Any]) -> Config:
+    """The main config on ``root``, small and quiet, under a name of its own."""
+    cfg = load_config(str(ROOT / 'configs' / 'dsfd_dark_wider.py'), {**OPTIONS, 'data_root': root, **options}, work_dir)
+    cfg.model.backbone.init_cfg = cfg.model.backbone.init_cfg[:1]  # without the downloaded weights
+    cfg.model.enhancer = dict(type='MaxRGBRetinex')
+    cfg.experiment_name = uuid4().hex
+    return cfg
+
+
+def losses(root: str, work_dir: str, options: dict[str, Any], launcher: str = 'none') -> list[dict[str, float]]:
+    """Train, and give what was logged in each iteration."""
+    cfg, record = config(root, work_dir, options), Record()
+    prepare_distributed(cfg, launcher)
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(record)
+    runner.train()
+    return record.losses
+
+
+def two_process_losses(root: str, work_dir: Path, options: dict[str, Any]) -> list[list[dict[str, float]]]:
+    """:func:`losses` of both of two processes."""
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        port = sock.getsockname()[1]
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    environment |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port), 'WORLD_SIZE': '2'}
+    work_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, '-m', 'tests.engine.world_losses', root, str(work_dir), json.dumps(options)]
+    processes = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**environment, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for rank in (0, 1)
+    ]
+    try:
+        said = [process.communicate(timeout=900)[0].decode() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, text in zip(processes, said, strict=True):
+        assert process.returncode == 0, text[-3000:]
+    return [json.loads((work_dir / f'losses_{rank}.json').read_text()) for rank in (0, 1)]
+
+
+if __name__ == '__main__':
+    given_root, given_work_dir, given_options = sys.argv[1:]
+    config_module.FormatCode = lambda text, **_: (text, True)  # a Runner formats its config five times
+    found = losses(given_root, given_work_dir, json.loads(given_options), 'pytorch')
+    Path(given_work_dir, f'losses_{os.environ["RANK"]}.json').write_text(json.dumps(found))
