@@ -55,8 +55,11 @@ def on_disk(folder: str, *suffixes: str) -> set[str]:
 
 
 def test_every_module_is_in_the_wheel(wheel: ZipFile) -> None:
-    modules = {name for name in packed(wheel, 'mmdark/') if not name.startswith('.mim/')}
-    assert modules == on_disk('mmdark', '.py')
+    """And the weights of the teacher that comes with mmdark."""
+    files = {name for name in packed(wheel, 'mmdark/') if not name.startswith('.mim/')}
+    assert files == on_disk('mmdark', '.py', '.pth')
+    shipped = 'models/retinexnet_wider.pth'
+    assert wheel.read(f'mmdark/{shipped}') == (ROOT / 'mmdark' / shipped).read_bytes()
 
 
 def test_the_wheel_holds_nothing_but_mmdark(wheel: ZipFile) -> None:

@@ -19,6 +19,7 @@ from .pal_head import DualShotHead, PALHead
 from .published_weights import PublishedWeights
 from .reflectance_decoder import ReflectanceDecoder
 from .retinex_net import MaxRGBRetinex, RetinexNet
+from .retinex_training import RetinexTraining
 
 __all__ = [
     'DSFD',
@@ -40,4 +41,5 @@ __all__ = [
     'ReflectanceConsistencyLoss',
     'ReflectanceDecoder',
     'RetinexNet',
+    'RetinexTraining',
 ]

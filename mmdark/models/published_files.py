@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
 from mmdark.compat import read_checkpoint
+from mmdark.errors import InputError
 
+PACKAGED = 'mmdark://'
+"""How names of weight files begin that come with mmdark: ``mmdark://retinexnet_wider.pth``."""
 WRAPPERS = ('state_dict', 'weight', 'model')
 RESNET_BLOCKS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 """Blocks a stage → depth, of the ResNets with bottlenecks."""
@@ -50,6 +54,9 @@ DESCRIPTIONS = {
     'unknown': 'nothing known here (its keys begin with {keys})',
 }
 
+ROOMS = {'retinexnet': 'DecomNet.', 'mmdark_retinexnet': 'net.'}
+"""Where a part lies in a larger module: in the published detector, in a checkpoint of ``RetinexTraining``."""
+
 # What a kind's keys must hold, the most telling first; the depth of a ResNet is counted behind the prefix.
 SIGNS = (
     ('dark', ('vgg.0.weight', 'loc_pal1.0.weight', 'ref.0.weight'), None),
@@ -63,6 +70,7 @@ SIGNS = (
     ('mmdark_dark', ('bbox_head.first_shot.reg_convs.0.0.weight', 'reflectance_decoder.hidden.weight'), None),
     ('mmdark_vgg', ('bbox_head.first_shot.reg_convs.0.0.weight', 'backbone.stages.0.0.conv.weight'), None),
     ('mmdark_retinexnet', ('entry.weight', 'hidden.0.weight'), None),
+    ('mmdark_retinexnet', ('net.entry.weight', 'net.hidden.0.weight'), None),
     ('mmdark_vgg16_reducedfc', ('stages.0.0.conv.weight', 'fc.0.conv.weight'), None),
     ('torchvision_vgg', ('features.0.weight', 'classifier.0.weight'), None),
     ('torchvision_resnet', ('conv1.weight', 'layer1.0.conv1.weight'), ''),
@@ -70,13 +78,37 @@ SIGNS = (
 )  # fmt: skip
 
 
+def weight_path(name: str | os.PathLike) -> Path:
+    """Where a weight file lies.
+
+    Args:
+        name: a path, or ``mmdark://NAME`` for a file that comes with mmdark.
+
+    Raises:
+        InputError: no such file comes with mmdark.
+    """
+    if not str(name).startswith(PACKAGED):
+        return Path(name).expanduser()
+    folder = Path(__file__).parent
+    shipped = {path.name: path for path in sorted(folder.glob('*.pth'))}
+    if str(name).removeprefix(PACKAGED) not in shipped:
+        raise InputError(
+            f'{name} does not come with mmdark: name {", ".join(PACKAGED + one for one in shipped) or "a file"}, or '
+            f'install mmdark again if files are missing in {folder}'
+        )
+    return shipped[str(name).removeprefix(PACKAGED)]
+
+
 def read_weight_file(path: str | os.PathLike) -> WeightFile:
     """Read a file without running code from it, and say what it seems to be.
+
+    Args:
+        path: as :func:`weight_path` takes it.
 
     Raises:
         InputError: the file is missing, damaged, or not a file of weights.
     """
-    return identify(unwrap(read_checkpoint(path, map_location='cpu')))
+    return identify(unwrap(read_checkpoint(weight_path(path), map_location='cpu')))
 
 
 def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
@@ -97,8 +129,8 @@ def identify(weights: dict[str, Tensor]) -> WeightFile:
     depth = '' if resnet is None else _resnet_depth(weights, resnet)
     shown = f'-{depth}' if isinstance(depth, int) else depth
     description = DESCRIPTIONS[kind].format(depth=shown, keys=list(weights)[:2])
-    if kind == 'retinexnet':
-        weights = {name.removeprefix('DecomNet.'): value for name, value in weights.items()}
+    if kind in ROOMS:
+        weights = {name.removeprefix(ROOMS[kind]): value for name, value in weights.items()}
     return WeightFile(f'{kind}{depth}', description, weights)
 
 

@@ -28,19 +28,21 @@ class FrozenTeacher(BaseModule):
     """A module that stays as it is: no gradients, always in eval mode.
 
     Attributes:
+        frozen: False where the teacher itself is trained.
         weights_of_its_own: its weights come from a file of their own, so a checkpoint of the detector may lack them.
     """
 
+    frozen = True
     weights_of_its_own = True
 
     def train(self, mode: bool = True) -> FrozenTeacher:
-        """Stay in eval mode, whatever the model around does."""
-        return super().train(False)
+        """Stay in eval mode when frozen, whatever the model around does."""
+        return super().train(mode and not self.frozen)
 
     def init_weights(self) -> None:
         """Initialise as configured, and freeze."""
         super().init_weights()
-        self.requires_grad_(False)
+        self.requires_grad_(not self.frozen)
 
 
 @MODELS.register_module()
@@ -52,25 +54,27 @@ class RetinexNet(FrozenTeacher):
 
     Args:
         channels: width; 64 as published.
+        frozen: False trains it (:class:`RetinexTraining`).
         init_cfg: weights of the teacher; without them its answers mean nothing.
     """
 
-    def __init__(self, channels: int = 64, init_cfg: OptMultiConfig = None) -> None:
+    def __init__(self, channels: int = 64, frozen: bool = True, init_cfg: OptMultiConfig = None) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.frozen = frozen
         pad = dict(padding_mode='replicate')
         self.entry = nn.Conv2d(4, channels, 9, padding=4, **pad)
         self.hidden = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1, **pad) for _ in range(5))
         self.exit = nn.Conv2d(channels, 4, 3, padding=1, **pad)
-        self.requires_grad_(False)
-        self.eval()
+        self.requires_grad_(not frozen)
+        self.train()
 
-    @torch.no_grad()
     def forward(self, images: Tensor) -> Decomposition:
-        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``."""
-        x = self.entry(torch.cat([images.amax(dim=1, keepdim=True), images], dim=1))
-        for conv in self.hidden:
-            x = F.relu(conv(x))
-        x = torch.sigmoid(self.exit(x))
+        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``; under autocast the answer is float32, too."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            x = self.entry(torch.cat([images.amax(dim=1, keepdim=True), images], dim=1))
+            for conv in self.hidden:
+                x = F.relu(conv(x))
+            x = torch.sigmoid(self.exit(x).float())
         return Decomposition(reflectance=x[:, :3], illumination=x[:, 3:])
 
     def published_names(self) -> dict[str, str]:

@@ -85,6 +85,13 @@ def test_init_weights_loads_and_says_so(tmp_path: Path) -> None:
     assert all('PublishedWeights' in records[parameter]['init_info'] for parameter in net.parameters())
 
 
+@pytest.mark.parametrize('name', ['mmdark://', 'mmdark://other.pth', 'mmdark://../models/retinexnet_wider.pth'])
+def test_what_does_not_come_with_mmdark(name: str) -> None:
+    with pytest.raises(InputError, match='does not come with mmdark: name mmdark:') as raised:
+        initialiser(name)(RetinexNet(CHANNELS))
+    assert str(raised.value).startswith(name) and 'the shelf' in str(raised.value)
+
+
 def test_missing_file(tmp_path: Path) -> None:
     assert 'does not exist' in refusal(tmp_path / 'decomp.pth', RetinexNet(CHANNELS))
 
@@ -151,7 +158,8 @@ def test_not_a_checkpoint(tmp_path: Path, content: bytes, seems: str) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=seems) as raised:
         initialiser(path)(RetinexNet(CHANNELS))
-    assert str(path) in str(raised.value) and '\n' not in str(raised.value)
+    line = str(raised.value)
+    assert str(path) in line and 'the shelf' in line and '\n' not in line
 
 
 @pytest.mark.parametrize('module', [RetinexNet(CHANNELS), DarkVGG(0.125)], ids=['RetinexNet', 'DarkVGG'])

@@ -8,15 +8,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.model import BaseModule
 from scipy.ndimage import uniform_filter
 from torch.nn import functional as F
 
-from mmdark.apis import convert_file
+from mmdark.apis import config_path, convert_file
 from mmdark.models import MaxRGBRetinex, RetinexNet
+from mmdark.models.published_files import weight_path
 
 DATA = Path(__file__).resolve().parents[3] / 'shared' / 'data'
 WEIGHTS = DATA / 'weights' / 'retinexnet_decom_9200.tar'
+OURS = 'mmdark://retinexnet_wider.pth'
 PHOTOS = sorted((DATA / 'dark_photos').glob('*.*g'))
 
 
@@ -48,6 +52,17 @@ def _check_frozen(student: Student, teacher: BaseModule) -> None:
     for answer in teacher(images):
         assert not answer.requires_grad
         assert answer.min() >= 0 and answer.max() <= 1
+
+
+def test_unfrozen_it_learns() -> None:
+    net = RetinexNet(8, frozen=False, init_cfg=dict(type='Xavier', layer='Conv2d'))
+    net.init_weights()
+    assert net.training and not net.eval().training and all(one.requires_grad for one in net.train().parameters())
+    reflectance, illumination = net(torch.rand(1, 3, 9, 11))
+    (reflectance.mean() + illumination.mean()).backward()
+    assert all(one.grad.abs().max() > 0 for one in net.parameters())
+    with torch.no_grad():
+        assert not any(answer.requires_grad for answer in net(torch.rand(1, 3, 9, 11)))
 
 
 def test_retinex_net_is_the_published_chain() -> None:
@@ -109,18 +124,42 @@ def test_even_kernel_is_refused() -> None:
         MaxRGBRetinex(kernel_size=4)
 
 
-@pytest.mark.skipif(not (WEIGHTS.is_file() and PHOTOS), reason=f'no trained teacher and dark photographs in {DATA}')
-def test_trained_teacher_on_real_photographs(tmp_path: Path) -> None:
-    """Loaded as published, and converted: the same; it takes the pictures apart and nothing is lost."""
-    init = dict(type='PublishedWeights', checkpoint=str(WEIGHTS), source='the shelf', without='nothing')
-    trained, untrained = RetinexNet(init_cfg=init), RetinexNet()
-    trained.init_weights()
+def trained_teacher(checkpoint: str) -> RetinexNet:
+    init = dict(type='PublishedWeights', checkpoint=checkpoint, source='the shelf', without='nothing')
+    teacher = RetinexNet(init_cfg=init)
+    teacher.init_weights()
+    return teacher
+
+
+def test_the_teacher_that_comes_with_mmdark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain torch reads it, and the main config has it from any directory, with nothing downloaded."""
+    monkeypatch.chdir(tmp_path)
+    shipped = torch.load(weight_path(OURS), weights_only=True)
+    assert sum(value.numel() for value in shipped['state_dict'].values()) == 207748
+    assert {value.dtype for value in shipped['state_dict'].values()} == {torch.float32}
+    assert 'WIDER FACE' in shipped['meta']['data']
+    teacher = MODELS.build(Config.fromfile(config_path('dsfd_dark_wider.py')).model.enhancer)
+    teacher.init_weights()
+    assert teacher.frozen and teacher.state_dict().keys() == shipped['state_dict'].keys()
+    assert all(torch.equal(value, shipped['state_dict'][name]) for name, value in teacher.state_dict().items())
+
+
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason=f'no published teacher in {DATA}')
+def test_a_published_teacher_converts(tmp_path: Path) -> None:
     convert_file(WEIGHTS, tmp_path / 'retinex.pth', model='retinexnet')
     converted = torch.load(tmp_path / 'retinex.pth', weights_only=True)['state_dict']
-    assert all(torch.equal(value, converted[name]) for name, value in trained.state_dict().items())
+    published = trained_teacher(str(WEIGHTS)).state_dict()
+    assert all(torch.equal(value, converted[name]) for name, value in published.items())
+
+
+@pytest.mark.skipif(not (WEIGHTS.is_file() and PHOTOS), reason=f'no published teacher and dark photographs in {DATA}')
+@pytest.mark.parametrize('checkpoint', [str(WEIGHTS), OURS], ids=['published', 'ours'])
+def test_trained_teacher_on_real_photographs(checkpoint: str) -> None:
+    """It takes photographs of real nights apart, and nothing is lost."""
+    trained, untrained = trained_teacher(checkpoint), RetinexNet()
     for photo in PHOTOS:
         picture = cv2.imread(str(photo))
-        scale = 480 / max(picture.shape)
+        scale = 240 / max(picture.shape)
         pixels = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         image = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1])).permute(2, 0, 1)[None] / 255
         errors = []

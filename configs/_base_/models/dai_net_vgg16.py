@@ -9,10 +9,10 @@ model = dict(
         type='RetinexNet',
         init_cfg=dict(
             type='PublishedWeights',
-            checkpoint='weights/decomp.pth',
+            checkpoint='mmdark://retinexnet_wider.pth',  # comes with mmdark; weights/decomp.pth is the published one
             source='the link in the README of github.com/ZPDu/DAI-Net',
-            without='--cfg-options model.enhancer=None (no decomposition losses), or configs/ablations/'
-            'dsfd_dark_wider_max-rgb-teacher.py (a teacher without weights)',
+            without="mmdark's own teacher (model.enhancer.init_cfg.checkpoint=mmdark://retinexnet_wider.pth), or "
+            '--cfg-options model.enhancer=None (no decomposition losses)',
         ),
     ),
     reflectance_decoder=dict(type='ReflectanceDecoder', in_channels=64),
