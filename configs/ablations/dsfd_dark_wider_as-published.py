@@ -2,12 +2,17 @@
 
 DarkISP as published; SSIM's data range from the batch; L2Norm scales that are never trained; learning-rate decays and
 a limit in iterations, whatever the number of GPUs; box voting (``tools/test.py --tta``) that drops single boxes.
-Validation and test images stay those of the main config, so that AP can be compared.
+The teacher is the published one, in ``weights/decomp.pth``. Validation and test images stay those of the main config,
+so that AP can be compared.
 """
 
 _base_ = ['../dsfd_dark_wider.py']
 
-model = dict(loss_decomposition=dict(data_range=None), loss_reconstruction=dict(data_range=None))
+model = dict(
+    enhancer=dict(init_cfg=dict(checkpoint='weights/decomp.pth')),
+    loss_decomposition=dict(data_range=None),
+    loss_reconstruction=dict(data_range=None),
+)
 train_dataloader = dict(
     dataset=dict(
         pipeline=[*_base_.load, *_base_.augment, dict(type='DarkISP', preset='dainet'), dict(type='PackDarkPair')]

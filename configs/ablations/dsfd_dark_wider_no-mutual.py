@@ -1,5 +1,5 @@
-"""Without mutual feature alignment."""
+"""Without mutual feature alignment, of the images and of the recomposed ones."""
 
 _base_ = ['../dsfd_dark_wider.py']
 
-model = dict(loss_mutual=dict(loss_weight=0.0))
+model = dict(loss_mutual=None)

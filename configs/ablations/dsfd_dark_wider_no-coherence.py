@@ -1,0 +1,5 @@
+"""Without redecomposition coherence: the recomposed images are aligned, but not decoded a second time."""
+
+_base_ = ['../dsfd_dark_wider.py']
+
+model = dict(loss_coherence=None)
