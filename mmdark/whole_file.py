@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +10,8 @@ from pathlib import Path
 
 PART = '.part'
 """How unfinished files end."""
+CHUNK = 1 << 20
+"""Bytes that are compared at a time when a file is read back."""
 
 
 @contextmanager
@@ -29,3 +32,61 @@ def replaced_whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def write_verified(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, read it back from the disk, and only then put it in the place of what is there.
+
+    After a crash of the machine, too, ``path`` holds the old content or the new one. It costs one write to the disk
+    and, where the system can be told to forget the file it has just written, one read from it.
+
+    Args:
+        path: of the file; its folder is made.
+        content: its bytes.
+
+    Raises:
+        OSError: the content cannot be written, or comes back changed; ``path`` is as it was.
+    """
+    with replaced_whole(path) as part:
+        with part.open('wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            if hasattr(os, 'posix_fadvise'):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if not _holds(part, memoryview(content)):
+            raise OSError(errno.EIO, 'what was written does not come back the same', str(path))
+    _settle(path.parent)
+
+
+def clear_parts(folder: Path) -> list[Path]:
+    """Take away what :func:`replaced_whole` left in ``folder`` when it was killed; nothing else may write there.
+
+    Returns:
+        The files that were there.
+    """
+    left = sorted(folder.glob(f'.*{PART}'))
+    for part in left:
+        with suppress(OSError):
+            part.unlink()
+    return left
+
+
+def _holds(path: Path, content: memoryview) -> bool:
+    start = 0
+    with path.open('rb') as file:
+        while chunk := file.read(CHUNK):
+            if chunk != content[start : start + len(chunk)]:
+                return False
+            start += len(chunk)
+    return start == len(content)
+
+
+def _settle(folder: Path) -> None:
+    """Have the names of a folder on the disk; file systems that cannot do this for folders refuse it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -8,7 +8,7 @@ import os
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mmdark.apis import enable_amp, last_checkpoint, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import choose_start, enable_amp, load_config, prepare_distributed, run_or_explain
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,9 +21,9 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='PATH',
-        help='go on from a checkpoint: PATH, or the last one in the work dir (also: auto)',
+        help='go on from a checkpoint: PATH, or the newest whole one in the work dir (also: auto)',
     )
-    parser.add_argument('--amp', action='store_true', help='train in bfloat16 (CUDA)')
+    parser.add_argument('--amp', action='store_true', help='train in bfloat16')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that differ from the config'
     )
@@ -39,14 +39,10 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
         enable_amp(cfg)
-    if args.resume:
-        checkpoint = last_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
-        if checkpoint:
-            cfg.load_from, cfg.resume = checkpoint, True
-        else:
-            print(f'--resume: there is no checkpoint in {cfg.work_dir}, training starts anew')
     prepare_distributed(cfg, args.launcher)
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    choose_start(runner, args.resume)
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -2,14 +2,18 @@
 
 from .configs import PUBLISHED_MODELS, config_path
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
-from .launch import enable_amp, last_checkpoint, load_config, prepare_distributed, run_or_explain
+from .export import export_weights
+from .launch import enable_amp, load_config, prepare_distributed, run_or_explain
+from .resume import choose_start, last_checkpoint
 
 __all__ = [
     'PARTS',
     'PUBLISHED_MODELS',
+    'choose_start',
     'config_path',
     'convert_file',
     'enable_amp',
+    'export_weights',
     'key_table',
     'last_checkpoint',
     'load_config',

@@ -13,8 +13,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmdark.compat import read_checkpoint
 from mmdark.errors import InputError
+
+from .config_text import FormattedOnce
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
 BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required')
@@ -49,7 +50,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
         if key not in RUNNER_KEYS and close and close[0] not in cfg:
             raise InputError(f"config {path}: nothing reads '{key}'; did you mean '{close[0]}'?")
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
-    return cfg
+    return FormattedOnce(cfg._cfg_dict, cfg_text=cfg.text, filename=cfg.filename, env_variables=cfg.env_variables)
 
 
 def _check_key(cfg: Config, key: str) -> None:
@@ -90,27 +91,6 @@ def _dicts_with(node: object, key: str, value: object) -> Iterator[dict]:
             yield from _dicts_with(child, key, value)
 
 
-def last_checkpoint(work_dir: str) -> str | None:
-    """The checkpoint to go on from: the one that ``last_checkpoint`` names, or else the newest that can be read.
-
-    mmengine looks into ``last_checkpoint`` alone, which is empty if the training was killed while writing it.
-
-    Args:
-        work_dir: where the training that goes on has written its checkpoints.
-    """
-    record = Path(work_dir) / 'last_checkpoint'
-    named = record.read_text().strip() if record.is_file() else ''
-    if named and Path(named).is_file():
-        return named
-    for path in sorted(Path(work_dir).glob('*.pth'), key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
-            if 'optimizer' in read_checkpoint(path, map_location='cpu'):
-                return str(path)
-        except InputError:
-            continue
-    return None
-
-
 def prepare_distributed(cfg: Config, launcher: str) -> None:
     """Set the launcher; without CUDA the processes of torchrun talk through gloo.
 
@@ -127,20 +107,18 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Train in bfloat16.
-
-    Raises:
-        InputError: there is no device for it.
-    """
-    if not torch.cuda.is_available():
-        raise InputError('--amp needs a CUDA device; leave it out to train in float32')
-    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0)
+    """Train in bfloat16, on a GPU or a CPU."""
+    cfg.optim_wrapper.type = 'Bfloat16OptimWrapper'
 
 
 def run_or_explain(main: Callable[[], None]) -> None:
     """Run a tool; what is the input's fault ends it with one line on stderr and status 1."""
     try:
-        main()
+        try:
+            main()
+        except SystemExit as end:
+            if end.code:
+                raise
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     except InputError as error:

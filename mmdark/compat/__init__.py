@@ -18,8 +18,9 @@ from mmdark.compat.compiled_ops import provide_compiled_ops
 
 provide_compiled_ops()
 
-from mmdark.compat.checkpoints import load_checkpoints_safely, read_checkpoint  # noqa: E402 mmengine may ask for mmcv
+from mmdark.compat.checkpoint_records import plain  # noqa: E402 mmengine may ask for mmcv
+from mmdark.compat.checkpoints import load_checkpoints_safely, read_checkpoint  # noqa: E402
 
 load_checkpoints_safely()
 
-__all__ = ['load_checkpoints_safely', 'provide_compiled_ops', 'read_checkpoint']
+__all__ = ['load_checkpoints_safely', 'plain', 'provide_compiled_ops', 'read_checkpoint']

@@ -3,17 +3,24 @@
 Cause: mmengine pickles its log history (``HistoryBuffer``, its methods by ``getattr``), numpy values and the one-cycle
 schedule's curve (by ``getattr``) into its checkpoints, and neither numpy's own unpickling nor a ``getattr`` is safe on
 an untrusted file. Here each such global stands for a record that only keeps plain values; ``restore`` builds the real
-objects from the checked values. End: when mmengine writes checkpoints of plain types.
+objects from the checked values. ``plain`` goes the other way: what it returns loads without any of this. End: when
+mmengine writes checkpoints of plain types.
 """
 
 import re
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import PurePath
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
+
+HISTORY = ('log_history', 'count_history', 'max_length')
+"""The keys of the dict that stands for a ``HistoryBuffer`` in a plain checkpoint."""
 
 _PLAIN_DTYPE = re.compile(r'[<>|=]?[biufcSU]\d+')
 
@@ -122,6 +129,9 @@ def restore(value: Any, seen: set[int] | None = None) -> Any:
         return value.array
     if isinstance(value, _HistoryRecord):
         return value.restore()
+    if isinstance(value, dict) and value.keys() == set(HISTORY):
+        log, count = (value[name].cpu().numpy() for name in HISTORY[:2])
+        return HistoryBuffer(log, count, int(value['max_length']))
     if isinstance(value, tuple) and type(value) is tuple:
         return tuple(restore(item, seen) for item in value)
     if isinstance(value, dict | list) and id(value) not in seen:
@@ -129,3 +139,57 @@ def restore(value: Any, seen: set[int] | None = None) -> Any:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             value[key] = restore(item, seen)
     return value
+
+
+def plain(value: Any, left_out: list[str], where: str = '') -> Any:
+    """A copy of ``value`` that ``torch.load(..., weights_only=True)`` reads without mmdark or mmengine.
+
+    Log history and arrays become tensors, numpy scalars numbers; ``restore`` brings the log history back. An entry of a
+    dict that holds anything else (a function, an object) is left out.
+
+    Args:
+        value: a part of a checkpoint.
+        left_out: gets the dotted names of the entries that were left out.
+        where: the dotted name of ``value``.
+
+    Raises:
+        TypeError: ``value`` is neither plain nor a dict.
+    """
+    if isinstance(value, HistoryBuffer):
+        log, count = map(_tensor, value.data)
+        return dict(zip(HISTORY, (log, count, value.max_length), strict=True))
+    if isinstance(value, np.ndarray):
+        return _tensor(value) if value.dtype.kind in 'biufc' else plain(value.tolist(), left_out, where)
+    if isinstance(value, np.generic):
+        return plain(value.item(), left_out, where)
+    if value is None or isinstance(value, torch.Tensor | torch.Size | torch.dtype | torch.device):
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    for kind in (bool, int, float, complex, str, bytes):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        kind = next(kind for kind in (list, tuple, set, frozenset) if isinstance(value, kind))
+        return (set if kind is frozenset else kind)(plain(item, left_out, where) for item in value)
+    if isinstance(value, dict):
+        if isinstance(value, OrderedDict) and all(isinstance(item, torch.Tensor) for item in value.values()):
+            return value  # a state dict, with its versions
+        kept = _plain_items(value.items(), left_out, where)
+        return Counter(kept) if isinstance(value, Counter) else kept
+    raise TypeError(f'{where} is a {type(value).__name__}')
+
+
+def _plain_items(items: Iterable[tuple[Any, Any]], left_out: list[str], where: str) -> dict[Any, Any]:
+    kept = {}
+    for key, item in items:
+        inner = f'{where}.{key}'.lstrip('.')
+        try:
+            kept[plain(key, left_out, inner)] = plain(item, left_out, inner)
+        except TypeError:
+            left_out.append(inner)
+    return kept
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(array, array.dtype.newbyteorder('=')))

@@ -9,9 +9,12 @@ both runs pickled code. Here every loader of both reads with ``weights_only=True
 import os
 import re
 import warnings
+import zipfile
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 import torch
@@ -33,15 +36,19 @@ STRANGE_FILES = {
     b'\x1f\x8b': 'a gzip archive: unpack it first',
 }
 """How files begin that are taken for checkpoints → what they are, and what to do."""
+SAFETENSORS = '.safetensors'
 TEXT = frozenset(b'\t\n\r' + bytes(range(32, 127)))
 
 
-def read_checkpoint(file: str | os.PathLike | IO[bytes], map_location: MapLocation = None) -> dict[str, Any]:
+def read_checkpoint(
+    file: str | os.PathLike | IO[bytes], map_location: MapLocation = None, mmap: bool = False
+) -> dict[str, Any]:
     """Read a checkpoint without running code from it.
 
     Args:
-        file: path of the file, or the file opened for reading.
+        file: path of the file, or the file opened for reading. A file named ``.safetensors`` holds weights only.
         map_location: as in ``torch.load``.
+        mmap: leave the tensors in the file until they are used, for a quick look; for files, not for streams.
 
     Returns:
         The checkpoint: a Runner's, or a plain dict of weights.
@@ -53,7 +60,33 @@ def read_checkpoint(file: str | os.PathLike | IO[bytes], map_location: MapLocati
     if isinstance(file, str | os.PathLike):
         file = Path(file).expanduser()
         _check_is_file(file)
-    return _refuse_or_return(file, lambda: torch.load(file, map_location=map_location, weights_only=True))
+        if file.suffix == SAFETENSORS:
+            return _refuse_or_return(file, lambda: _read_safetensors(file, map_location))
+    options = dict(mmap=True) if mmap and zipfile.is_zipfile(file) else {}
+    return _refuse_or_return(file, lambda: torch.load(file, map_location=map_location, weights_only=True, **options))
+
+
+def safetensors_torch() -> ModuleType:
+    """The package ``safetensors.torch``, which not everybody needs.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return import_module('safetensors.torch')
+    except ImportError as error:
+        raise InputError(
+            'files named *.safetensors need the package safetensors: pip install safetensors (or mmdark[safetensors])'
+        ) from error
+
+
+def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
+    """The weights of a file of safetensors, with what it says about itself; only a device can be its location."""
+    device = torch.device(map_location) if isinstance(map_location, str | torch.device) else torch.device('cpu')
+    package = safetensors_torch()
+    with package.safe_open(path, framework='pt') as file:
+        meta = file.metadata()
+    return {'meta': dict(meta or {}), 'state_dict': package.load_file(path, device=str(device))}
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> dict[str, Any]:
@@ -85,6 +118,8 @@ def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:
         with torch.serialization.safe_globals(RECORDS), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             checkpoint = restore(load())
+    except InputError:
+        raise
     except Exception as error:  # a damaged or hostile file fails anywhere in torch's reader, with any exception
         raise InputError(f'checkpoint {_name(source)} {_reason(error)}') from error
     if not isinstance(checkpoint, dict):

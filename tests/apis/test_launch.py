@@ -1,7 +1,6 @@
 """From the command line to a Runner: options reach every place they should, and what is wrong ends in one line."""
 
 import gc
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from torch.utils.data import DataLoader, Dataset
 
-from mmdark.apis import enable_amp, last_checkpoint, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import enable_amp, load_config, prepare_distributed, run_or_explain
 from mmdark.apis.launch import EMPTY_DATA
 from mmdark.errors import InputError
 from tests.tiny_wider import ROOT
@@ -87,7 +86,7 @@ def test_work_dir(tmp_path: Path) -> None:
         ),
         ('train_dataloader.dataset.pipeline.-1.type', r"no '-1' in the config; .* 0 to 7"),
         ('model.neck.in_channels.6', r"no '6' in the config; model\.neck\.in_channels has the entries 0 to 5"),
-        ('model.enhancer.init_cfg.checkpoint.x', r"no 'x' in the config; model.*checkpoint is 'weights/decomp\.pth'"),
+        ('model.enhancer.init_cfg.checkpoint.x', r"no 'x' in the config; model.*checkpoint is 'mmdark://retinexnet_"),
     ],
 )
 def test_a_key_that_does_not_exist_is_refused_with_what_comes_near(key: str, said: str) -> None:
@@ -108,16 +107,11 @@ def test_unknown_config() -> None:
         load_config('configs/nowhere.py')
 
 
-def test_amp(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_amp() -> None:
     cfg = load_config(MAIN)
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     before = dict(cfg.optim_wrapper)
-    with pytest.raises(InputError, match='--amp needs a CUDA device'):
-        enable_amp(cfg)
-    assert cfg.optim_wrapper == before
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     enable_amp(cfg)
-    assert cfg.optim_wrapper == {**before, 'type': 'AmpOptimWrapper', 'dtype': 'bfloat16', 'loss_scale': 1.0}
+    assert cfg.optim_wrapper == {**before, 'type': 'Bfloat16OptimWrapper'}
 
 
 def test_processes_without_cuda_talk_through_gloo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,27 +133,6 @@ def test_with_cuda_the_launcher_is_left_to_mmengine(monkeypatch: pytest.MonkeyPa
     cfg = load_config(MAIN)
     prepare_distributed(cfg, launcher)
     assert cfg.launcher == launcher and 'model_wrapper_cfg' not in cfg and not torch.distributed.is_initialized()
-
-
-def test_the_last_checkpoint_is_found_even_after_a_kill(tmp_path: Path) -> None:
-    """Oldest to newest: whole, whole, weights alone, cut off in the middle of writing."""
-    assert last_checkpoint(str(tmp_path)) is None and last_checkpoint(str(tmp_path / 'none')) is None
-    names = ['iter_9.pth', 'iter_10.pth', 'weights.pth', 'iter_11.pth']
-    for age, name in enumerate(names):
-        torch.save({'state_dict': {}} | ({} if name == 'weights.pth' else {'optimizer': {}}), tmp_path / name)
-        os.utime(tmp_path / name, (1000 + age, 1000 + age))
-    (tmp_path / 'iter_11.pth').write_bytes((tmp_path / 'iter_11.pth').read_bytes()[:300])
-    os.utime(tmp_path / 'iter_11.pth', (2000, 2000))
-    record = tmp_path / 'last_checkpoint'
-    for content, expected in (
-        (f'{tmp_path}/iter_9.pth', 'iter_9.pth'),
-        ('', 'iter_10.pth'),
-        (f'{tmp_path}/gone.pth', 'iter_10.pth'),
-    ):
-        record.write_text(content)
-        assert last_checkpoint(str(tmp_path)) == str(tmp_path / expected)
-    record.unlink()
-    assert last_checkpoint(str(tmp_path)) == str(tmp_path / 'iter_10.pth')
 
 
 class Broken(Dataset):
@@ -219,12 +192,24 @@ def test_other_errors_keep_their_traceback(error: Exception) -> None:
     assert caught.value is error
 
 
-def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('end', [None, SystemExit(), SystemExit(0)])
+def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch, end: SystemExit | None) -> None:
     calls: list[str] = []
     group = SimpleNamespace(is_initialized=lambda: True, destroy_process_group=lambda: calls.append('destroyed'))
     monkeypatch.setattr(sys.modules['mmdark.apis.launch'].torch, 'distributed', group)
-    run_or_explain(lambda: calls.append('ran'))
+
+    def main() -> None:
+        calls.append('ran')
+        if end is not None:
+            raise end
+
+    run_or_explain(main)
     assert calls == ['ran', 'destroyed']
+
+
+def test_another_status_is_kept() -> None:
+    with pytest.raises(SystemExit, match='3'):
+        run_or_explain(lambda: sys.exit(3))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Where a training goes on: the newest whole checkpoint, chosen by one process for all."""
+
+from __future__ import annotations
+
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
+from mmengine.runner import Runner
+
+from mmdark.compat import read_checkpoint
+from mmdark.errors import InputError
+
+LAUNCHED = 'MMDARK_LAUNCHED'
+"""Variable in which ``tools/dist_train.sh`` says when it was started, as :data:`TIME`."""
+TIME = '%Y%m%d_%H%M%S'
+"""How mmengine writes into a checkpoint when it was written."""
+
+
+def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] = print) -> str | None:
+    """The newest checkpoint from which a training can go on and that is whole.
+
+    Newest is what was written last, by the time within the file (a copied folder has other times); where the second is
+    the same, by the iteration. mmengine looks into the file ``last_checkpoint`` alone, which a kill leaves one behind.
+
+    Args:
+        work_dir: where the training that goes on has written its checkpoints; the folder of the checkpoint that
+            ``last_checkpoint`` names is searched, too.
+        since: only checkpoints written at this time or later, as :data:`TIME`.
+        say: gets a line for each damaged file that is left out.
+    """
+    record = Path(work_dir) / 'last_checkpoint'
+    named = record.read_text(errors='replace').strip() if record.is_file() else ''
+    folders = dict.fromkeys([Path(work_dir), *([Path(named).parent] if named else [])])
+    found = []
+    for path in (path for folder in folders for path in folder.glob('*.pth')):
+        try:
+            checkpoint = read_checkpoint(path, 'cpu', mmap=True)
+        except InputError as error:
+            say(f'{error}; it is left out')
+            continue
+        if 'optimizer' in checkpoint:
+            meta = checkpoint.get('meta', {})
+            written = meta.get('time') or time.strftime(TIME, time.localtime(path.stat().st_mtime))
+            found.append((written, meta.get('iter', 0), str(path)))
+    for written, _, path in sorted(found, reverse=True):
+        if written < since:
+            break
+        if _is_whole(path):
+            return path
+        say(f'checkpoint {path} is damaged: its contents do not have the checksums it states; it is left out')
+    return None
+
+
+def _is_whole(path: str) -> bool:
+    """Whether all parts of a file have their checksums; the format before torch 1.6 has none, and was read in full."""
+    if not zipfile.is_zipfile(path):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def choose_start(runner: Runner, resume: str | None) -> None:
+    """Set from which checkpoint a training starts, on the first process for all of them.
+
+    A training that torchrun has started again goes on from the newest checkpoint of this launch, if there is one.
+
+    Args:
+        runner: the training, before it runs.
+        resume: a checkpoint to go on from; 'auto' for the newest whole one; None starts as the config says.
+    """
+    launches: list[str] = [launch for launch in all_gather_object(os.environ.get(LAUNCHED, '')) if launch]
+    start = [runner._load_from, runner._resume]
+    if is_main_process():
+        if runner._resume and not runner._load_from:
+            resume = resume or 'auto'
+        say = runner.logger.warning
+        again = last_checkpoint(runner.work_dir, min(launches), say) if launches else None
+        if again:
+            say(f'started again: the training goes on from {again}')
+        elif resume == 'auto' and not (resume := last_checkpoint(runner.work_dir, say=say)):
+            say(f'--resume: there is no checkpoint in {runner.work_dir}, the training starts anew')
+            start = [runner._load_from, False]
+        path = again or resume
+        if path:
+            start = [path, True]
+    broadcast_object_list(start)
+    runner._load_from, runner._resume = start
