@@ -1,0 +1,105 @@
+"""Weights alone, for others to use: no optimizer, no log, half the bytes where wanted."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdark.compat import plain, read_checkpoint
+from mmdark.compat.checkpoints import SAFETENSORS, safetensors_torch
+from mmdark.errors import InputError
+from mmdark.whole_file import write_verified
+
+START_TIME = re.compile(r'_\d{8}_\d{6}$')
+"""What mmengine adds to the name of a config to name a training."""
+
+
+def export_weights(
+    checkpoint: str | os.PathLike, target: str | os.PathLike, safetensors: bool = False, half: bool = False
+) -> str:
+    """Write the weights of a checkpoint and what is known of them.
+
+    Args:
+        checkpoint: a Runner's, or a file of weights.
+        target: the file to write, in place of what is there; its end ``.safetensors`` or ``.pth`` is its format.
+        safetensors: insist on ``.safetensors``.
+        half: floating point weights as float16.
+
+    Returns:
+        A line that says what was written.
+
+    Raises:
+        InputError: the checkpoint cannot be read or holds no weights, the target has another end, a weight does not
+            fit into float16, or the target cannot be written.
+    """
+    target = Path(target)
+    ends = [SAFETENSORS] if safetensors else [SAFETENSORS, '.pth']
+    if target.suffix not in ends:
+        raise InputError(f'{target}: name it *{" or *".join(ends)}')
+    content = read_checkpoint(checkpoint, 'cpu')
+    weights = _weights(content.get('state_dict', content), str(checkpoint), half)
+    meta = metadata(content)
+    if target.suffix == SAFETENSORS:
+        written = safetensors_torch().save(weights, {name: str(value) for name, value in meta.items()})
+    else:
+        buffer = io.BytesIO()
+        torch.save({'meta': meta, 'state_dict': weights}, buffer)
+        written = buffer.getvalue()
+    try:
+        write_verified(target, written)
+    except OSError as error:
+        raise InputError(f'{target} cannot be written ({error.strerror}): name another place') from error
+    known = ', '.join(f'{name} {value}' for name, value in meta.items())
+    return f'{target}: {len(weights)} tensors, {len(written) / 2**20:.1f} MiB ({known or "nothing else is known"})'
+
+
+def metadata(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint tells of its weights: ``config_name``, ``epoch``, ``iter``, classes, and their score if known.
+
+    A score is known of the weights that were the best so far: mmengine notes the file of the best, which names the
+    iteration or epoch. Of other weights the log holds only the scores of earlier ones.
+    """
+    meta = checkpoint.get('meta') or {}
+    if 'config_name' in meta:  # written here before
+        return plain(meta, [])
+    found = {name: meta[name] for name in ('epoch', 'iter') if name in meta}
+    if meta.get('experiment_name'):
+        found = {'config_name': START_TIME.sub('', meta['experiment_name']), **found}
+    classes = (meta.get('dataset_meta') or {}).get('classes')
+    if classes:
+        found['classes'] = ' '.join(classes)
+    infos = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    for name, path in infos.items():
+        best = re.fullmatch(r'best_(.+)_(iter|epoch)_(\d+)', Path(str(path)).stem) if 'best_ckpt' in name else None
+        if best and int(best[3]) == meta.get(best[2]):
+            found[best[1]] = infos[name.replace('ckpt', 'score')]
+    return plain(found, [])
+
+
+def _weights(state: Mapping[str, Any], source: str, half: bool) -> dict[str, Tensor]:
+    """Tensors of their own memory, under the names that a model has without wrappers."""
+    weights = {
+        name.removeprefix('module.'): value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    if not weights:
+        raise InputError(f'checkpoint {source} holds no weights')
+    if not half:
+        return weights
+    halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    lost = [name for name, value in weights.items() if value.is_floating_point() and _overflows(value, halved[name])]
+    if lost:
+        raise InputError(f'checkpoint {source}: {lost[0]} holds numbers beyond float16; leave out --half')
+    return halved
+
+
+def _overflows(value: Tensor, half: Tensor) -> bool:
+    return bool((half.isinf() & ~value.isinf()).any())
