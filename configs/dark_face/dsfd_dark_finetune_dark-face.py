@@ -7,7 +7,7 @@ photograph has no light partner, so what is trained is the detector alone, witho
 
 Published is the figure, on the hidden test images, and its weights (``DarkFaceFS``, the whole dark model); neither code
 nor schedule. Our choice: 30 epochs, a tenth of the learning rate of the training by day, by the same rule
-(5e-5 · sqrt(images in a step / 4), here for 8 GPUs with 4 images each), decays after epochs 20 and 26.
+(5e-5 · sqrt(images in a step / 4)), decays after epochs 20 and 26.
 """
 
 _base_ = [
@@ -21,7 +21,7 @@ load_from = 'weights/dai_net.pth'
 model = dict(backbone=dict(init_cfg=None))  # all weights come from load_from
 custom_hooks = [dict(type='LeaveOutWeights', prefixes=['reflectance_decoder.', 'enhancer.'])]
 
-optim_wrapper = dict(optimizer=dict(lr=5e-5 * 8**0.5))
+optim_wrapper = dict(optimizer=dict(lr=5e-5))
 param_scheduler = dict(milestones=[20, 26])
 train_cfg = dict(max_epochs=30)
 default_hooks = dict(checkpoint=dict(interval=1000, save_best='dark_face/AP'))
