@@ -4,8 +4,8 @@ The published recipe, for 8 GPUs with 4 images each:
 
     bash tools/dist_train.sh configs/dsfd_dark_wider.py 8
 
-It wants WIDER FACE in ``data/wider/``, the backbone's weights in ``weights/vgg16_reducedfc.pth`` and the teacher's in
-``weights/decomp.pth``; the README says where to get them.
+It wants WIDER FACE in ``data/wider/`` and the backbone's weights in ``weights/vgg16_reducedfc.pth``; the README says
+where to get them. The teacher's weights come with mmdark.
 """
 
 _base_ = [
@@ -19,11 +19,19 @@ data_root = 'data/wider/'
 train_dataloader = dict(batch_size=4)  # images on each GPU
 
 optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=5e-4 * 8**0.5, momentum=0.9, weight_decay=5e-4),
+    optimizer=dict(type='SGD', lr=5e-4, momentum=0.9, weight_decay=5e-4),  # for 4 images in a step; see SqrtScaleLR
     paramwise_cfg=dict(custom_keys={'reflectance_decoder': dict(lr_mult=0.1)}),
 )
 
-default_hooks = dict(checkpoint=dict(save_best='dark/wider/AP'))
+default_hooks = dict(
+    checkpoint=dict(save_best='dark/wider/AP'),
+    draw_train_panels=dict(type='DrawTrainPanels', interval=500),
+    validation_loss=dict(  # as published, beside AP: dark/pal2_loss
+        type='ValidationLoss',
+        input_size=_base_.input_size,
+        darken=dict(type='DarkISP', preset='corrected', seed=0, keep_light=False),
+    ),
+)
 
 # Key in the log        term of the paper                          weight
 # pal1_loss_cls, _bbox  PAL-1 on the dark image                    1

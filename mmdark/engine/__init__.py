@@ -1,14 +1,45 @@
 """What mmengine lacks for this training: a loop and hooks, one job a file."""
 
-from .epoch_loop import ResumableEpochLoop, ResumableSampler
-from .hooks import DrawDarkPanels, LeaveOutWeights, LiveProgress, StopOnNonFinite, StrictCheckpoint
+from .bfloat16_optim_wrapper import Bfloat16OptimWrapper
+from .epoch_loop import CountedIndex, ResumableEpochLoop, ResumableSampler
+from .hooks import (
+    ChannelsLast,
+    CompileParts,
+    DrawDarkPanels,
+    DrawTrainPanels,
+    LeaveOutWeights,
+    LiveProgress,
+    NameScalars,
+    PlainCheckpoint,
+    SaveOnSigterm,
+    SqrtScaleLR,
+    StopOnNonFinite,
+    StrictCheckpoint,
+    ValidationLoss,
+    WholeCheckpoint,
+    WorldRuntimeInfo,
+)
+from .whole_file_backend import WholeFileBackend
 
 __all__ = [
+    'Bfloat16OptimWrapper',
+    'ChannelsLast',
+    'CompileParts',
+    'CountedIndex',
     'DrawDarkPanels',
+    'DrawTrainPanels',
     'LeaveOutWeights',
     'LiveProgress',
+    'NameScalars',
+    'PlainCheckpoint',
     'ResumableEpochLoop',
     'ResumableSampler',
+    'SaveOnSigterm',
+    'SqrtScaleLR',
     'StopOnNonFinite',
     'StrictCheckpoint',
+    'ValidationLoss',
+    'WholeCheckpoint',
+    'WholeFileBackend',
+    'WorldRuntimeInfo',
 ]

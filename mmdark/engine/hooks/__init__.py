@@ -1,9 +1,35 @@
 """Hooks, one job a file."""
 
+from .channels_last import ChannelsLast
+from .compile_parts import CompileParts
 from .draw_dark_panels import DrawDarkPanels
+from .draw_train_panels import DrawTrainPanels
 from .leave_out_weights import LeaveOutWeights
 from .live_progress import LiveProgress
+from .name_scalars import NameScalars
+from .plain_checkpoint import PlainCheckpoint
+from .save_on_sigterm import SaveOnSigterm
+from .sqrt_scale_lr import SqrtScaleLR
 from .stop_on_non_finite import StopOnNonFinite
 from .strict_checkpoint import StrictCheckpoint
+from .validation_loss import ValidationLoss
+from .whole_checkpoint import WholeCheckpoint
+from .world_runtime_info import WorldRuntimeInfo
 
-__all__ = ['DrawDarkPanels', 'LeaveOutWeights', 'LiveProgress', 'StopOnNonFinite', 'StrictCheckpoint']
+__all__ = [
+    'ChannelsLast',
+    'CompileParts',
+    'DrawDarkPanels',
+    'DrawTrainPanels',
+    'LeaveOutWeights',
+    'LiveProgress',
+    'NameScalars',
+    'PlainCheckpoint',
+    'SaveOnSigterm',
+    'SqrtScaleLR',
+    'StopOnNonFinite',
+    'StrictCheckpoint',
+    'ValidationLoss',
+    'WholeCheckpoint',
+    'WorldRuntimeInfo',
+]

@@ -1,4 +1,4 @@
-"""The line on a terminal counts, shows the loss and the time left, and always gives the terminal back."""
+"""The line on a terminal counts, shows loss, speed, time left and AP, and always gives the terminal back."""
 
 import atexit
 from collections.abc import Callable
@@ -12,10 +12,11 @@ from rich.console import Console
 from mmdark.engine import LiveProgress
 
 SHOW_CURSOR, HIDE_CURSOR = '\x1b[?25h', '\x1b[?25l'
+BATCH = {'data_samples': ['a', 'b', 'c']}
 
 
 def terminal(force: bool = True) -> Console:
-    return Console(file=StringIO(), force_terminal=force, width=100, legacy_windows=False)
+    return Console(file=StringIO(), force_terminal=force, width=160, legacy_windows=False)
 
 
 def train(hook: LiveProgress, iterations: int, first: int = 0) -> None:
@@ -23,7 +24,7 @@ def train(hook: LiveProgress, iterations: int, first: int = 0) -> None:
     runner = SimpleNamespace(iter=first, max_iters=first + iterations)
     hook.before_train(runner)
     for runner.iter in range(first, first + iterations):
-        hook.after_train_iter(runner, 0, {}, {'loss': torch.tensor(4.0 / (runner.iter + 1))})
+        hook.after_train_iter(runner, 0, BATCH, {'loss': torch.tensor(4.0 / (runner.iter + 1))})
 
 
 @pytest.mark.parametrize('first', [0, 6])
@@ -42,6 +43,75 @@ def test_a_resumed_training_starts_where_it_is() -> None:
     hook.before_train(SimpleNamespace(iter=6, max_iters=10))
     hook.after_run(SimpleNamespace())
     assert ' 6/10' in console.file.getvalue()
+
+
+def test_images_a_second_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three images in each of two processes, two iterations a second."""
+    monkeypatch.setattr('mmdark.engine.hooks.live_progress.get_world_size', lambda: 2)
+    console = terminal()
+    hook = LiveProgress(console=console)
+    runner, clock = SimpleNamespace(iter=0, max_iters=8), [100.0]
+    hook.before_train(runner)
+    hook.progress.get_time = lambda: clock[0]
+    for runner.iter in range(8):
+        clock[0] += 0.5
+        hook.after_train_iter(runner, 0, BATCH, {'loss': torch.tensor(1.0)})
+    hook.after_train(runner)
+    assert '12 img/s' in console.file.getvalue().rsplit('training', 1)[1]
+
+
+@pytest.mark.parametrize('width', [80, 100, 200])
+def test_nothing_is_cut_off_on_a_terminal_of_usual_width(width: int) -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=width, color_system=None)
+    hook = LiveProgress(console=console)
+    runner = SimpleNamespace(iter=30000, max_iters=40300)
+    hook.before_train(runner)
+    hook.after_val_epoch(runner, {'day/wider/AP': 0.8125, 'dark/wider/AP': 0.4375})
+    for runner.iter in range(30000, 30003):
+        hook.after_train_iter(runner, 0, BATCH, {'loss': torch.tensor(12.345)})
+    hook.after_train(runner)
+    line = console.file.getvalue().rsplit('training', 1)[1]
+    assert '…' not in line and '30003/40300' in line and 'AP day 0.812 dark 0.438' in line and 'img/s' in line
+
+
+def test_the_ap_of_the_last_validation_stays_in_sight() -> None:
+    console = terminal()
+    hook = LiveProgress(console=console)
+    hook.before_train(SimpleNamespace(iter=0, max_iters=10))
+    for dark in (0.1, 0.4375):
+        numbers = {'day/wider/AP': 0.8125, 'day/wider/easy_AP': 0.9, 'dark/wider/AP': dark, 'dark/pal2_loss': 2.0}
+        hook.after_val_epoch(SimpleNamespace(), numbers)
+    hook.after_train(SimpleNamespace())
+    line = console.file.getvalue().rsplit('training', 1)[1]
+    assert 'AP day 0.812 dark 0.438' in line and 'easy' not in line and '2.000' not in line
+
+
+class Loss:
+    """Counts how often somebody waits for it."""
+
+    looks = 0
+
+    def item(self) -> float:
+        Loss.looks += 1
+        return 1.0
+
+
+@pytest.mark.parametrize(('seconds', 'looks'), [(0.01, 1), (0.1, 4), (1.0, 9)])
+def test_the_loss_is_looked_at_four_times_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
+) -> None:
+    """Nine of a hundred iterations, each of so many seconds; every look makes the CPU wait for the GPU."""
+    clock = [50.0]
+    monkeypatch.setattr('mmdark.engine.hooks.live_progress.time.monotonic', lambda: clock[0])
+    monkeypatch.setattr(Loss, 'looks', 0)
+    hook = LiveProgress(console=terminal())
+    runner = SimpleNamespace(iter=0, max_iters=100)
+    hook.before_train(runner)
+    for runner.iter in range(9):
+        clock[0] += seconds
+        hook.after_train_iter(runner, 0, BATCH, {'loss': Loss()})
+    hook.after_train(runner)
+    assert Loss.looks == pytest.approx(looks, abs=1 if looks == 4 else 0)
 
 
 def test_elsewhere_than_on_a_terminal_nothing_is_written() -> None:

@@ -1,0 +1,127 @@
+"""Draw what the detector is trained on and finds in it, while it is trained."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from mmdet.registry import HOOKS
+from mmdet.structures import DetDataSample
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..panels import (
+    GREEN,
+    MAGENTA,
+    WHITE,
+    Title,
+    brighten,
+    draw_boxes,
+    draw_detections,
+    join_panels,
+    pixels_of,
+    reflectance_of,
+)
+from ..undisturbed import undisturbed
+from .strict_checkpoint import detector_of
+
+
+@HOOKS.register_module()
+class DrawTrainPanels(Hook):
+    """Every ``interval`` iterations, a picture of the training batch: light | dark | reflectance | faces.
+
+    The images are those that the network was given, the reflectance is that of the dark one (left out where the model
+    has no decoder), and predictions and ground truth are drawn on the dark image, brightened for the person who looks.
+    A detector that is trained by day alone gets light | faces, on the light image. The picture goes to the visualizer:
+    ``vis_data/vis_image/train_panels_ITERATION.png``, and TensorBoard where it is on. The model, its modes and the
+    random states stay as they are.
+
+    Args:
+        interval: in iterations; the published script draws every 500.
+        num_images: the first so many of the batch, below each other.
+        score_thr: predictions below it are not drawn.
+        height: of a panel, pixels.
+        teacher: whether to show the teacher's reflectance of the dark image, too, where there is a teacher.
+    """
+
+    priority = 'LOW'
+
+    def __init__(
+        self,
+        interval: int = 500,
+        num_images: int = 1,
+        score_thr: float = 0.3,
+        height: int = 480,
+        teacher: bool = False,
+    ) -> None:
+        self.interval = interval
+        self.num_images = num_images
+        self.score_thr = score_thr
+        self.height = height
+        self.teacher = teacher
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict | None = None) -> None:
+        """Draw the batch, in the main process."""
+        if not (self.every_n_train_iters(runner, self.interval) and is_main_process()):
+            return
+        model = detector_of(runner)
+        with undisturbed(model):
+            batch = model.data_preprocessor(_first(data_batch, self.num_images), training=True)
+            rows = self._rows(model, batch['inputs'], batch['data_samples'])
+        picture = np.ascontiguousarray(np.vstack(rows)[..., ::-1])
+        runner.visualizer.add_image('train_panels', picture, step=runner.iter + 1)
+
+    def _rows(self, model: nn.Module, inputs: dict[str, Tensor] | Tensor, samples: list[DetDataSample]) -> list:
+        """One row of panels for each image, ``(H, W, 3)`` BGR."""
+        light, dark = (inputs['light'], inputs['dark']) if isinstance(inputs, dict) else (inputs, None)
+        seen = light if dark is None else dark
+        found = model.predict(seen, [sample.clone() for sample in samples], rescale=False)
+        rows = []
+        for index, (sample, result) in enumerate(zip(samples, found, strict=True)):
+            panels = [('light', pixels_of(light[index]))]
+            if dark is not None:
+                panels += [('dark', pixels_of(dark[index])), *self._reflectances(model, dark[index])]
+            image = pixels_of(light[index]) if dark is None else brighten(pixels_of(dark[index]))
+            panels.append(self._faces(image, sample, result, 'light' if dark is None else 'dark, brightened'))
+            rows.append(join_panels([(title, self._scaled(panel)) for title, panel in panels]))
+        return rows
+
+    def _reflectances(self, model: nn.Module, dark: Tensor) -> list[tuple[str, np.ndarray]]:
+        panels = [('reflectance', reflectance_of(model, dark))]
+        if self.teacher and getattr(model, 'enhancer', None) is not None:
+            panels.append(("teacher's reflectance", pixels_of(model.enhancer(dark[None]).reflectance[0])))
+        return [(title, panel) for title, panel in panels if panel is not None]
+
+    def _faces(
+        self, image: np.ndarray, sample: DetDataSample, result: DetDataSample, what: str
+    ) -> tuple[Title, np.ndarray]:
+        """Ground truth and, over it, predictions; drawn at the panel's size so that lines stay lines."""
+        scale = self.height / image.shape[0]
+        truth = sample.gt_instances.bboxes.cpu().numpy() * scale
+        predicted = result.pred_instances
+        predicted = predicted[predicted.scores >= self.score_thr].cpu().numpy()
+        drawn = draw_boxes(self._scaled(image), truth, MAGENTA)
+        drawn = draw_detections(drawn, predicted.bboxes * scale, predicted.scores)
+        title = [
+            (f'{what}: ', WHITE),
+            (f'predictions >= {self.score_thr:g}', GREEN),
+            (', ', WHITE),
+            ('ground truth', MAGENTA),
+        ]
+        return title, drawn
+
+    def _scaled(self, image: np.ndarray) -> np.ndarray:
+        """The image at the panels' height."""
+        height, width = image.shape[:2]
+        if height == self.height:
+            return image
+        way = cv2.INTER_AREA if height > self.height else cv2.INTER_NEAREST
+        return cv2.resize(image, (round(width * self.height / height), self.height), interpolation=way)
+
+
+def _first(data_batch: dict, count: int) -> dict:
+    """The first images of a collated batch, raw, as the preprocessor takes them."""
+    inputs = data_batch['inputs']
+    first = {key: value[:count] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[:count]
+    return dict(inputs=first, data_samples=data_batch['data_samples'][:count])
