@@ -85,8 +85,10 @@ class DarkVGG(BaseModule):
             x = F.max_pool2d(x, 2, ceil_mode=index == 2)
         x = self.fc(x)
         maps.append(x)
-        for extra in self.extras:
-            x = extra(x)
+        for squeeze, expand in self.extras:
+            # These zeros are those that the convolution pads with. On maps one pixel wide oneDNN leaves the bfloat16
+            # gradient of weights of stride 2 unwritten (torch 2.13, CPU with AMX), which ends in NaN.
+            x = expand(_at_least(squeeze(x), 2))
             maps.append(x)
         return tuple(maps)
 

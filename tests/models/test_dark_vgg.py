@@ -127,6 +127,24 @@ def test_published_names_cover_the_fifteen_convolutions() -> None:
     assert [names[name] for name in ordered] == [name for name in own if name in names.values()]
 
 
+def test_gradients_in_bfloat16_of_maps_one_pixel_wide() -> None:
+    """oneDNN leaves memory as it finds it there; several times, because it may find zeros."""
+    torch.manual_seed(0)
+    backbone = DarkVGG(widen_factor=0.125)
+    convolutions = [extra[1].conv for extra in backbone.extras]
+    for seed in range(4):
+        torch.manual_seed(seed)
+        images, gradients = torch.rand(2, 3, 96, 32), []
+        for half in (False, True):
+            backbone.zero_grad()
+            with torch.autocast('cpu', torch.bfloat16, enabled=half):
+                maps = backbone(images)
+            sum(each.float().sum() for each in maps[-2:]).backward()
+            gradients.append([conv.weight.grad.clone() for conv in convolutions])
+        for exact, mixed in zip(*gradients, strict=True):
+            assert (mixed - exact).norm() < 0.1 * exact.norm()  # a ReLU may flip
+
+
 def test_parameters_of_the_dark_model() -> None:
     with torch.device('meta'):
         model = MODELS.build(Config.fromfile(MODEL_CONFIGS / 'dai_net_vgg16.py').model)

@@ -40,8 +40,8 @@ def illumination_smoothness(illumination: Tensor, reflectance: Tensor) -> Tensor
     Returns:
         A scalar, the sum of both directions' means.
     """
-    # A product and a sum: an einsum would be taken in half precision under autocast.
-    grey = (reflectance * reflectance.new_tensor(GREY).view(3, 1, 1)).sum(dim=1, keepdim=True)
+    # Not an einsum, which autocast takes in half precision, and no tensor of weights, whose copy a GPU would wait for.
+    grey = sum(weight * channel for weight, channel in zip(GREY, reflectance.split(1, dim=1), strict=True))
     return sum(
         (_gradient(illumination, axis) * torch.exp(-10.0 * F.avg_pool2d(_gradient(grey, axis), 3, 1, 1))).mean()
         for axis in ('x', 'y')
@@ -71,7 +71,7 @@ class ReconstructionLoss(nn.Module):
 
     def forward(self, reflectance: Tensor, illumination: Tensor, image: Tensor) -> Tensor:
         """Weighted loss of ``(B, 3, H, W)``, ``(B, 1, H, W)`` and ``(B, 3, H, W)``."""
-        return self.loss_weight * reconstruction_loss(reflectance, illumination, image, self.data_range)
+        return self.loss_weight * reconstruction_loss(reflectance.float(), illumination.float(), image, self.data_range)
 
 
 @MODELS.register_module()
