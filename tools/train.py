@@ -8,7 +8,7 @@ import os
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mmdark.apis import choose_start, enable_amp, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import check_backends, choose_start, enable_amp, enable_tensorboard, load_config, prepare_distributed, run_or_explain
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
         help='go on from a checkpoint: PATH, or the newest whole one in the work dir (also: auto)',
     )
     parser.add_argument('--amp', action='store_true', help='train in bfloat16')
+    parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard files, too, beside scalars.json')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that differ from the config'
     )
@@ -39,6 +40,9 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
         enable_amp(cfg)
+    if args.tensorboard:
+        enable_tensorboard(cfg)
+    check_backends(cfg)
     prepare_distributed(cfg, args.launcher)
     runner = Runner.from_cfg(cfg)
     choose_start(runner, args.resume)

@@ -45,4 +45,6 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters))
+default_hooks = dict(
+    logger=dict(interval=20), checkpoint=dict(interval=max_iters), validation_loss=dict(input_size=320)
+)

@@ -22,7 +22,7 @@ from mmdark.errors import InputError
 
 from .whole_checkpoint import WholeCheckpoint
 
-DUE = 'validation_is_due'
+DUE = 'due_validation'
 """In the message hub: the checkpoint stands in a validation, with which its resume must begin."""
 DEVICE_INTERVAL = 10
 """Asking the other processes through NCCL makes the GPU wait, so it is not done in each iteration."""
