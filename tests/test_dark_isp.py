@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from mmdark.dark_isp import (
     darken,
     sample_noise,
     sample_parameters,
+    sample_parameters_each,
 )
 
 PUBLISHED = """
@@ -199,6 +201,34 @@ def test_seed_decides_everything() -> None:
     default = sample_parameters(3).gamma
     torch.manual_seed(0)
     assert torch.equal(default, sample_parameters(3).gamma)
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_one_from_each_generator(preset: str) -> None:
+    batch = sample_parameters_each([torch.Generator().manual_seed(seed) for seed in range(5)], preset)
+    for seed in range(5):
+        single = sample_parameters(1, preset, torch.Generator().manual_seed(seed))
+        found = one_of(batch, seed)
+        assert all(torch.equal(getattr(found, field.name), getattr(single, field.name)) for field in fields(single))
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_a_device_is_not_waited_for(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without values stand for a device: reading one raises. The parameters reach it by a single copy."""
+    monkeypatch.setattr(torch, 'autocast', lambda *args, **kwargs: nullcontext())  # has no such device
+    copies = []
+    monkeypatch.setattr(
+        torch.Tensor,
+        'to',
+        lambda tensor, device, copy=torch.Tensor.to, **kwargs: (
+            (copies.append(kwargs) if torch.device(device) != tensor.device else None) or copy(tensor, device, **kwargs)
+        ),
+    )
+    images = torch.rand(4, 3, 8, 8, device='meta')
+    noise = ISPNoise(torch.rand_like(images), torch.rand_like(images))
+    dark = darken(images, sample_parameters(4, preset), noise, preset)
+    assert dark.device.type == 'meta' and dark.shape == images.shape
+    assert copies == [dict(non_blocking=True)]
 
 
 @pytest.mark.parametrize('preset', PRESETS)
