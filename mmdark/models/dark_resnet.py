@@ -9,7 +9,8 @@ from mmdet.utils import ConfigType, OptMultiConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-EXTRA_CHANNELS = (256, 512, 128, 256)
+from .dark_vgg import EXTRA_CHANNELS, at_least
+
 BATCH_NORM = dict(type='BN', requires_grad=True)
 
 
@@ -72,8 +73,11 @@ class DarkResNet(ResNet):
         """Shallow features ``(B, C, H / 2, W / 2)`` to six maps of stride 4, 8, 16, 32, 64 and 128."""
         maps = []
         x = self.maxpool(shallow)
-        for stage in (*(getattr(self, name) for name in self.res_layers), *self.extras):
-            x = stage(x)
+        for name in self.res_layers:
+            x = getattr(self, name)(x)
+            maps.append(x)
+        for squeeze, expand in self.extras:
+            x = expand(at_least(squeeze(x), 2))  # see DarkVGG
             maps.append(x)
         return tuple(maps)
 

@@ -72,12 +72,12 @@ class DarkVGG(BaseModule):
 
     def stem(self, images: Tensor) -> Tensor:
         """Shallow features: ``(B, 3, H, W)`` images to ``(B, C, H // 2, W // 2)``, at least one pixel."""
-        return F.max_pool2d(self.stages[0](_at_least(images, 2)), 2)
+        return F.max_pool2d(self.stages[0](at_least(images, 2)), 2)
 
     def forward_stages(self, shallow: Tensor) -> tuple[Tensor, ...]:
         """Shallow features ``(B, C, H / 2, W / 2)`` to six maps of stride 4, 8, 16, 32, 64 and 128."""
         maps = []
-        x = _at_least(shallow, SMALLEST_SHALLOW)
+        x = at_least(shallow, SMALLEST_SHALLOW)
         for index, stage in enumerate(self.stages[1:], start=1):
             x = stage(x)
             if index > 1:
@@ -88,7 +88,7 @@ class DarkVGG(BaseModule):
         for squeeze, expand in self.extras:
             # These zeros are those that the convolution pads with. On maps one pixel wide oneDNN leaves the bfloat16
             # gradient of weights of stride 2 unwritten (torch 2.13, CPU with AMX), which ends in NaN.
-            x = expand(_at_least(squeeze(x), 2))
+            x = expand(at_least(squeeze(x), 2))
             maps.append(x)
         return tuple(maps)
 
@@ -106,7 +106,7 @@ class DarkVGG(BaseModule):
         }
 
 
-def _at_least(maps: Tensor, side: int) -> Tensor:
+def at_least(maps: Tensor, side: int) -> Tensor:
     """``(B, C, H, W)`` padded with zeros to height and width of at least ``side``."""
     height, width = maps.shape[-2:]
     if min(height, width) >= side:
