@@ -130,7 +130,7 @@ def test_published_names_cover_the_fifteen_convolutions() -> None:
 
 
 @pytest.mark.parametrize(
-    ('make', 'tolerance'), [(DarkVGG, 0.1), (partial(DarkResNet, 50), 0.5)], ids=['DarkVGG', 'DarkResNet']
+    ('make', 'tolerance'), [(DarkVGG, 0.1), (partial(DarkResNet, 50), 1.0)], ids=['DarkVGG', 'DarkResNet']
 )
 def test_gradients_in_bfloat16_of_maps_one_pixel_wide(make: Callable[..., nn.Module], tolerance: float) -> None:
     """oneDNN leaves memory as it finds it there; several times, because it may find zeros. A ReLU may flip."""
