@@ -2,101 +2,233 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.models.dense_heads import SSDHead
-from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.models.utils import rename_loss_dict
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptMultiConfig, reduce_mean
+from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList, OptMultiConfig, reduce_mean
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
+from torch.nn import functional as F
+
+from mmdark.errors import InputError
+
+from .prior_cache import PriorCache
+from .prior_matching import Matches, encode, match_priors, pad_faces
 
 Maps = tuple[Tensor, ...]
+RULE = dict(min_pos_iou=0, gt_max_assign_all=False, match_low_quality=True, ignore_iof_thr=-1)
+"""What the one rule of matching that is built in means in the words of ``MaxIoUAssigner``."""
 
 
 @MODELS.register_module()
 class PALHead(SSDHead):
     """One shot: one square anchor a cell, smooth-L1 and cross entropy with 3:1 hard negatives.
 
-    Matching (``train_cfg.assigner``) and mining are mmdet's; five things are not: boxes are matched in fractions of the
-    image, the losses are divided by the number of positives in the batch (the batch size if there is none), in training
-    over all processes, ``nms_pre`` counts over all levels, what follows the convolutions is computed in float32, and
-    ``predict`` works although SSDHead never sets ``loss_cls`` (mmdetection#11780).
+    It is mmdet's SSDHead in what it takes and returns, with matching, losses and detections computed for all images at
+    once, in float32 under autocast, too. No loss waits for the device. As published, faces are matched in fractions of
+    the image, hard negatives are counted in each image, the losses are divided by the number of positives in the batch
+    (the batch size if there is none), in training over all processes, and ``nms_pre`` counts over all levels.
+
+    Args:
+        *args: see ``SSDHead``; ``num_classes`` is 1. Of ``train_cfg``, the assigner's ``pos_iou_thr``,
+            ``neg_pos_ratio``, ``smoothl1_beta`` and ``allowed_border`` are read.
+        **kwargs: see ``SSDHead``.
+
+    Raises:
+        InputError: there is more than one class or prior a cell, or ``train_cfg.assigner`` asks for another rule of
+            matching.
     """
 
     loss_cls = None
 
-    def get_targets(self, *args: object, **kwargs: object) -> tuple:
-        """SSDHead's targets with the published normaliser; mmdet counts at least one positive an image.
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        if any(number != 1 for number in self.num_base_priors):
+            raise InputError(f'PALHead has one prior a cell; its anchor_generator makes {self.num_base_priors}')
+        if self.num_classes != 1:
+            raise InputError(f'PALHead finds faces and nothing else: set num_classes=1, not {self.num_classes}')
+        self.priors = PriorCache(self.prior_generator)
+        if self.train_cfg:
+            _check_rule(self.train_cfg['assigner'])
 
-        In training, the normaliser is the mean over the processes, as are the gradients: together that is the sum of
-        all losses over the number of all positives, whatever the number of processes. In eval mode each process counts
-        for itself.
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        batch_gt_instances: InstanceList,
+        batch_img_metas: list[dict],
+        batch_gt_instances_ignore: OptInstanceList = None,
+    ) -> dict[str, Tensor]:
+        """Both losses of the batch, scalars.
+
+        Args:
+            cls_scores: of each level, ``(B, 2, h, w)``: face, then background.
+            bbox_preds: of each level, ``(B, 4, h, w)``.
+            batch_gt_instances: faces of each image in ``bboxes``, pixels.
+            batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
+            batch_gt_instances_ignore: not looked at: the published loss takes them for background.
         """
-        *targets, _ = super().get_targets(*args, **kwargs)
-        labels = torch.cat(targets[0], dim=1)
-        positives = (labels < self.num_classes).sum(dtype=torch.float32)
-        if self.training:
-            positives = reduce_mean(positives)
-        return (*targets, torch.where(positives > 0, positives, labels.shape[0]))
-
-    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: object, **kwargs: object) -> dict:
-        """SSDHead's losses, in float32 under autocast, too."""
         with torch.autocast(cls_scores[0].device.type, enabled=False):
-            return super().loss_by_feat(_float32(cls_scores), _float32(bbox_preds), *args, **kwargs)
+            boxes = [instances.bboxes for instances in batch_gt_instances]
+            matches, targets, inside = self.match(_sizes(cls_scores), boxes, batch_img_metas)
+            positives = matches.positive.sum(dtype=torch.float32)
+            if self.training:  # gradients are means over the processes: together, all losses over all positives
+                positives = reduce_mean(positives)
+            divisor = torch.where(positives > 0, positives, len(boxes))
+
+            scores = _flat(cls_scores)
+            losses = F.binary_cross_entropy_with_logits(
+                scores[:, 0] - scores[:, 1], matches.positive.float(), reduction='none'
+            )
+            learnt = matches.positive if inside is None else matches.positive | ~inside
+            hard = _hardest(losses.masked_fill(learnt, 0), self.train_cfg['neg_pos_ratio'] * matches.positive.sum(1))
+            distances = F.smooth_l1_loss(
+                _flat(bbox_preds), targets, beta=self.train_cfg['smoothl1_beta'], reduction='none'
+            )
+            return dict(
+                loss_cls=((losses * matches.positive).sum() + hard) / divisor,
+                loss_bbox=(distances * matches.positive[:, None]).sum() / divisor,
+            )
+
+    def match(
+        self, sizes: tuple[tuple[int, int], ...], boxes: Sequence[Tensor], metas: Sequence[dict]
+    ) -> tuple[Matches, Tensor, Tensor | None]:
+        """Which prior learns which face, and what.
+
+        Args:
+            sizes: height and width of each map.
+            boxes: faces of each image, ``(M, 4)``, pixels.
+            metas: ``img_shape`` and ``pad_shape`` of each image.
+
+        Returns:
+            The matches; the box deltas to learn, ``(B, 4, P)``, 0 where there is nothing to learn; which priors take
+            part, bool, ``(B, P)``, or None: all.
+        """
+        self.priors.allowed_border = self.train_cfg['allowed_border']
+        of_images = [
+            self.priors.of_image(sizes, boxes[0].device, tuple(meta['img_shape'][:2]), tuple(meta['pad_shape'][:2]))
+            for meta in metas
+        ]
+        corners = torch.stack([own.corners for own in of_images])
+        inside = None
+        if any(own.inside is not None for own in of_images):
+            everywhere = corners.new_ones(corners.shape[2], dtype=torch.bool)
+            inside = torch.stack([everywhere if own.inside is None else own.inside for own in of_images])
+        faces, real = pad_faces(
+            [(each / own.size).to(corners.dtype) for each, own in zip(boxes, of_images, strict=True)]
+        )
+        matches = match_priors(corners, sizes, faces, real, self.train_cfg['assigner']['pos_iou_thr'], inside)
+        targets = encode(corners, matches.faces, self.bbox_coder.means, self.bbox_coder.stds)
+        return matches, targets.masked_fill_(~matches.positive[:, None], 0), inside
 
     def predict_by_feat(
-        self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: object, **kwargs: object
-    ) -> InstanceList:
-        """SSDHead's detections, in float32 under autocast, too."""
-        with torch.autocast(cls_scores[0].device.type, enabled=False):
-            return super().predict_by_feat(_float32(cls_scores), _float32(bbox_preds), *args, **kwargs)
-
-    def _get_targets_single(
         self,
-        flat_anchors: Tensor,
-        valid_flags: Tensor,
-        gt_instances: InstanceData,
-        img_meta: dict,
-        gt_instances_ignore: InstanceData | None = None,
-        unmap_outputs: bool = True,
-    ) -> tuple:
-        """SSDHead's targets, matched in fractions of the image: which one of equal overlaps wins is left to rounding.
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        score_factors: None = None,
+        batch_img_metas: list[dict] | None = None,
+        cfg: ConfigType | None = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> InstanceList:
+        """Faces of each image, the best first; only the ``nms_pre`` best of all levels are decoded.
 
-        A face that several priors hold entirely overlaps each of them equally. Targets are ratios and stay the same.
+        Args:
+            cls_scores: of each level, ``(B, 2, h, w)``: face, then background.
+            bbox_preds: of each level, ``(B, 4, h, w)``.
+            score_factors: None.
+            batch_img_metas: ``img_shape`` of each image; its ``scale_factor`` if ``rescale``.
+            cfg: in place of ``test_cfg``.
+            rescale: boxes in pixels of the original image.
+            with_nms: False leaves out the suppression and ``max_per_img``.
         """
-        height, width = img_meta['img_shape'][:2]
-        valid_flags = anchor_inside_flags(flat_anchors, valid_flags, (height, width), self.train_cfg['allowed_border'])
-        size = flat_anchors.new_tensor([width, height, width, height])
-        centres, sides = (flat_anchors[:, :2] + flat_anchors[:, 2:]) / 2, flat_anchors[:, 2:] - flat_anchors[:, :2]
-        centres, halves = centres / size[:2], sides / size[:2] / 2
-        return super()._get_targets_single(
-            torch.cat([centres - halves, centres + halves], dim=1),
-            valid_flags,
-            _in_fractions(gt_instances, size),
-            {**img_meta, 'img_shape': (1, 1)},
-            gt_instances_ignore and _in_fractions(gt_instances_ignore, size),
-            unmap_outputs,
+        cfg = self.test_cfg if cfg is None else cfg
+        with torch.no_grad(), torch.autocast(cls_scores[0].device.type, enabled=False):
+            scores = _flat(cls_scores).softmax(dim=1)[:, 0]
+            threshold, most = cfg.get('score_thr', 0), cfg.get('nms_pre', -1)
+            most = min(most, scores.shape[1]) if most > 0 else scores.shape[1]
+            scores, places = scores.where(scores > threshold, -torch.inf).topk(most, dim=1)
+            found = (scores > threshold).sum(dim=1).tolist()  # the only wait for the device before the suppression
+            longest = max(found)
+            scores, places = scores[:, :longest], places[:, :longest]
+            boxes = self._decode(_sizes(cls_scores), _flat(bbox_preds), places, batch_img_metas)
+            if rescale:
+                factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
+                boxes = boxes * boxes.new_tensor(factors)[:, None]
+            return [
+                self._bbox_post_process(
+                    InstanceData(
+                        bboxes=own[:count],
+                        scores=score[:count],
+                        labels=torch.zeros(count, dtype=torch.long, device=own.device),
+                    ),
+                    cfg=cfg,
+                    with_nms=with_nms,
+                    img_meta=meta,
+                )
+                for own, score, count, meta in zip(boxes, scores, found, batch_img_metas, strict=True)
+            ]
+
+    def _bbox_post_process(
+        self, results: InstanceData, cfg: ConfigType, with_nms: bool = True, **kwargs: object
+    ) -> InstanceData:
+        """SSDHead's, of sorted boxes: what stays of the best does so whatever follows, so they are often enough."""
+        first = 2 * cfg.get('max_per_img', 0)
+        if with_nms and cfg.nms.get('type', 'nms') == 'nms' and 0 < first < len(results):
+            kept = super()._bbox_post_process(results[:first], cfg, with_nms=with_nms, **kwargs)
+            if len(kept) == cfg.max_per_img:
+                return kept
+        return super()._bbox_post_process(results, cfg, with_nms=with_nms, **kwargs)
+
+    def _decode(
+        self, sizes: tuple[tuple[int, int], ...], deltas: Tensor, places: Tensor, metas: Sequence[dict]
+    ) -> Tensor:
+        """Boxes in pixels of the priors at ``places``, ``(B, K)``, from ``(B, 4, P)`` deltas: ``(B, K, 4)``."""
+        chosen = deltas.gather(2, places[:, None].expand(-1, 4, -1)).transpose(1, 2).reshape(-1, 4)
+        priors = self.priors.in_pixels(sizes, deltas.device)[places.flatten()]
+        boxes = self.bbox_coder.decode(priors, chosen).view(*places.shape, 4)
+        if self.bbox_coder.clip_border:
+            for own, meta in zip(boxes, metas, strict=True):
+                height, width = meta['img_shape'][:2]
+                own[:, 0::2].clamp_(0, width)
+                own[:, 1::2].clamp_(0, height)
+        return boxes
+
+
+def _check_rule(assigner: ConfigType) -> None:
+    threshold = assigner.get('pos_iou_thr')
+    wanted = dict(neg_iou_thr=threshold, **RULE)
+    other = [key for key, value in wanted.items() if key in assigner and assigner[key] != value]
+    other += [] if assigner.get('gt_max_assign_all', True) is False else ['gt_max_assign_all']
+    if assigner.get('type') != 'MaxIoUAssigner' or other:
+        raise InputError(
+            f'train_cfg.assigner: {", ".join(dict.fromkeys(other)) or assigner.get("type")} asks for a rule that '
+            "PALHead does not have; use dict(type='MaxIoUAssigner', pos_iou_thr=x, neg_iou_thr=x, min_pos_iou=0.0, "
+            'gt_max_assign_all=False) with the threshold x of your choice'
         )
 
-    def _bbox_post_process(self, results: InstanceData, cfg: ConfigType, **kwargs: object) -> InstanceData:
-        """Keep the ``nms_pre`` best of all levels before the suppression."""
-        if 0 < cfg.get('nms_pre', -1) < len(results):
-            results = results[results.scores.topk(cfg['nms_pre']).indices]
-        return super()._bbox_post_process(results=results, cfg=cfg, **kwargs)
+
+def _sizes(maps: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+    return tuple(tuple(level.shape[-2:]) for level in maps)
 
 
-def _float32(maps: list[Tensor]) -> list[Tensor]:
-    return [level.float() for level in maps]
+def _flat(maps: Sequence[Tensor]) -> Tensor:
+    """All levels in the order of the priors, in float32: ``(B, values, P)``."""
+    return torch.cat([level.float().flatten(2) for level in maps], dim=2)
 
 
-def _in_fractions(instances: InstanceData, size: Tensor) -> InstanceData:
-    """The same instances with boxes in fractions of the image."""
-    fractions = instances.new()
-    fractions.bboxes = (instances.bboxes / size).to(size.dtype)
-    return fractions
+def _hardest(losses: Tensor, counts: Tensor) -> Tensor:
+    """Sum of the largest ``counts[b]`` of each row of ``losses``, ``(B, P)``."""
+    # topk is several times as fast, but must know how many: only a CPU can tell without waiting
+    many = min(int(counts.max()), losses.shape[1]) if losses.device.type == 'cpu' else losses.shape[1]
+    ranked = losses.topk(many, dim=1).values if many < losses.shape[1] else losses.sort(dim=1, descending=True).values
+    ranks = torch.arange(ranked.shape[1], device=ranked.device)
+    return ranked.where(ranks < counts[:, None], 0).sum()
 
 
 @MODELS.register_module()

@@ -49,11 +49,9 @@ model = dict(
         assigner=dict(
             type='MaxIoUAssigner', pos_iou_thr=0.35, neg_iou_thr=0.35, min_pos_iou=0.0, gt_max_assign_all=False
         ),
-        sampler=dict(type='PseudoSampler'),
         smoothl1_beta=1.0,
         neg_pos_ratio=3,
         allowed_border=-1,
-        pos_weight=-1,
     ),
     test_cfg=dict(score_thr=0.05, nms_pre=5000, nms=dict(type='nms', iou_threshold=0.3), max_per_img=750),
 )
