@@ -51,6 +51,22 @@ def test_nms_agrees_with_brute_force(iou_threshold: float, offset: int) -> None:
     assert kept.tolist() == brute_force(boxes, scores, iou_threshold, offset)
 
 
+@pytest.mark.parametrize('offset', [0, 1])
+@pytest.mark.parametrize('iou_threshold', [0.0, 0.05, 0.3, 0.9])
+def test_boxes_of_all_widths_and_of_none(iou_threshold: float, offset: int) -> None:
+    """Only neighbours along x are compared; with wide, thin, turned and infinite boxes, that changes nothing."""
+    boxes, scores = random_boxes(1500, size=0, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    boxes[:, 2:] += 512 ** torch.rand(1500, 2, generator=generator) - 2
+    boxes[750:, :2] = boxes[:750, :2]
+    boxes[750:, 2:] = boxes[750:, :2] + (boxes[:750, 2:] - boxes[:750, :2]) * torch.tensor([0.1, 1.0])  # IoU 0.1
+    boxes[::97, 2] = torch.inf
+    boxes[1::97] = torch.nan
+    boxes[2::97, 0] = -torch.inf
+    kept = compiled_ops.nms(boxes, scores, iou_threshold=iou_threshold, offset=offset)
+    assert kept.tolist() == brute_force(boxes, scores, iou_threshold, offset)
+
+
 @needs_compiled_ops
 @pytest.mark.parametrize('offset', [0, 1])
 @pytest.mark.parametrize('size', [10, 60, 400])
