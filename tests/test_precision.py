@@ -24,6 +24,7 @@ FACES = ([[10.0, 12, 30, 34], [60, 20, 70, 32]], [])
 IN_BFLOAT16 = {
     *('convolution', 'relu', 'relu_', 'max_pool2d_with_indices', 'cat', 'upsample_bilinear2d', 'upsample_nearest2d'),
     *('replication_pad2d', 'constant_pad_nd', 'mul'),  # mul: the top-down path times the lateral map
+    *('pixel_shuffle', 'pixel_unshuffle'),
     *('_to_copy', 'detach', 'split', 'view', 'permute', 'select', 'slice', 'clone', '_unsafe_view', 't', 'alias'),
     *('convolution_backward', 'threshold_backward', 'max_pool2d_with_indices_backward', 'add'),
     *('upsample_bilinear2d_backward', 'upsample_nearest2d_backward', 'replication_pad2d_backward'),

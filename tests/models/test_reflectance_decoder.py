@@ -49,3 +49,15 @@ def test_xavier_and_zero_bias() -> None:
         bound = (6 / (9 * (conv.in_channels + conv.out_channels))) ** 0.5
         assert 0.9 * bound < conv.weight.abs().max() <= bound
         assert not conv.bias.any()
+
+
+def test_gradients_are_those_of_the_upsampled_maps() -> None:
+    decoder, shallow = ReflectanceDecoder(4).double(), torch.randn(2, 4, 5, 3).double().requires_grad_()
+    learns = (shallow, *decoder.parameters())
+    drawn = decoder(shallow, (10, 6))
+    pull = torch.randn_like(drawn)
+    doubled = F.interpolate(decoder.hidden(shallow).relu(), scale_factor=2, mode='nearest')
+    chain = decoder.reflectance(doubled).sigmoid().float()
+    given = (torch.autograd.grad((x * pull).sum(), learns) for x in (drawn, chain))
+    for mine, wanted in zip(*given, strict=True):
+        assert torch.allclose(mine, wanted, rtol=1e-5, atol=1e-7)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from mmdark.models.losses import ssim_loss
 
@@ -75,3 +76,24 @@ def test_autocast_changes_nothing() -> None:
     assert mixed.dtype == half.dtype == torch.float32
     assert torch.equal(mixed, ssim_loss(image, target))
     assert torch.equal(half, ssim_loss(image.bfloat16().float(), target.bfloat16().float()))
+
+
+@pytest.mark.parametrize('data_range', [1.0, 0.25])
+def test_value_and_gradients_of_torchmetrics(data_range: float) -> None:
+    """Of both images, also where only one of them learns."""
+    pair = [x.requires_grad_() for x in pair_of(seed=3)]
+    reference_loss = 1 - structural_similarity_index_measure(*pair, data_range=data_range)
+    wanted = torch.autograd.grad(3 * reference_loss, pair)
+    loss = ssim_loss(*pair, data_range)
+    assert float(loss.detach()) == pytest.approx(float(reference_loss.detach()), abs=1e-6)
+    for mine, its in zip(torch.autograd.grad(3 * loss, pair), wanted, strict=True):
+        assert torch.allclose(mine, its, rtol=1e-4, atol=1e-4 * float(its.abs().max()))
+    alone = ssim_loss(pair[0].detach(), pair[1], data_range)
+    assert torch.allclose(*torch.autograd.grad(3 * alone, pair[1]), wanted[1], rtol=1e-4, atol=1e-8)
+
+
+def test_nothing_learns_without_gradients() -> None:
+    image, target = pair_of()
+    assert not ssim_loss(image, target).requires_grad
+    with torch.no_grad():
+        assert not ssim_loss(image.requires_grad_(), target).requires_grad
