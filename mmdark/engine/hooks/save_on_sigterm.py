@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
+from types import CodeType, FrameType
 
 import torch
 from mmdet.registry import HOOKS
@@ -36,6 +36,7 @@ class SaveOnSigterm(Hook):
     all-reduce, in each iteration or, where it makes a GPU wait, in every tenth one. With accumulated gradients the
     checkpoint waits for the optimizer's step. In a validation, the training that goes on begins with this validation.
     The data loaders' workers, which a scheduler signals too, obey only their parent. A second signal changes nothing.
+    Other children of the process, and the process itself after a training that failed, end by SIGTERM as ever.
 
     Args:
         interval: ask the other processes in every so many iterations; by default it is chosen by the backend.
@@ -48,6 +49,7 @@ class SaveOnSigterm(Hook):
         self.asked = False
         self.checkpoint: WholeCheckpoint | None = None
         self.before: Callable | int | None = None
+        self.training: tuple[int, CodeType] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Listen from now on; first do the validation that the last stop has cut off.
@@ -60,6 +62,7 @@ class SaveOnSigterm(Hook):
             raise InputError('SaveOnSigterm needs default_hooks.checkpoint.type=WholeCheckpoint, which saves')
         if threading.current_thread() is threading.main_thread():
             self.before = signal.signal(signal.SIGTERM, self._ask)
+            self.training = os.getpid(), type(runner).train.__code__
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
                 _obey_the_parent_only(loop.dataloader)
@@ -99,7 +102,14 @@ class SaveOnSigterm(Hook):
         self.before = self.checkpoint = None
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        process, train = self.training
+        while frame is not None and frame.f_code is not train:
+            frame = frame.f_back
+        if frame is not None and os.getpid() == process:
+            self.asked = True
+        else:
+            signal.signal(signal.SIGTERM, self.before)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _anybody_asked(self, count: int) -> bool:
         """Whether one of the processes got the signal; in those iterations where they do not ask, none did."""

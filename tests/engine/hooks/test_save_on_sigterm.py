@@ -83,6 +83,44 @@ def test_stopped_and_resumed_is_uninterrupted(
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
+class Signal(Hook):
+    """In the first iteration, signals a child of this process, and fails."""
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        self.child = ended_by_sigterm()
+        raise RuntimeError('the training fails')
+
+
+def ended_by_sigterm() -> bool:
+    """Whether a forked child, asleep, ends by the signal."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, b'.')  # Python forgets signals that come before a fork has ended
+        time.sleep(30)
+        os._exit(0)
+    os.read(reader, 1)
+    os.kill(child, signal.SIGTERM)
+    status = os.waitpid(child, 0)[1]
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM
+
+
+def test_children_and_failed_trainings_end_by_the_signal(tmp_path: Path) -> None:
+    handler, hook = signal.getsignal(signal.SIGTERM), Signal()
+    try:
+        with pytest.raises(RuntimeError, match='the training fails'):
+            line_runner(tmp_path, [hook, SAVE]).train()
+        assert hook.child
+        asked = []
+        left = signal.getsignal(signal.SIGTERM)
+        assert left is not handler  # a training that fails cannot take it back
+        left.__self__.before = lambda *_: asked.append(True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == [True]
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
 def test_epochs_are_resumed_in_their_middle_where_checkpoints_count_epochs(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         line_runner(tmp_path, [Schedule(5), SAVE], by_epoch=True, max_keep_ckpts=1).train()
