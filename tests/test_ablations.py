@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import gc
 import math
 from collections.abc import Iterator
 from copy import deepcopy
@@ -55,14 +54,6 @@ class Trained(NamedTuple):
 
     log: RunLog
     model: nn.Module
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick_garbage_collection() -> Iterator[None]:
-    """Each data set collects garbage, which takes a second where half of the objects are modules' and tests'."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope='module')

@@ -1,8 +1,6 @@
 """Every config parses, builds and runs, and says what the papers say; for the ablations see test_ablations.py, too."""
 
-import gc
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,14 +32,6 @@ MAIN = ROOT / 'configs' / 'dsfd_dark_wider.py'
 STRETCHED = {'dsfd_dark_lite_overfit': 320}
 """Configs that train and test on squares of this side."""
 every_config = pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick_garbage_collection() -> Iterator[None]:
-    """Each data set collects garbage, which takes a second where half of the objects are modules' and tests'."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope='module')
