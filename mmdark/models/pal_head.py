@@ -91,7 +91,7 @@ class PALHead(SSDHead):
                 _flat(bbox_preds), targets, beta=self.train_cfg['smoothl1_beta'], reduction='none'
             )
             return dict(
-                loss_cls=((losses * matches.positive).sum() + hard) / divisor,
+                loss_cls=((losses * matches.positive).sum() + hard.sum()) / divisor,
                 loss_bbox=(distances * matches.positive[:, None]).sum() / divisor,
             )
 
@@ -223,12 +223,19 @@ def _flat(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _hardest(losses: Tensor, counts: Tensor) -> Tensor:
-    """Sum of the largest ``counts[b]`` of each row of ``losses``, ``(B, P)``."""
-    # topk is several times as fast, but must know how many: only a CPU can tell without waiting
-    many = min(int(counts.max()), losses.shape[1]) if losses.device.type == 'cpu' else losses.shape[1]
-    ranked = losses.topk(many, dim=1).values if many < losses.shape[1] else losses.sort(dim=1, descending=True).values
+    """Sum of the largest ``counts[b]`` of each row of ``losses``, ``(B, P)``, of equal ones whatever the other rows."""
+    if losses.device.type != 'cpu':
+        return _hardest_by_rank(losses, counts)
+    # topk is several times as fast, but must know how many: only a CPU need not wait
+    rows = zip(losses, counts.tolist(), strict=True)
+    return torch.stack([row.topk(min(count, len(row))).values.sum() for row, count in rows])
+
+
+def _hardest_by_rank(losses: Tensor, counts: Tensor) -> Tensor:
+    """The same without waiting for a device."""
+    ranked = losses.sort(dim=1, descending=True, stable=True).values
     ranks = torch.arange(ranked.shape[1], device=ranked.device)
-    return ranked.where(ranks < counts[:, None], 0).sum()
+    return ranked.where(ranks < counts[:, None], 0).sum(dim=1)
 
 
 @MODELS.register_module()

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdark.errors import InputError
 from mmdark.models import PALHead
-from mmdark.models.pal_head import _hardest
+from mmdark.models.pal_head import _hardest, _hardest_by_rank
 from mmdark.models.prior_cache import CAPACITY
 
 from .test_pal_head import CONFIG, FEW, HEIGHT, MANY, STRIDES, WIDTH, maps_of, samples_of, shot_of
@@ -169,17 +169,29 @@ def test_the_loss_does_not_wait_for_the_device(monkeypatch: pytest.MonkeyPatch) 
     assert all(loss.shape == () for loss in losses.values()) and maps[0][0].grad.shape == maps[0][0].shape
 
 
-@pytest.mark.parametrize('count', [0, 5, 40])
-def test_hardest_sorts_or_picks(count: int) -> None:
-    """On a CPU it picks as many as there may be, elsewhere it sorts; all of them are sorted on a CPU, too."""
+@pytest.mark.parametrize('hardest', [_hardest, _hardest_by_rank])
+@pytest.mark.parametrize('count', [0, 5, 40, 99])
+def test_hardest_picks_or_sorts(count: int, hardest: Callable) -> None:
     losses = torch.rand(2, 40, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    found = _hardest(losses, torch.tensor([count, count // 2]))
-    found.backward()
+    found = hardest(losses, torch.tensor([count, count // 2]))
+    found.sum().backward()
     order = losses.detach().argsort(dim=1, descending=True)
     wanted = torch.zeros(2, 40)
     wanted[0, order[0, :count]] = wanted[1, order[1, : count // 2]] = 1
     assert torch.equal(losses.grad, wanted)
-    assert float(found.detach()) == pytest.approx(float((losses.detach() * wanted).sum()), rel=1e-6)
+    assert found.tolist() == pytest.approx((losses.detach() * wanted).sum(dim=1).tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize('hardest', [_hardest, _hardest_by_rank])
+def test_other_images_do_not_decide_between_equal_losses(hardest: Callable) -> None:
+    """Which of them learn must not depend on the batch, or two processes would not train as one does."""
+    gradients = []
+    for counts in ([30], [30, 200], [30, 700]):
+        losses = torch.ones(len(counts), 1000, requires_grad=True)
+        hardest(losses, torch.tensor(counts)).sum().backward()
+        gradients.append(losses.grad[0])
+    assert gradients[0].sum() == 30
+    assert torch.equal(gradients[0], gradients[1]) and torch.equal(gradients[0], gradients[2])
 
 
 def test_priors_are_built_once() -> None:
