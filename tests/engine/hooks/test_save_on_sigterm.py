@@ -157,11 +157,11 @@ class SignalWorkers(Hook):
         self.alive: list[bool] = []
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        if runner.iter == 0:
+        if runner.iter == 1:  # both have begun: each has given a batch
             self.workers = multiprocessing.active_children()
             subprocess.run(['kill', '-TERM', *(str(worker.pid) for worker in self.workers)], check=True)
             time.sleep(0.3)
-        elif runner.iter == 1:
+        elif runner.iter == 2:
             self.alive = [worker.is_alive() for worker in self.workers]
 
 
