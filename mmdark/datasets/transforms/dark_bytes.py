@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import torch
 
 from mmdark.dark_isp import FLOOR, ISPNoise, ISPParameters, PixelSteps, find_preset, linear_signal, pixel_steps
+from mmdark.datasets.transforms.table_noise import TableNoise
 
 _STRIP = 32768
 """Pixels of a strip: four arrays of three floats a pixel stay in a cache of 2 MB."""
@@ -16,7 +19,7 @@ _ROWS = 32
 
 
 def darken_bytes(
-    image: np.ndarray, parameters: ISPParameters, noise: ISPNoise, preset: str = 'corrected'
+    image: np.ndarray, parameters: ISPParameters, noise: ISPNoise | TableNoise, preset: str = 'corrected'
 ) -> np.ndarray:
     """What :func:`mmdark.dark_isp.darken` does, for one 8-bit image.
 
@@ -26,7 +29,7 @@ def darken_bytes(
     Args:
         image: uint8 ``(H, W, 3)`` BGR.
         parameters: of one darkening.
-        noise: of ``(1, 3, H, W)``, RGB.
+        noise: of ``(1, 3, H, W)``, RGB; or one that is drawn strip by strip.
         preset: a name in ``mmdark.dark_isp.PRESETS``.
 
     Returns:
@@ -44,12 +47,12 @@ def darken_bytes(
     for top in range(0, height, rows):
         strip = slice(top, min(top + rows, height))
         shape = (3, strip.stop - strip.start, width)
-        signal, spare = (buffer[: np.prod(shape)].reshape(shape) for buffer in buffers)
+        signal, spare = (buffer[: math.prod(shape)].reshape(shape) for buffer in buffers)
         for plane, level in zip(signal, cv2.split(image[strip])[::-1], strict=True):
             cv2.LUT(level, table, dst=plane)
         _mix_channels(steps.to_camera[0], signal, spare, choice.fold)
         _multiply(spare, steps.exposure[0])
-        _add_noise(spare, signal, _rows_of(noise, strip), steps)
+        _add_noise(spare, signal, _rows_of(noise, strip, shape), steps)
         _multiply(spare, steps.balance[0])
         _mix_channels(steps.to_rgb[0], spare, signal, choice.fold)
         _take_root(signal, steps.root, choice.fold, 1.0 if choice.clip else None)
@@ -58,8 +61,10 @@ def darken_bytes(
     return dark
 
 
-def _rows_of(noise: ISPNoise, strip: slice) -> tuple[np.ndarray, np.ndarray]:
+def _rows_of(noise: ISPNoise | TableNoise, strip: slice, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Noise of the strip, ``(3, rows, W)``, the second ``(3, 1, 1)`` where it is one number a channel."""
+    if isinstance(noise, TableNoise):
+        return noise.strip(shape)
     shot_read, quantisation = noise.shot_read[0].numpy(), noise.quantisation[0].numpy()
     return shot_read[:, strip], quantisation if quantisation.shape[1:] == (1, 1) else quantisation[:, strip]
 

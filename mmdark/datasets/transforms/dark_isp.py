@@ -12,6 +12,7 @@ from mmdet.registry import TRANSFORMS
 
 from mmdark.dark_isp import PRESETS, ISPNoise, ISPParameters, darken, sample_noise, sample_parameters
 from mmdark.datasets.transforms.dark_bytes import darken_bytes
+from mmdark.datasets.transforms.table_noise import TableNoise
 
 
 @TRANSFORMS.register_module()
@@ -38,20 +39,20 @@ class DarkISP(BaseTransform):
         self.seed = seed
         self.keep_light = keep_light
 
-    def sample(self, results: dict) -> tuple[ISPParameters, ISPNoise]:
-        """The parameters and the noise for one image."""
+    def sample(self, results: dict) -> tuple[ISPParameters, ISPNoise | TableNoise]:
+        """The parameters and the noise for one image; that of 8-bit images in training is drawn the quick way."""
         if self.seed is None:
             seed = np.random.randint(2**31)  # noqa: NPY002
         else:
             seed = zlib.crc32(f'{self.seed}:{Path(results["img_path"]).name}'.encode())
         generator = torch.Generator().manual_seed(int(seed))
+        parameters = sample_parameters(1, self.preset, generator)
+        if self.seed is None and results['img'].dtype == np.uint8:
+            return parameters, TableNoise(seed, PRESETS[self.preset].quantise_pixels)
         height, width = results['img'].shape[:2]
-        return (
-            sample_parameters(1, self.preset, generator),
-            sample_noise((1, 3, height, width), self.preset, generator),
-        )
+        return parameters, sample_noise((1, 3, height, width), self.preset, generator)
 
-    def apply(self, image: np.ndarray, parameters: ISPParameters, noise: ISPNoise) -> np.ndarray:
+    def apply(self, image: np.ndarray, parameters: ISPParameters, noise: ISPNoise | TableNoise) -> np.ndarray:
         """Darken an ``(H, W, 3)`` BGR image on the 0-255 scale; 8-bit ones the quick way."""
         if image.dtype == np.uint8:
             return darken_bytes(image, parameters, noise, self.preset)
