@@ -70,7 +70,7 @@ def enable_tta(cfg: Config) -> Config:
         dataset.pipeline = [*(_picture_steps(dataset.pipeline) or picture), *views]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     path = Path(cfg.filename)
-    return Config(cfg._cfg_dict, cfg_text=cfg.text, filename=path.with_stem(f'{path.stem}_tta'))
+    return type(cfg)(cfg._cfg_dict, cfg_text=cfg.text, filename=path.with_stem(f'{path.stem}_tta'))
 
 
 def _picture_steps(pipeline: list[ConfigDict]) -> list[ConfigDict]:

@@ -1,0 +1,65 @@
+"""Turns in the order A B A B, medians, ratios, memory; and what goes wrong in a process of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmdark.benchmark.interleave import OURS, PUBLISHED, Measured, calls_in_a_turn, measure, ratios
+from mmdark.benchmark.settings import Settings
+from mmdark.benchmark.side import Side, Work, _peak, _start_counting_memory, take_turn
+from mmdark.errors import InputError
+from tests.benchmark.noted_work import failing, noting
+
+SETTINGS = Settings(config='none')
+MEBIBYTE = 2**20
+
+
+def test_sides_take_turns(tmp_path: Path) -> None:
+    """After the first call and the one that finds out how long it takes; long calls need no more to get warm."""
+    notes = tmp_path / 'notes'
+    builds = {name: partial(noting, name=name[0], file=notes, seconds=0.31) for name in (OURS, PUBLISHED)}
+    sides = measure(builds, SETTINGS, repeats=3, runs=1)
+    assert notes.read_text() == 'oo' + 'pp' + 'op' * 3
+    for side in sides.values():
+        assert [len(run) for run in side.runs] == [3]
+        assert side.memory < 64 * MEBIBYTE
+        assert 0.31 <= side.seconds < 1.0 and (side.images, side.flops, side.result) == (2, 1e9, 0.5)
+
+
+def test_memory_is_that_of_the_work() -> None:
+    """Not of what came before, even if that was more."""
+    np.ones(256 * MEBIBYTE, np.uint8)
+    base = _start_counting_memory('cpu')
+    np.ones(64 * MEBIBYTE, np.uint8)
+    assert 60 * MEBIBYTE < _peak('cpu', base) < 128 * MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    ('how', 'error', 'says'),
+    [('input', InputError, 'the config is wrong'), ('dies', InputError, 'exit code 3')],
+)
+def test_what_fails_in_the_other_process_is_told_here(how: str, error: type, says: str) -> None:
+    with pytest.raises(error, match=says):
+        Side(partial(failing, how=how), SETTINGS)
+
+
+def test_a_turn_is_the_mean_of_its_calls_without_the_warm_one() -> None:
+    called: list[int] = []
+    turn = take_turn(Work(lambda: called.append(1), images=1), calls=4, warm=True, device='cpu')
+    assert len(called) == 5 and turn.result is None and 0 <= turn.seconds < 0.1
+
+
+def test_medians_and_ratios() -> None:
+    ours = Measured(images=2, flops=None, runs=[[1.0, 3.0, 2.0], [4.0, 4.0, 9.0], [1.0, 1.0, 1.0]])
+    other = Measured(images=1, flops=None, runs=[[5.0], [6.0], [7.0]])
+    assert ours.seconds == 2.0 and ours.spread == (1.0, 9.0)
+    assert ratios({OURS: ours, PUBLISHED: other}) == [5.0, 3.0, 14.0]  # seconds an image: 5/1, 6/2, 7/0.5
+    assert ratios({OURS: ours}) == []
+
+
+def test_short_calls_are_repeated() -> None:
+    assert [calls_in_a_turn(seconds) for seconds in (0.3, 0.1, 0.07, 30.0)] == [1, 3, 5, 1]

@@ -1,0 +1,39 @@
+"""A checkout of the published code: recognised, loaded with what it lacks, measured."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from mmdark.benchmark.interleave import OURS, PUBLISHED, measure, ratios
+from mmdark.benchmark.isp import CASES
+from mmdark.benchmark.published import FILES, check_checkout
+from mmdark.benchmark.settings import Settings
+from mmdark.errors import InputError
+from tests.benchmark.noted_work import write_checkout
+
+SLEEP = 0.4
+SIZE = 48
+
+
+def test_a_checkout_is_recognised(tmp_path: Path) -> None:
+    assert check_checkout(str(write_checkout(tmp_path, SIZE, SLEEP))) == tmp_path.resolve()
+    last = tmp_path / list(FILES)[-1]
+    last.write_text('nothing = 0\n')
+    with pytest.raises(InputError, match=r'utils/DarkISP.py defines no Low_Illumination_Degrading'):
+        check_checkout(str(tmp_path))
+    last.unlink()
+    with pytest.raises(InputError, match=r'utils/DarkISP.py is not there; name a folder that git clone'):
+        check_checkout(str(tmp_path))
+
+
+def test_dark_isp_beside_a_slow_one(tmp_path: Path) -> None:
+    """It imports packages that are not there, and calls ``.cuda()`` on a CPU."""
+    checkout = write_checkout(tmp_path, SIZE, SLEEP)
+    builds = {OURS: CASES[0].ours, PUBLISHED: partial(CASES[0].published, checkout=checkout)}
+    sides = measure(builds, Settings(config='none', size=SIZE), repeats=1, runs=1)
+    assert SLEEP <= sides[PUBLISHED].seconds < 2 * SLEEP and sides[OURS].seconds < SLEEP / 4
+    (ratio,) = ratios(sides)
+    assert ratio == pytest.approx(sides[PUBLISHED].seconds / sides[OURS].seconds) and ratio > 4
