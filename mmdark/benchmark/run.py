@@ -84,7 +84,7 @@ def case_record(subject: str, case: Case, sides: dict[str, Measured], settings: 
             images_per_second=side.images / side.seconds,
             tflops=tflops,
             share_of_peak=of_peak,
-            memory=side.memory,
+            memory=None if subject == 'startup' else side.memory,  # the tool is yet another process
             result=side.result,
         )
     each = ratios(sides)
