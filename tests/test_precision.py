@@ -92,11 +92,11 @@ def _renamed(batch: dict) -> dict:
 
 
 MODES = {
-    'bfloat16': ({'optim_wrapper.type': 'Bfloat16OptimWrapper'}, 0.02),
+    'bfloat16': ({'optim_wrapper.type': 'Bfloat16OptimWrapper'}, 0.05),
     'channels last': ({'custom_hooks': [{'type': 'ChannelsLast'}]}, 1e-4),
     'bfloat16, channels last': (
         {'optim_wrapper.type': 'Bfloat16OptimWrapper', 'custom_hooks': [{'type': 'ChannelsLast'}]},
-        0.02,
+        0.05,
     ),
     'compiled': ({'custom_hooks': [{'type': 'CompileParts', 'backend': 'eager'}]}, 1e-4),
 }

@@ -7,8 +7,10 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from mmdark.benchmark.settings import Settings
-from mmdark.benchmark.side import Work
+from mmdark.benchmark.side import Work, _peak, _start_counting_memory
 from mmdark.errors import InputError
 
 DARK_ISP = """
@@ -47,3 +49,11 @@ def write_checkout(root: Path, size: int, seconds: float) -> Path:
         (root / name).write_text(''.join(f'class {word}: ...\n' for word in words))
     (root / 'utils' / 'DarkISP.py').write_text(DARK_ISP.format(seconds=seconds, size=size))
     return root
+
+
+def memory_of_64_mebibytes() -> int:
+    """What is counted of them, in bytes, after four times as many have come and gone."""
+    np.ones(2**28, np.uint8)
+    base = _start_counting_memory('cpu')
+    np.ones(2**26, np.uint8)
+    return _peak('cpu', base)
