@@ -8,7 +8,15 @@ import os
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from mmdark.apis import check_backends, choose_start, enable_amp, enable_tensorboard, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import (
+    check_backends,
+    choose_start,
+    enable_amp,
+    enable_tensorboard,
+    load_config,
+    prepare_distributed,
+    run_or_explain,
+)
 
 
 def parse_args() -> argparse.Namespace:
