@@ -130,10 +130,10 @@ class SignalSelf(Hook):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def live_together(rank: int, port: int, work_dir: Path, progress: Synchronized, signal_at: int) -> None:
+def live_together(rank: int, place: dict[str, str], work_dir: Path, progress: Synchronized, signal_at: int) -> None:
     """One of two processes that train a line; the second one signals itself."""
     torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    os.environ.update(place, RANK=str(rank), WORLD_SIZE='2')
     torch.distributed.init_process_group('gloo')
     hooks = [ReportIteration(progress), dict(type='SaveOnSigterm'), *([SignalSelf(signal_at)] if rank else [])]
     line_runner(work_dir, hooks, epochs=50, interval=1000).train()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Test with several processes:  bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [ARGS of tools/test.py...]
-# GPUS processes on this node; without CUDA they talk through gloo. Several nodes: run it on each with
-# NNODES, NODE_RANK, MASTER_ADDR and PORT set.
+# GPUS processes on this node; without CUDA they talk through gloo. One node finds a free port by itself (PORT sets
+# one). Several nodes: run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
 set -euo pipefail
 
 [ $# -ge 3 ] || { sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
@@ -13,7 +13,11 @@ python=python
 if [ -z "${VIRTUAL_ENV-}${CONDA_PREFIX-}" ] && [ -x "$root/.venv/bin/python" ]; then
     python=$root/.venv/bin/python
 fi
-exec "$python" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$gpus" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+nodes=${NNODES:-1}
+if [ "$nodes" = 1 ] && [ -z "${PORT-}" ]; then
+    meeting=(--rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:0 --local_addr=127.0.0.1)
+else
+    meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
+fi
+exec "$python" -m torch.distributed.run --nnodes="$nodes" --nproc_per_node="$gpus" "${meeting[@]}" \
     "$root/tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

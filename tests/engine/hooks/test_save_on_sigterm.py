@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import time
 from functools import partial
@@ -19,6 +18,7 @@ from mmdark.apis import last_checkpoint
 from mmdark.engine.hooks.save_on_sigterm import _start_worker
 from mmdark.errors import InputError
 from tests import training_lives
+from tests.meeting import meeting
 from tests.tiny_line import line_runner
 
 SAVE = {'type': 'SaveOnSigterm'}
@@ -194,20 +194,18 @@ def test_a_worker_obeys_its_parent_and_runs_its_own_start() -> None:
 
 def test_two_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
     """Only the second is asked, in its own time."""
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        port = sock.getsockname()[1]
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['tests.training_lives'])
     reached = [context.Value('d', -1.0) for _ in range(2)]
-    lives = [
-        context.Process(target=training_lives.live_together, args=(rank, port, tmp_path, reached[rank], 5))
-        for rank in range(2)
-    ]
-    for life in lives:
-        life.start()
-    for life in lives:
-        life.join(120)
+    with meeting() as place:
+        lives = [
+            context.Process(target=training_lives.live_together, args=(rank, place, tmp_path, reached[rank], 5))
+            for rank in range(2)
+        ]
+        for life in lives:
+            life.start()
+        for life in lives:
+            life.join(120)
     assert [life.exitcode for life in lives] == [0, 0]
     assert reached[0].value == reached[1].value == 5
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_6.pth']

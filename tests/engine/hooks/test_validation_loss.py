@@ -3,7 +3,6 @@
 import math
 import multiprocessing
 import os
-import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +19,7 @@ from torch.utils.data import Dataset
 
 from mmdark.engine import ValidationLoss
 from mmdark.errors import InputError
+from tests.meeting import meeting
 from tests.models.tiny_models import samples_of, tiny_dai_net, tiny_dsfd
 from tests.tiny_wider import FACE, write_annotation, write_wider
 
@@ -147,10 +147,10 @@ def test_what_cannot_be_is_said(model: nn.Module, root: Path) -> None:
         ValidationLoss(max_images=0)
 
 
-def share(rank: int, port: int, model: nn.Module, root: Path, answers: Any) -> None:
+def share(rank: int, place: dict[str, str], model: nn.Module, root: Path, answers: Any) -> None:
     """One of two processes."""
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE='2')
+    os.environ.update(place, RANK=str(rank), WORLD_SIZE='2')
     torch.distributed.init_process_group('gloo')
     answers.put((rank, value(model, dataset(root), batch_size=1), value(model, dataset(root), batch_size=2)))
     torch.distributed.destroy_process_group()
@@ -158,17 +158,15 @@ def share(rank: int, port: int, model: nn.Module, root: Path, answers: Any) -> N
 
 def test_two_processes_find_the_same(model: nn.Module, root: Path, each: list[float]) -> None:
     """Of five images one process sees three, the other two; neither waits for a sixth, and none counts twice."""
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        port = sock.getsockname()[1]
     context = multiprocessing.get_context('fork')  # so that nothing is imported again
     answers = context.Queue()
-    processes = [context.Process(target=share, args=(rank, port, model, root, answers)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    found = sorted(answers.get(timeout=240) for _ in processes)
-    for process in processes:
-        process.join(60)
+    with meeting() as place:
+        processes = [context.Process(target=share, args=(rank, place, model, root, answers)) for rank in (0, 1)]
+        for process in processes:
+            process.start()
+        found = sorted(answers.get(timeout=240) for _ in processes)
+        for process in processes:
+            process.join(60)
     assert [rank for rank, *_ in found] == [0, 1] and found[0][1:] == found[1][1:]
     assert found[0][1:] == pytest.approx([np.mean(each)] * 2, rel=1e-5)
     assert all(math.isfinite(loss) for loss in found[0][1:])
