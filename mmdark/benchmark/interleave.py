@@ -82,7 +82,7 @@ def measure(builds: dict[str, Build], settings: Settings, repeats: int, runs: in
         sides: dict[str, Side] = {}
         try:
             for name, build in builds.items():
-                sides[name] = Side(build, settings)
+                sides[name] = Side(build, settings, keep_memory=name == OURS)
             _one_run(sides, measured, settings.device, repeats)
         finally:
             for side in sides.values():

@@ -16,6 +16,7 @@ import cv2
 import torch
 from mmengine.registry import init_default_scope
 
+from mmdark.engine import keep_freed_memory
 from mmdark.errors import InputError
 
 from .settings import Settings
@@ -58,6 +59,7 @@ class Side:
     Args:
         build: prepares the work, in that process.
         settings: given to ``build``.
+        keep_memory: keep what is freed, as ``KeepFreedMemory`` does in every training and test of ours.
 
     Attributes:
         images: in one call.
@@ -67,10 +69,10 @@ class Side:
         InputError: what ``build`` raised.
     """
 
-    def __init__(self, build: Build, settings: Settings) -> None:
+    def __init__(self, build: Build, settings: Settings, keep_memory: bool = False) -> None:
         context = get_context('spawn')
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, build, settings))
+        self._process = context.Process(target=_serve, args=(other, build, settings, keep_memory))
         self._process.start()
         other.close()
         try:
@@ -118,10 +120,12 @@ class Side:
         return answer
 
 
-def _serve(pipe: Connection, build: Build, settings: Settings) -> None:
+def _serve(pipe: Connection, build: Build, settings: Settings, keep_memory: bool) -> None:
     """Prepare the work, then answer: a turn for (calls, warm), the peak of the memory for None."""
     warnings.simplefilter('ignore')
     try:
+        if keep_memory:
+            keep_freed_memory()
         torch.set_num_threads(settings.threads)
         cv2.setNumThreads(settings.threads)
         init_default_scope('mmdet')

@@ -7,6 +7,7 @@ from .hooks import (
     CompileParts,
     DrawDarkPanels,
     DrawTrainPanels,
+    KeepFreedMemory,
     LeaveOutWeights,
     LiveProgress,
     NameScalars,
@@ -18,6 +19,7 @@ from .hooks import (
     ValidationLoss,
     WholeCheckpoint,
     WorldRuntimeInfo,
+    keep_freed_memory,
 )
 from .whole_file_backend import WholeFileBackend
 
@@ -28,6 +30,7 @@ __all__ = [
     'CountedIndex',
     'DrawDarkPanels',
     'DrawTrainPanels',
+    'KeepFreedMemory',
     'LeaveOutWeights',
     'LiveProgress',
     'NameScalars',
@@ -42,4 +45,5 @@ __all__ = [
     'WholeCheckpoint',
     'WholeFileBackend',
     'WorldRuntimeInfo',
+    'keep_freed_memory',
 ]

@@ -13,6 +13,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmdark.engine.accumulation import accumulated_batches
 from mmdark.errors import InputError
 
 
@@ -123,7 +124,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         planned, self._skip = self._max_iters, self._begin()
         if self._max_iters != planned:
             optim_wrapper.initialize_count_status(self.runner.model, self._iter, self._max_iters)
-        _check_interval(self.runner, getattr(optim_wrapper, '_accumulative_counts', 1))
+        _check_interval(self.runner, accumulated_batches(optim_wrapper))
 
     def _begin(self) -> int:
         """Set the last iteration; how much of this epoch was trained before the checkpoint that was resumed from."""

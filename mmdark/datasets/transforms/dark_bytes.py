@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import torch
@@ -12,7 +10,7 @@ from mmdark.dark_isp import FLOOR, ISPNoise, ISPParameters, PixelSteps, find_pre
 from mmdark.datasets.transforms.table_noise import TableNoise
 
 _STRIP = 32768
-"""Pixels of a strip: four arrays of three floats a pixel stay in a cache of 2 MB."""
+"""Pixels of a strip: five arrays of three floats a pixel stay in a cache of 2 MB."""
 
 _ROWS = 32
 """Strips have a multiple of so many rows: torch rounds the powers at the end of an array, up to 31 of them, apart."""
@@ -40,22 +38,27 @@ def darken_bytes(
     """
     choice, steps = find_preset(preset), pixel_steps(parameters, preset)
     table = linear_signal(torch.arange(256) / 255.0, steps.gamma).numpy()
+    numbers = PixelSteps(*(field[0].numpy() for field in steps))
     height, width = image.shape[:2]
-    rows = _ROWS * max(1, _STRIP // (_ROWS * width))
-    buffers = np.empty((2, 3 * min(rows, height) * width), dtype=np.float32)
+    rows = min(height, _ROWS * max(1, _STRIP // (_ROWS * width)))
+    signal, spare, product = np.empty((3, 3, rows, width), dtype=np.float32)
+    levels = np.empty((3, rows, width), dtype=np.uint8)
     dark = np.empty(image.shape, dtype=np.float32)
     for top in range(0, height, rows):
         strip = slice(top, min(top + rows, height))
-        shape = (3, strip.stop - strip.start, width)
-        signal, spare = (buffer[: math.prod(shape)].reshape(shape) for buffer in buffers)
-        for plane, level in zip(signal, cv2.split(image[strip])[::-1], strict=True):
+        if strip.stop - top < rows:
+            signal, spare, product, levels = (
+                array.reshape(-1)[: 3 * (strip.stop - top) * width].reshape(3, -1, width)
+                for array in (signal, spare, product, levels)
+            )
+        for plane, level in zip(signal[::-1], cv2.split(image[strip], tuple(levels)), strict=True):
             cv2.LUT(level, table, dst=plane)
-        _mix_channels(steps.to_camera[0], signal, spare, choice.fold)
-        _multiply(spare, steps.exposure[0])
-        _add_noise(spare, signal, _rows_of(noise, strip, shape), steps)
-        _multiply(spare, steps.balance[0])
-        _mix_channels(steps.to_rgb[0], spare, signal, choice.fold)
-        _take_root(signal, steps.root, choice.fold, 1.0 if choice.clip else None)
+        _mix_channels(numbers.to_camera, signal, spare, None if choice.fold else product)
+        _multiply(spare, numbers.exposure)
+        _add_noise(spare, signal, _rows_of(noise, strip, spare.shape), numbers)
+        _multiply(spare, numbers.balance)
+        _mix_channels(numbers.to_rgb, spare, signal, None if choice.fold else product)
+        _take_root(torch.from_numpy(signal), steps.root, choice.fold, 1.0 if choice.clip else None)
         signal *= 255.0
         cv2.merge(tuple(signal[::-1]), dst=dark[strip])
     return dark
@@ -69,38 +72,44 @@ def _rows_of(noise: ISPNoise | TableNoise, strip: slice, shape: tuple[int, int, 
     return shot_read[:, strip], quantisation if quantisation.shape[1:] == (1, 1) else quantisation[:, strip]
 
 
-def _mix_channels(matrix: torch.Tensor, planes: np.ndarray, out: np.ndarray, fold: bool) -> None:
-    """``(3, 3)`` on ``(3, rows, W)``; each product and each sum is rounded by itself unless folded."""
-    if fold:
-        torch.mm(matrix, torch.from_numpy(planes).flatten(1), out=torch.from_numpy(out).flatten(1))
+def _mix_channels(matrix: np.ndarray, planes: np.ndarray, out: np.ndarray, product: np.ndarray | None) -> None:
+    """``(3, 3)`` on ``(3, rows, W)``; with an array for products, each product and each sum is rounded by itself."""
+    if product is None:
+        flat = (torch.from_numpy(array).flatten(1) for array in (planes, out))
+        torch.mm(torch.from_numpy(matrix), next(flat), out=next(flat))  # numpy's product would start threads of its own
         return
-    red, green, blue = matrix.T.numpy()[:, :, None, None]
+    red, green, blue = matrix.T[:, :, None, None]
     np.multiply(red, planes[0], out=out)
-    out += green * planes[1]
-    out += blue * planes[2]
+    for column, plane in ((green, planes[1]), (blue, planes[2])):
+        np.multiply(column, plane, out=product)
+        out += product
 
 
-def _multiply(signal: np.ndarray, factors: torch.Tensor) -> None:
+def _multiply(signal: np.ndarray, factors: np.ndarray) -> None:
     """Multiply ``(3, rows, W)`` by each of ``(E, 3)``."""
-    for factor in factors.numpy():
-        signal *= factor[:, None, None]
+    for factor in factors:
+        for plane, number in zip(signal, factor, strict=True):
+            if number != 1:
+                plane *= number
 
 
-def _add_noise(signal: np.ndarray, spare: np.ndarray, noise: tuple[np.ndarray, np.ndarray], steps: PixelSteps) -> None:
+def _add_noise(
+    signal: np.ndarray, spare: np.ndarray, noise: tuple[np.ndarray, np.ndarray], numbers: PixelSteps
+) -> None:
     """Shot, read and quantisation noise; ``spare`` is overwritten."""
     shot_read, quantisation = noise
-    np.multiply(signal, steps.shot_noise.numpy(), out=spare)
-    spare += steps.read_noise.numpy()
+    np.multiply(signal, numbers.shot_noise, out=spare)
+    spare += numbers.read_noise
     torch.from_numpy(spare).clamp_(min=FLOOR).sqrt_()  # numpy's root differs in the last digit of one in 200
     spare *= shot_read
     signal += spare
-    signal += quantisation * steps.quantisation.numpy()
+    signal += quantisation * numbers.quantisation
 
 
-def _take_root(signal: np.ndarray, root: torch.Tensor, fold: bool, highest: float | None) -> None:
+def _take_root(signal: torch.Tensor, root: torch.Tensor, fold: bool, highest: float | None) -> None:
     """Develop: clip, then the power of ``root``, ``(1,)``; the quick way, by logarithm, is right to 1e-6."""
-    tensor = torch.from_numpy(signal).clamp_(FLOOR, highest)
+    signal.clamp_(FLOOR, highest)
     if fold:
-        tensor.log2_().mul_(root).exp2_()
+        signal.log2_().mul_(root).exp2_()
     else:
-        tensor.pow_(root)
+        signal.pow_(root)

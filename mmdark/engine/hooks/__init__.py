@@ -4,6 +4,7 @@ from .channels_last import ChannelsLast
 from .compile_parts import CompileParts
 from .draw_dark_panels import DrawDarkPanels
 from .draw_train_panels import DrawTrainPanels
+from .keep_freed_memory import KeepFreedMemory, keep_freed_memory
 from .leave_out_weights import LeaveOutWeights
 from .live_progress import LiveProgress
 from .name_scalars import NameScalars
@@ -21,6 +22,7 @@ __all__ = [
     'CompileParts',
     'DrawDarkPanels',
     'DrawTrainPanels',
+    'KeepFreedMemory',
     'LeaveOutWeights',
     'LiveProgress',
     'NameScalars',
@@ -32,4 +34,5 @@ __all__ = [
     'ValidationLoss',
     'WholeCheckpoint',
     'WorldRuntimeInfo',
+    'keep_freed_memory',
 ]

@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from torch import distributed
 from torch.utils.data import DataLoader
 
+from mmdark.engine.accumulation import accumulated_batches
 from mmdark.errors import InputError
 
 from .whole_checkpoint import WholeCheckpoint
@@ -76,7 +77,7 @@ class SaveOnSigterm(Hook):
     ) -> None:
         """Stop here if anybody was asked to; the last iteration goes on to its validation."""
         done = runner.iter + 1
-        steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        steps = accumulated_batches(runner.optim_wrapper)
         if done < runner.max_iters and done % steps == 0 and self._anybody_asked(done // steps):
             if self.checkpoint.done_at != done:
                 self.checkpoint.save_now(runner, done)

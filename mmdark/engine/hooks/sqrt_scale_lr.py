@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 
+from mmdark.engine.accumulation import accumulated_batches
 from mmdark.errors import InputError
 
 GROUP_KEYS = ('lr', 'initial_lr', 'max_lr', 'min_lr')
@@ -64,7 +65,7 @@ class SqrtScaleLR(Hook):
                 f'SqrtScaleLR works with one optimizer, not with {type(optim_wrapper).__name__}; set '
                 'default_hooks.sqrt_scale_lr.enable=False'
             )
-        batch, accumulated = runner.train_dataloader.batch_sampler.batch_size, optim_wrapper._accumulative_counts
+        batch, accumulated = runner.train_dataloader.batch_sampler.batch_size, accumulated_batches(optim_wrapper)
         self.world_batch = batch * runner.world_size * accumulated
         factor = self._factor(self.world_batch)
         _scale(optim_wrapper.param_groups, (vars(scheduler) for scheduler in runner.param_schedulers or ()), factor)

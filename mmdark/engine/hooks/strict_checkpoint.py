@@ -6,7 +6,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from mmdark.errors import InputError
 
@@ -46,31 +46,44 @@ class StrictCheckpoint(Hook):
             raise InputError(
                 f'{name} holds weights but no training to go on with; start from it with --cfg-options load_from={name}'
             )
-        if not self.strict:
-            return
-        model, state = detector_of(runner), checkpoint.get('state_dict', checkpoint)
-        _complete(state, model)
-        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        given = {
-            name.removeprefix('module.'): tuple(value.shape) for name, value in state.items() if hasattr(value, 'shape')
-        }
-        faults = (
-            ('lacks', [name for name in wanted if name not in given]),
-            ('has besides', [name for name in given if name not in wanted]),
-            ('has in another shape', [name for name in wanted if name in given and given[name] != wanted[name]]),
+        if self.strict:
+            partly = ', or load what fits with --cfg-options default_hooks.strict_checkpoint.strict=False'
+            check_fits(checkpoint.get('state_dict', checkpoint), detector_of(runner), name, partly)
+
+
+def check_fits(state: dict[str, Tensor], model: nn.Module, name: str, otherwise: str = '') -> None:
+    """Compare weights with those of a model.
+
+    Args:
+        state: the weights; those of modules that have their own are added where all of them are missing.
+        model: a detector without wrappers.
+        name: of the checkpoint, for the error.
+        otherwise: what else could be done, for the end of the error.
+
+    Raises:
+        InputError: keys are missing or left over, or shapes differ.
+    """
+    _complete(state, model)
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {
+        name.removeprefix('module.'): tuple(value.shape) for name, value in state.items() if hasattr(value, 'shape')
+    }
+    if PUBLISHED_KEY in given:
+        raise InputError(
+            f'{name} has the key names of the published code; convert it first with '
+            'tools/model_converters/published_to_mmdark.py'
         )
-        found = ', '.join(f'it {fault} {len(names)} keys ({names[0]}, ...)' for fault, names in faults if names)
-        if PUBLISHED_KEY in given:
-            raise InputError(
-                f'{name} has the key names of the published code; convert it first with '
-                'tools/model_converters/published_to_mmdark.py'
-            )
-        if found:
-            raise InputError(
-                f'{name} does not fit {type(model).__name__} as configured: {found} '
-                f'of {len(wanted)}; give the config it was trained with, or load what fits with '
-                '--cfg-options default_hooks.strict_checkpoint.strict=False'
-            )
+    faults = (
+        ('lacks', [name for name in wanted if name not in given]),
+        ('has besides', [name for name in given if name not in wanted]),
+        ('has in another shape', [name for name in wanted if name in given and given[name] != wanted[name]]),
+    )
+    found = ', '.join(f'it {fault} {len(names)} keys ({names[0]}, ...)' for fault, names in faults if names)
+    if found:
+        raise InputError(
+            f'{name} does not fit {type(model).__name__} as configured: {found} '
+            f'of {len(wanted)}; give the config it was trained with{otherwise}'
+        )
 
 
 def _complete(state: dict, model: nn.Module) -> None:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 RADIUS, SIGMA = 5, 1.5
 """Of the Gaussian window, in pixels."""
@@ -39,6 +38,9 @@ def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> 
         # Depthwise convolutions on a GPU copy what is in any other order.
         image, target = image.float().contiguous(), target.float().contiguous()
         if data_range is None:
+            # Here, because it imports scipy: 0.4 s of every start.
+            from torchmetrics.functional.image import structural_similarity_index_measure
+
             return 1.0 - structural_similarity_index_measure(image, target)
         return _WithGradient.apply(image, target, data_range)
 

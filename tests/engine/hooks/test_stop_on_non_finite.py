@@ -34,6 +34,14 @@ def test_the_term_the_iteration_and_the_images_are_named(bad: float | list[float
     assert 'pal1' not in line and ' loss = ' not in line and 'out is untouched' in line and '\n' not in line
 
 
+def test_good_losses_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look waits for the device."""
+    looks, look = [], torch.isfinite
+    monkeypatch.setattr(torch, 'isfinite', lambda value: looks.append(value) or look(value))
+    check(loss_a=1.0, loss_b=2.0, loss=3.0)
+    assert looks == [3.0]
+
+
 def test_two_terms_and_a_total_alone() -> None:
     with pytest.raises(InputError, match=r'7: loss_a = inf, loss_b = nan, on'):
         check(loss_a=float('inf'), loss_b=float('nan'), loss=float('nan'))
