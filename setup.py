@@ -58,12 +58,13 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmdark', 'mmdark.*']),
-    package_data={'mmdark.models': ['*.pth']},
+    entry_points={'console_scripts': ['mmdark = mmdark.cli:main']},
+    package_data={'mmdark.models': ['*.pth'], 'mmdark.inference': ['*.html']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)
-        for name in ('openmmlab', 'openmmlab-full', 'onedl', 'demo', 'dev', 'safetensors', 'tensorboard')
+        for name in ('openmmlab', 'openmmlab-full', 'onedl', 'demo', 'dev', 'onnx', 'safetensors', 'tensorboard')
     },
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,

@@ -55,9 +55,9 @@ def on_disk(folder: str, *suffixes: str) -> set[str]:
 
 
 def test_every_module_is_in_the_wheel(wheel: ZipFile) -> None:
-    """And the weights of the teacher that comes with mmdark."""
+    """And the weights of the teacher that comes with mmdark, and the page of the gallery."""
     files = {name for name in packed(wheel, 'mmdark/') if not name.startswith('.mim/')}
-    assert files == on_disk('mmdark', '.py', '.pth')
+    assert files == on_disk('mmdark', '.py', '.pth', '.html')
     shipped = 'models/retinexnet_wider.pth'
     assert wheel.read(f'mmdark/{shipped}') == (ROOT / 'mmdark' / shipped).read_bytes()
 

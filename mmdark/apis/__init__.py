@@ -1,27 +1,44 @@
 """What a person calls."""
 
-from .configs import PUBLISHED_MODELS, config_path
+import importlib
+
+from .configs import PUBLISHED_MODELS, config_path, find_config, tool_path
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
 from .export import export_weights
+from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, picture_steps, view_steps
 from .launch import enable_amp, load_config, prepare_distributed, run_or_explain
 from .log_backends import check_backends, enable_tensorboard
 from .resume import choose_start, last_checkpoint
 
 __all__ = [
     'PARTS',
+    'PICTURE_STEPS',
     'PUBLISHED_MODELS',
     'check_backends',
     'choose_start',
     'config_path',
     'convert_file',
+    'data_sets',
     'enable_amp',
     'enable_tensorboard',
+    'enable_tta',
     'export_weights',
+    'find_config',
     'key_table',
     'last_checkpoint',
     'load_config',
+    'picture_steps',
     'prepare_distributed',
     'run_or_explain',
     'to_mmdark',
     'to_published',
+    'tool_path',
+    'view_steps',
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``FaceInferencer``, loaded by whoever asks for it: trainings and tests start without it."""
+    if name == 'FaceInferencer':
+        return importlib.import_module('mmdark.inference').FaceInferencer
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

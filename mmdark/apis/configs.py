@@ -1,8 +1,11 @@
-"""Where mmdark's own configs lie."""
+"""Where mmdark's own configs and tools lie."""
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
+
+from mmdark.errors import InputError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -26,7 +29,40 @@ def config_path(name: str) -> Path:
         >>> config_path('dsfd_dark_wider.py').name
         'dsfd_dark_wider.py'
     """
-    for folder in (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs'):
+    for folder in _folders('configs'):
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(f'mmdark has no config {name}')
+
+
+def find_config(given: str) -> Path:
+    """The config that a person means: the path of a file, or the name of one of ours, ``dsfd_dark_wider``.
+
+    Raises:
+        InputError: there is neither; the line names what is spelt alike.
+    """
+    if Path(given).is_file():
+        return Path(given)
+    found = [path for folder in reversed(_folders('configs')) for path in sorted(folder.rglob('*.py'))]
+    ours = {path.stem: path for path in found if '_base_' not in path.parts}
+    if given.removesuffix('.py') in ours:
+        return ours[given.removesuffix('.py')]
+    close = difflib.get_close_matches(Path(given).stem, ours, n=1)
+    raise InputError(f'config {given} does not exist' + (f'; did you mean {close[0]}?' if close else ''))
+
+
+def tool_path(name: str) -> Path:
+    """The path of a tool by its name relative to ``tools/``, in a checkout or in an installed wheel.
+
+    Raises:
+        InputError: there is no such tool.
+    """
+    for folder in _folders('tools'):
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f'mmdark has no tool {name} in {" or ".join(map(str, _folders("tools")))}: install mmdark again')
+
+
+def _folders(kind: str) -> list[Path]:
+    """Where ``configs`` or ``tools`` may lie: beside the package, or inside an installed wheel."""
+    return [PACKAGE.parent / kind, PACKAGE / '.mim' / kind]

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmdark.errors import InputError
 
 from .config_text import FormattedOnce
+from .configs import find_config
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
 BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required')
@@ -27,7 +28,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     """Read a config and merge options into it.
 
     Args:
-        path: of the config file.
+        path: of the config file, or the name of one of ours (``dsfd_dark_wider``).
         options: of ``--cfg-options``. The name of a variable of the config (``data_root``, ``input_size``) changes the
             value wherever it stands under that name; the config language alone would change the variable only.
         work_dir: where logs and checkpoints go; ``work_dirs/<config name>`` by default.
@@ -35,8 +36,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     Raises:
         InputError: the file is missing, or a key is unknown.
     """
-    if not Path(path).is_file():
-        raise InputError(f'config {path} does not exist')
+    path = str(find_config(path))
     cfg = Config.fromfile(path)
     options = options or {}
     for key in options:

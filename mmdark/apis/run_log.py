@@ -101,7 +101,7 @@ def _lines(file: Path) -> Iterator[Scalars]:
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
-        raise InputError(f'{file} cannot be read ({error.strerror})') from None
+        raise InputError(f'{file} cannot be read ({error.strerror}): copy it again, or leave this run out') from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

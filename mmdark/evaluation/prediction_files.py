@@ -230,9 +230,8 @@ def write_wider_predictions(folder: str | os.PathLike, predictions: Mapping[str,
     }
     try:
         for image, text in texts.items():
-            path = Path(folder, image + SUFFIX)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding='utf-8')
+            with replaced_whole(Path(folder, image + SUFFIX)) as part:
+                part.write_text(text, encoding='utf-8')
     except OSError as error:
         raise InputError(f'{folder} cannot be written ({error.strerror}): choose another folder') from None
 

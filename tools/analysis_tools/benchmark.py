@@ -71,7 +71,7 @@ def _positive(text: str) -> int:
 def settings_of(args: argparse.Namespace) -> Settings:
     """What the command line asks for."""
     if args.data_root and not Path(args.data_root).is_dir():
-        raise InputError(f'--data-root {args.data_root}: there is no such folder')
+        raise InputError(f'--data-root {args.data_root}: there is no such folder; name that of WIDER FACE')
     return Settings(
         config=args.config,
         cfg_options=args.cfg_options or {},

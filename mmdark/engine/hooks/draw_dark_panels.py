@@ -11,9 +11,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmdark.drawing import brighten, draw_faces, join_panels
 from mmdark.errors import InputError
 
-from ..panels import brighten, draw_detections, join_panels, reflectance_of
+from ..panels import reflectance_of
 from .strict_checkpoint import detector_of
 
 MIN_HEIGHT = 360
@@ -84,5 +85,5 @@ class DrawDarkPanels(Hook):
             panels.append(('reflectance', cv2.resize(reflectance, (width, height))))
         found = sample.pred_instances
         found = found[found.scores >= self.score_thr].cpu().numpy()
-        drawn = draw_detections(brighten(dark), found.bboxes * enlarge, found.scores)
+        drawn = draw_faces(brighten(dark), found.bboxes * enlarge, found.scores)
         return join_panels([*panels, (f'detections (dark brightened), score >= {self.score_thr:g}', drawn)])

@@ -11,18 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..panels import (
-    GREEN,
-    MAGENTA,
-    WHITE,
-    Title,
-    brighten,
-    draw_boxes,
-    draw_detections,
-    join_panels,
-    pixels_of,
-    reflectance_of,
-)
+from mmdark.drawing import GREEN, MAGENTA, WHITE, Title, brighten, draw_faces, join_panels, pixels_of
+
+from ..panels import reflectance_of
 from ..undisturbed import undisturbed
 from .strict_checkpoint import detector_of
 
@@ -101,8 +92,8 @@ class DrawTrainPanels(Hook):
         truth = sample.gt_instances.bboxes.cpu().numpy() * scale
         predicted = result.pred_instances
         predicted = predicted[predicted.scores >= self.score_thr].cpu().numpy()
-        drawn = draw_boxes(self._scaled(image), truth, MAGENTA)
-        drawn = draw_detections(drawn, predicted.bboxes * scale, predicted.scores)
+        boxes = predicted.bboxes * scale
+        drawn = draw_faces(self._scaled(image), boxes, predicted.scores, truth=truth, caption=False)
         title = [
             (f'{what}: ', WHITE),
             (f'predictions >= {self.score_thr:g}', GREEN),

@@ -14,8 +14,8 @@ from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
+from mmdark.drawing import GAP, GREEN, HEADER, brighten
 from mmdark.engine import DrawDarkPanels
-from mmdark.engine.panels import GAP, GREEN, HEADER, brighten
 from mmdark.errors import InputError
 from tests.tiny_wider import lite_config, photo, write_annotation, write_wider
 

@@ -1,0 +1,8 @@
+"""``python -m mmdark.cli``: the command ``mmdark`` where its script is not on the path."""
+
+import sys
+
+from mmdark.cli import main
+
+if __name__ == '__main__':
+    sys.exit(main())

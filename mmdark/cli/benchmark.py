@@ -1,0 +1,10 @@
+"""``mmdark benchmark``: the tool of the repository."""
+
+from __future__ import annotations
+
+from mmdark.cli.tool import run_tool
+
+
+def run(arguments: list[str]) -> int:
+    """Run ``tools/analysis_tools/benchmark.py``."""
+    return run_tool('benchmark', arguments)

@@ -1,0 +1,117 @@
+"""From ``mmdark COMMAND ...`` to the file of the command.
+
+Nothing here imports torch or MMDetection, so that help comes at once, and ``mmdark doctor`` where they are missing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import mmdark
+from mmdark.errors import InputError
+
+COMMANDS = {
+    'detect': 'find faces in images, folders, videos or the picture of a webcam',
+    'gallery': 'a web page of what detect found, dark and brightened side by side',
+    'darken': 'see what DarkISP makes of a photograph',
+    'train': 'train a detector',
+    'test': 'measure the AP of a detector',
+    'convert': "published weights to mmdark's, or back",
+    'export': 'weights for others: .pth, .safetensors or ONNX',
+    'benchmark': 'measure speed and memory',
+    'doctor': 'say what is installed, what is missing, and what to do about it',
+}
+"""Subcommand → what it does."""
+
+ERROR = 1
+"""Exit status: one ``error:`` line says why."""
+USAGE = 2
+"""Exit status: no such command or option."""
+SOME_BROKEN = 3
+"""Exit status: some images could not be read, all others were."""
+INTERRUPTED = 130
+"""Exit status: ended by Ctrl-C."""
+
+HELP = """\
+usage: mmdark COMMAND ...        mmdark COMMAND --help says more
+
+Find faces in photographs that were taken in the dark.
+
+{commands}
+
+Begin with
+  mmdark doctor                                  what is here, what is missing
+  mmdark detect night/ --out-dir out             boxes in out/results.json, pictures in out/pictures/
+  mmdark train dsfd_dark_wider                   the main config, by its name
+
+Detecting needs weights: those that come with mmdark where it has some, the ones that the quickstart trained
+(bash tools/quickstart.sh in a clone of the repository: about four minutes), or your own with --weights FILE.
+
+Exit status: 0 all well; 1 an error, in one line; 2 no such command or option; 3 some images could not be read,
+all others were; 130 ended by Ctrl-C, what was done is kept."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``mmdark`` with these arguments, those of the process by default.
+
+    Returns:
+        The exit status.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ['help']:
+        given = [*given[1:2], '--help']
+    if not given or given[0] in ('-h', '--help'):
+        print(HELP.format(commands='\n'.join(f'  {name:<11}{does}' for name, does in COMMANDS.items())))
+        return 0
+    if given[0] in ('-V', '--version'):
+        print(f'mmdark {mmdark.__version__}')
+        return 0
+    if given[0] not in COMMANDS:
+        print(f'error: {_no_command(given[0])}', file=sys.stderr)
+        return USAGE
+    return _run(*given)
+
+
+def _run(command: str, *arguments: str) -> int:
+    try:
+        return import_module(f'mmdark.cli.{command}').run(list(arguments))
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print('ended by Ctrl-C', file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+
+
+def _no_command(name: str) -> str:
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    if close:
+        return f"there is no command '{name}'; did you mean 'mmdark {close[0]}'?"
+    if os.path.exists(name):
+        return f"there is no command '{name}'; did you mean 'mmdark detect {name}'?"
+    return f"there is no command '{name}': there are {', '.join(COMMANDS)}"
+
+
+def load_everything() -> None:
+    """Register all of mmdark, as ``import mmdark`` does elsewhere.
+
+    Raises:
+        InputError: a package is missing, broken, or of a version that does not fit.
+    """
+    try:
+        for room in mmdark.__all__:
+            import_module(f'mmdark.{room}')
+    except InputError:
+        raise
+    except Exception as error:  # a package that does not fit fails at import with any exception
+        lines = str(error).splitlines() or ['']
+        raise InputError(
+            f'mmdark cannot start ({type(error).__name__}: {lines[0]}): mmdark doctor says what to do'
+        ) from error

@@ -1,0 +1,175 @@
+"""``mmdark detect``: faces in images, folders, videos or the picture of a webcam."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmdark.cli import INTERRUPTED, load_everything
+from mmdark.errors import InputError
+
+if TYPE_CHECKING:
+    from mmdark.inference.face_inferencer import FaceInferencer
+    from mmdark.inference.image_sources import ImageSource
+
+DESCRIPTION = """\
+Find faces in photographs that were taken in the dark, and by day.
+
+examples:
+  mmdark detect night/                              a folder and those below it
+  mmdark detect a.jpg b.png 'night/**/*.jpg'        files and patterns
+  mmdark detect night/ --out-dir out --csv --coco   other formats
+  mmdark detect clip.mp4 --out-dir out              a video: one with the faces drawn, and a line a frame
+  mmdark detect 0                                   the first webcam, until Ctrl-C
+  mmdark detect night/ --weights my.pth             your own weights, with the config that lies beside them"""
+
+EPILOG = """\
+With no format named, results.json and pictures are written. Files keep their path below the folder that was named.
+A file that cannot be read is listed at the end with the reason, and in results.json; the others go on.
+Ctrl-C writes what is done by then. Exit status: 0 all well; 1 an error, in one line; 2 no such option;
+3 some images could not be read, all others were; 130 ended by Ctrl-C."""
+
+FORMATS = {
+    'json': 'results.json: boxes x1 y1 x2 y2 in pixels, scores, and the files that could not be read',
+    'csv': 'results.csv: a row a face',
+    'yolo': 'labels/NAME.txt: class cx cy w h score, relative to the image',
+    'wider': 'wider/EVENT/NAME.txt: as the evaluation of WIDER FACE takes it',
+    'coco': 'coco_images.json and coco_results.json',
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    parsed = argparse.ArgumentParser(
+        'mmdark detect',
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parsed.add_argument('inputs', nargs='+', metavar='INPUT', help='image, folder, pattern, video, number of a webcam')
+    model = parsed.add_argument_group('the detector')
+    model.add_argument('--weights', metavar='FILE', help="trained weights (default: mmdark's, or the quickstart's)")
+    model.add_argument('--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)')
+    model.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
+    model.add_argument('--score-thr', type=_score, default=0.3, help='faces from this score on (default: %(default)s)')
+    model.add_argument('--batch-size', type=_positive, default=1, help='images at a time (default: %(default)s)')
+    model.add_argument('--tta', action='store_true', help='look at several scales, flipped too: better and slower')
+    model.add_argument(
+        '--tile',
+        type=_tile,
+        default='auto',
+        metavar='PIXELS',
+        help='look through a window of so many pixels; auto: above four million pixels; none: never (default: auto)',
+    )
+    out = parsed.add_argument_group('what is written')
+    out.add_argument('--out-dir', metavar='DIR', default='mmdark_out', help='where to (default: %(default)s)')
+    out.add_argument('--save-vis', action='store_true', help='pictures/NAME.jpg: the faces drawn')
+    for name, says in FORMATS.items():
+        out.add_argument(f'--{name}', action='store_true', help=says)
+    out.add_argument('--gallery', action='store_true', help='gallery.html: a page to look through')
+    light = out.add_mutually_exclusive_group()
+    light.add_argument('--dark', action='store_true', default=None, help='brighten every picture')
+    light.add_argument(
+        '--day', dest='dark', action='store_false', default=None, help='brighten none (default: dark ones)'
+    )
+    video = parsed.add_argument_group('videos: NAME.frames.jsonl, a line a frame, and NAME.mp4, drawn')
+    video.add_argument('--every', type=_positive, default=1, metavar='N', help='look at every Nth frame')
+    video.add_argument('--overwrite', action='store_true', help='begin anew (default: go on where a run was stopped)')
+    parsed.add_argument('--quiet', action='store_true', help='say nothing but what went wrong')
+    return parsed
+
+
+def run(arguments: list[str]) -> int:
+    """Find faces, write the results, say where they are.
+
+    Raises:
+        InputError: there is nothing to look at, no detector, or no place to write to.
+    """
+    args = parser().parse_args(arguments)
+    load_everything()
+    from mmdark.inference import image_sources
+
+    videos, images = _videos_and_images(args.inputs)
+    sources = _chosen(image_sources(images[0] if len(images) == 1 else images), args) if images else []
+    try:
+        return _detect(_inferencer(args), sources, images, videos, args)
+    except InputError as error:  # it names the options of Python
+        raise InputError(re.sub(r'\b(weights|model)=(?=[A-Z])', r'--\1 ', str(error))) from None
+
+
+def _detect(
+    inferencer: FaceInferencer,
+    sources: Sequence[ImageSource],
+    images: Sequence[str],
+    videos: Sequence[str],
+    args: argparse.Namespace,
+) -> int:
+    """All images first, then video after video, until Ctrl-C."""
+    from mmdark.cli.detect_images import detect_images
+    from mmdark.cli.detect_videos import detect_videos
+
+    status = detect_images(inferencer, sources, images, args) if sources else 0
+    if not videos or status == INTERRUPTED:
+        return status
+    return max(status, detect_videos(inferencer, videos, args))
+
+
+def _inferencer(args: argparse.Namespace) -> FaceInferencer:
+    from mmdark.inference import FaceInferencer
+
+    return FaceInferencer(args.model, args.weights, args.device, show_progress=False)
+
+
+def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Videos and webcams apart from what holds images; patterns of videos become their paths."""
+    from mmdark.inference.video_frames import VIDEO_SUFFIXES
+
+    videos, images = [], []
+    for given in inputs:
+        is_video = given.lower().endswith(VIDEO_SUFFIXES) and not os.path.isdir(given)
+        if is_video and not os.path.exists(given) and glob.has_magic(given):
+            videos += sorted(glob.glob(given, recursive=True))
+        elif is_video or (given.isdecimal() and not os.path.exists(given)):
+            videos.append(given)
+        else:
+            images.append(given)
+    return videos, images
+
+
+def _chosen(sources: Sequence[ImageSource], args: argparse.Namespace) -> list[ImageSource]:
+    """Each photograph once, and no picture of an earlier run unless it was named.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    out = Path(args.out_dir).resolve()
+    own = not any(Path(given).resolve().is_relative_to(out) for given in args.inputs)
+    chosen = {}
+    for source in sources:
+        path = Path(source.name).resolve()
+        if not (own and path.is_relative_to(out)):
+            chosen.setdefault(path, source)
+    if not chosen:
+        raise InputError(f'all images lie in {args.out_dir}, where the results go: name another --out-dir')
+    return list(chosen.values())
+
+
+def _score(text: str) -> float:
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f'{text}: 0 to 1')
+    return float(text)
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: 1 or more')
+    return int(text)
+
+
+def _tile(text: str) -> int | str | None:
+    return {'auto': 'auto', 'none': None}[text] if text in ('auto', 'none') else _positive(text)

@@ -1,0 +1,101 @@
+"""The videos and webcams of ``mmdark detect``, one after the other."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmdark.cli import INTERRUPTED
+from mmdark.cli.progress import DetectProgress, counted
+from mmdark.inference.output_names import output_names
+from mmdark.inference.video import VideoSummary, detect_video
+
+if TYPE_CHECKING:
+    from mmdark.inference.face_inferencer import FaceInferencer
+
+
+def detect_videos(inferencer: FaceInferencer, videos: Sequence[str], args: argparse.Namespace) -> int:
+    """Look at each video; Ctrl-C ends with the one it comes in.
+
+    Args:
+        inferencer: looks at the frames.
+        videos: paths, and numbers of webcams.
+        args: of ``mmdark detect``.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        InputError: a video cannot be read, or a file not be written.
+    """
+    files = [video for video in videos if not is_webcam(video)]
+    folders = {video: Path(name).parent for video, name in zip(files, output_names(files, files), strict=True)}
+    for video in videos:
+        out = Path(args.out_dir) / folders.get(video, '')
+        with _Stages(args.quiet) as stages:
+            summary = _detect(inferencer, video, out, args, stages)
+        for note in summary.notes:
+            print(note, file=sys.stderr)
+        if not args.quiet:
+            _report(video, summary, args.score_thr)
+        if summary.stopped:
+            goes_on = '' if is_webcam(video) else f'; the same command goes on after {summary.frames} frames'
+            print(f'ended by Ctrl-C{goes_on}', file=sys.stderr)
+            return INTERRUPTED
+    return 0
+
+
+def is_webcam(given: str) -> bool:
+    """Whether an input is the number of a webcam."""
+    return given.isdecimal() and not Path(given).exists()
+
+
+class _Stages:
+    """A progress for each stage of a video, which is looked at first and drawn then."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.stage, self.open = quiet, '', ExitStack()
+
+    def __enter__(self) -> _Stages:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.open.close()
+
+    def __call__(self, done: int, total: int | None, stage: str) -> None:
+        if stage != self.stage:
+            self.open.close()
+            self.stage = stage
+            self.progress = self.open.enter_context(DetectProgress(total, self.quiet, what=stage, things='frames'))
+        self.progress.update(done)
+
+
+def _detect(
+    inferencer: FaceInferencer, video: str, out: Path, args: argparse.Namespace, stages: _Stages
+) -> VideoSummary:
+    return detect_video(
+        inferencer,
+        int(video) if is_webcam(video) else video,
+        out,
+        batch_size=args.batch_size,
+        pred_score_thr=args.score_thr,
+        tta=args.tta,
+        save_video=args.save_vis or not any(getattr(args, name) for name in ('json', 'csv', 'yolo', 'wider', 'coco')),
+        every=args.every,
+        overwrite=args.overwrite,
+        dark=args.dark,
+        progress=stages,
+    )
+
+
+def _report(video: str, summary: VideoSummary, score: float) -> None:
+    print(
+        f'{video}: {counted(summary.faces, "face")} on {counted(summary.frames, "frame")} '
+        f'of {summary.seconds:.1f} s, score {score:g} and above'
+    )
+    for path in filter(None, (summary.frames_file, summary.video_file)):
+        print(f'  {path}')

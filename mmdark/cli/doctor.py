@@ -1,0 +1,228 @@
+"""``mmdark doctor``: what is installed, what is missing, and what to do about it; it needs Python alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import mmdark
+from mmdark.cli import ERROR, load_everything
+from mmdark.cli.package_bounds import fits, required_versions, shown
+from mmdark.errors import InputError
+
+OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
+"""Fine; something that one may want has no way to work; detection cannot run."""
+
+PACKAGES = {
+    'torch': ('torch',),
+    'numpy': ('numpy',),
+    'cv2': ('opencv-python', 'opencv-python-headless'),
+    'torchmetrics': ('torchmetrics',),
+    'mmengine': ('mmengine', 'onedl-mmengine'),
+    'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
+    'mmdet': ('mmdet', 'onedl-mmdetection'),
+}
+"""Module → packages that bring it, in the order in which they need each other."""
+
+EXTRAS = {
+    'matplotlib': ('curves of trainings and precision', 'pip install matplotlib'),
+    'safetensors': ('files *.safetensors', 'pip install safetensors'),
+    'onnxruntime': ('mmdark export --format onnx', "pip install 'mmdark[onnx]'"),
+    'tensorboard': ('mmdark train --tensorboard', 'pip install tensorboard'),
+}
+"""Package → what it is for, and how to get it."""
+
+PYTHON = (3, 10)
+DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face'}
+"""Where the configs look for their images, in the current folder."""
+LITTLE_SPACE = 2**30
+"""Bytes; a training writes checkpoints of a few hundred million."""
+
+
+class Finding(NamedTuple):
+    """One line of the table: ``ok``, ``note`` or ``WRONG``; of what; what was found; what to do."""
+
+    state: str
+    what: str
+    found: str
+    remedy: str = ''
+
+
+def run(arguments: list[str]) -> int:
+    """Print the table.
+
+    Returns:
+        0 where detection can run, or else 1.
+    """
+    parsed = argparse.ArgumentParser('mmdark doctor', description=__doc__.split(': ', 1)[1])
+    parsed.parse_args(arguments)
+    wrong = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        for finding in findings():
+            wrong += finding.state == WRONG
+            print(f'{finding.state:<6}{finding.what:<14}{finding.found}', flush=True)
+            if finding.remedy:
+                print(f'{"":<20}-> {finding.remedy}', flush=True)
+    print()
+    print(
+        f'Detection cannot run: mend the {wrong} marked WRONG, the first one first.' if wrong else 'Detection can run.'
+    )
+    return ERROR if wrong else 0
+
+
+def findings() -> Iterator[Finding]:
+    """All that was looked at, as soon as it is known."""
+    yield from _this()
+    yield from _packages()
+    try:
+        load_everything()
+    except InputError as error:
+        yield Finding(WRONG, 'mmdark starts', f'no: {error}', 'mend what is marked above; nothing more can be checked')
+    else:
+        yield Finding(OK, 'mmdark starts', 'yes, all its modules are registered')
+        yield _device()
+        yield _weights()
+    yield from _extras()
+    yield from _places()
+
+
+def _this() -> Iterator[Finding]:
+    python = f'{platform.python_version()}, {platform.system()} {platform.machine()}, {sys.executable}'
+    old = sys.version_info[:2] < PYTHON
+    yield Finding(WRONG if old else OK, 'Python', python, 'Python 3.10 or newer is needed' if old else '')
+    place = f'{mmdark.__version__}, {Path(mmdark.__file__).parent}'
+    try:
+        version('mmdark')
+        yield Finding(OK, 'mmdark', place)
+    except PackageNotFoundError:
+        yield Finding(NOTE, 'mmdark', f'{place}, not installed', 'pip install -e . in its folder')
+
+
+def _packages() -> Iterator[Finding]:
+    """Each package: there, of a version that fits, and does it import."""
+    families = installed_families()
+    if len(families) > 1:
+        both = ' and '.join(', '.join(packages) for packages in families.values())
+        remedy = 'make a fresh environment with one of them: bash tools/setup_env.sh in a clone'
+        yield Finding(WRONG, 'two families', f'{both} own the same import names', remedy)
+    elif families:
+        yield Finding(OK, 'family', next(iter(families)))
+    bounds = required_versions()
+    for module, names in PACKAGES.items():
+        yield _package(module, names, bounds)
+
+
+def _package(module: str, names: tuple[str, ...], bounds: dict[str, str]) -> Finding:
+    there = {name: number for name in names if (number := _version(name))}
+    if not there:
+        family = module.startswith('mm')
+        get = "pip install 'mmdark[openmmlab]'" if family else f"pip install '{names[0]}{bounds.get(names[0], '')}'"
+        return Finding(WRONG, module, 'not installed', f'{get}, or bash tools/setup_env.sh in a clone')
+    found = ', '.join(f'{name} {number}' for name, number in there.items())
+    for name, number in there.items():
+        if not fits(number, bounds.get(name, '')):
+            return Finding(WRONG, module, f'{found} does not fit', f"pip install '{name}{shown(bounds[name])}'")
+    try:
+        import_module(module)
+    except Exception as error:  # a broken package fails at import with any exception
+        reason = next(iter(str(error).splitlines()), '')
+        remedy = f'pip install --force-reinstall --no-deps {name}=={number.split("+")[0]}'
+        return Finding(WRONG, module, f'{found} does not import ({type(error).__name__}: {reason})', remedy)
+    return Finding(OK, module, found + (_ops() if module == 'mmcv' else ''))
+
+
+def _ops() -> str:
+    if find_spec('mmcv._ext') is None:
+        return ', without compiled ops (detection needs none)'
+    return ', with compiled ops'
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def installed_families() -> dict[str, dict[str, str]]:
+    """As :func:`mmdark.compat.families.installed_packages`, without the rest of that package, which needs torch."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = Path(mmdark.__file__).parent / 'compat' / 'families.py'
+    spec = spec_from_file_location('mmdark_families', path)
+    families = module_from_spec(spec)
+    spec.loader.exec_module(families)
+    return families.installed_packages()
+
+
+def _device() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        return Finding(OK, 'device', ', '.join(f'{card.name} {card.total_memory / 2**30:.0f} GiB' for card in cards))
+    found = f'CPU, {torch.get_num_threads()} threads'
+    if shutil.which('nvidia-smi'):
+        return Finding(
+            NOTE, 'device', f'{found}; torch {torch.__version__} sees no GPU', 'install torch built for CUDA'
+        )
+    return Finding(OK, 'device', found)
+
+
+def _weights() -> Finding:
+    from mmdark.inference.weights import find_weights
+
+    try:
+        found = find_weights()
+    except InputError:
+        remedy = 'bash tools/quickstart.sh in a clone trains some in minutes; or mmdark detect --weights FILE'
+        return Finding(WRONG, 'weights', 'none found', remedy)
+    return Finding(OK, 'weights', f'{found.path} ({found.where})')
+
+
+def _extras() -> Iterator[Finding]:
+    for name, (what_for, remedy) in EXTRAS.items():
+        if number := _version(name):
+            yield Finding(OK, name, number)
+        else:
+            yield Finding(NOTE, name, f'not installed; for {what_for}', remedy)
+    ffmpeg = shutil.which('ffmpeg')
+    yield (
+        Finding(OK, 'ffmpeg', ffmpeg)
+        if ffmpeg
+        else Finding(
+            NOTE, 'ffmpeg', 'not installed; without it videos lose their sound', 'install ffmpeg, such as by apt-get'
+        )
+    )
+
+
+def _places() -> Iterator[Finding]:
+    for what, folder in DATA.items():
+        if os.path.isdir(folder):
+            yield Finding(OK, what, folder)
+        else:
+            yield Finding(
+                NOTE,
+                what,
+                f'not in {folder}; for training and testing only',
+                'see Data and weights in docs/getting_started.md',
+            )
+    free = shutil.disk_usage('.').free
+    size = f'{free / 2**30:.1f} GiB free here'
+    if not os.access('.', os.W_OK):
+        yield Finding(NOTE, 'disk', f'{size}, but this folder cannot be written', 'go elsewhere, or use --out-dir')
+    elif free < LITTLE_SPACE:
+        yield Finding(NOTE, 'disk', size, 'free some: results are not written to a full disk')
+    else:
+        yield Finding(OK, 'disk', size)

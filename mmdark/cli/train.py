@@ -1,0 +1,10 @@
+"""``mmdark train``: the tool of the repository."""
+
+from __future__ import annotations
+
+from mmdark.cli.tool import run_tool
+
+
+def run(arguments: list[str]) -> int:
+    """Run ``tools/train.py``."""
+    return run_tool('train', arguments)

@@ -1,0 +1,177 @@
+"""Faces on a picture that stays readable, whether one face fills it or three hundred."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from mmdark.errors import InputError
+
+Colour = tuple[int, int, int]
+Rectangle = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are the last that belong to it."""
+
+GREEN: Colour = (70, 240, 90)
+"""Colour of what was found."""
+MAGENTA: Colour = (220, 80, 255)
+"""Colour of the annotated faces; the colour-blind can tell it from :data:`GREEN`."""
+OUTLINE: Colour = (24, 24, 24)
+"""Under every line, so that it shows on light skin and on the night sky."""
+FONT = cv2.FONT_HERSHEY_DUPLEX
+FONT_HEIGHT = 21
+"""Pixels of a digit of :data:`FONT` at scale 1."""
+
+
+def draw_faces(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray | None = None,
+    *,
+    truth: np.ndarray | None = None,
+    labels: bool | None = None,
+    caption: bool = True,
+) -> np.ndarray:
+    """Boxes, scores and the count of faces on a copy of an image, of the same size.
+
+    Lines and letters follow the size of the face and of the image. A line lies on whole pixels, light over a dark
+    outline, and grows outward, so that a face of eight pixels is still seen within it.
+
+    Args:
+        image: ``(H, W, 3)`` BGR uint8.
+        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels; what reaches beyond the image is framed along its border.
+        scores: ``(N,)``, or None where there are none to be written.
+        truth: annotated faces, ``(M, 4)``, drawn under the others in :data:`MAGENTA`.
+        labels: True writes every score, False none; None writes those that cover no other face and no other score,
+            on faces that are large enough for one.
+        caption: whether to write the count into the corner that covers the fewest faces.
+
+    Returns:
+        ``(H, W, 3)`` BGR uint8.
+
+    Raises:
+        InputError: the image is not ``(H, W, 3)`` uint8, or boxes and scores do not go with each other.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f'draw_faces needs a (H, W, 3) uint8 image, not {image.shape} {image.dtype}: convert it first')
+    found = _rectangles(boxes, image)
+    if scores is not None and len(scores) != len(found):
+        raise InputError(f'{len(found)} boxes but {len(scores)} scores: draw_faces needs one score for each box')
+    drawn = np.ascontiguousarray(image).copy()
+    if truth is not None:
+        _draw_frames(drawn, _rectangles(truth, image), MAGENTA)
+    _draw_frames(drawn, found, GREEN)
+    if scores is not None and labels is not False:
+        for place, text, height in _labels(found, scores, image.shape[:2], always=labels is True):
+            _write(drawn, place, text, height, GREEN, (0, 0, 0))
+    if caption:
+        _draw_caption(drawn, f'{len(found)} face{"s" * (len(found) != 1)}', found)
+    return drawn
+
+
+def _rectangles(boxes: np.ndarray, image: np.ndarray) -> list[Rectangle]:
+    """Boxes on whole pixels, kept inside the image."""
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    if not np.isfinite(boxes).all():
+        raise InputError('draw_faces was given a box that is not finite: leave out boxes with NaN or infinity')
+    border = np.array(image.shape[1::-1] * 2) - 1
+    return [tuple(box) for box in np.rint(np.clip(boxes, 0, border)).astype(int).tolist()]
+
+
+def _line_width(face: int, image: int) -> int:
+    """Pixels of a line around a face of ``face`` pixels (shorter side) in an image of ``image`` (longer side).
+
+    A twentieth of the face, at most a 500th of the image; in a large photograph, which is looked at made smaller, at
+    least a 1600th of the image, but never more than a quarter of the face.
+    """
+    least = min(image / 1600, face / 4)
+    return max(1, round(min(max(face / 20, least), max(image / 500, 1))))
+
+
+def _draw_frames(image: np.ndarray, rectangles: Sequence[Rectangle], colour: Colour) -> None:
+    """All outlines before all lines: no face's outline cuts its neighbour's line."""
+    widths = [_line_width(min(x2 - x1, y2 - y1), max(image.shape)) for x1, y1, x2, y2 in rectangles]
+    for (x1, y1, x2, y2), width in zip(rectangles, widths, strict=True):
+        edge = -(-width // 3)
+        inner = edge if min(x2 - x1, y2 - y1) >= 24 else 0
+        _frame(image, (x1 + inner, y1 + inner, x2 - inner, y2 - inner), inner + width + edge, OUTLINE)
+    for rectangle, width in zip(rectangles, widths, strict=True):
+        _frame(image, rectangle, width, colour)
+
+
+def _frame(image: np.ndarray, rectangle: Rectangle, width: int, colour: Colour) -> None:
+    """A frame whose inner pixels are the rectangle's border; it grows outward, and inward at the image's border."""
+    height_, width_ = image.shape[:2]
+    x1, y1, x2, y2 = rectangle
+    left, top = max(x1 - width + 1, 0), max(y1 - width + 1, 0)
+    right, bottom = min(x2 + width, width_), min(y2 + width, height_)
+    image[top : top + width, left:right] = colour
+    image[max(bottom - width, 0) : bottom, left:right] = colour
+    image[top:bottom, left : left + width] = colour
+    image[top:bottom, max(right - width, 0) : right] = colour
+
+
+def _labels(
+    faces: Sequence[Rectangle], scores: np.ndarray, size: tuple[int, int], always: bool
+) -> Iterator[tuple[Rectangle, str, int]]:
+    """Where which score is written and how high its letters are: above its face or below it.
+
+    Args:
+        faces: of all the scores.
+        scores: ``(N,)``; the highest choose first.
+        size: height and width of the image.
+        always: write even those that cover something or are wider than their face.
+    """
+    taken = np.array(faces, int).reshape(-1, 4)
+    least = max(9, round(max(size) / 110))
+    for index in np.argsort(-np.asarray(scores), kind='stable'):
+        x1, y1, x2, y2 = faces[index]
+        face, text = min(x2 - x1, y2 - y1), f'{scores[index]:.2f}'
+        letters = int(np.clip(face / 9, least, 1.5 * least))
+        width, height = _text_size(text, letters)
+        if not always and width > 1.25 * (x2 - x1 + 1):
+            continue
+        gap = _line_width(face, max(size)) - 1
+        left = min(max(x1 - gap, 0), max(size[1] - width, 0))
+        places = [(left, top, left + width - 1, top + height - 1) for top in (y1 - gap - height, y2 + gap + 1)]
+        inside = [place for place in places if place[1] >= 0 and place[3] < size[0]]
+        free = [place for place in inside if not _covers(place, np.delete(taken, index, axis=0))]
+        if free or always:
+            place = (free or inside or [(left, y1, left + width - 1, y1 + height - 1)])[0]
+            taken = np.vstack([taken, place])
+            yield place, text, letters
+
+
+def _covers(place: Rectangle, others: np.ndarray) -> int:
+    """How many of the rectangles ``(N, 4)`` the place overlaps."""
+    x1, y1, x2, y2 = place
+    return int(((others[:, 0] <= x2) & (others[:, 2] >= x1) & (others[:, 1] <= y2) & (others[:, 3] >= y1)).sum())
+
+
+def _draw_caption(image: np.ndarray, text: str, faces: Sequence[Rectangle]) -> None:
+    """The text into the corner where it covers the fewest faces, bottom left first; none where it has no room."""
+    height, width = image.shape[:2]
+    letters = max(11, round(max(height, width) / 70))
+    wide, high = _text_size(text, letters)
+    margin = letters // 2
+    if wide + 2 * margin > width or 3 * high > height:
+        return
+    corners = [(x, y) for y in (height - margin - high, margin) for x in (margin, width - margin - wide)]
+    others = np.array(faces, int).reshape(-1, 4)
+    places = [(x, y, x + wide - 1, y + high - 1) for x, y in corners]
+    _write(image, min(places, key=lambda place: _covers(place, others)), text, letters, OUTLINE, (255, 255, 255))
+
+
+def _text_size(text: str, letters: int) -> tuple[int, int]:
+    """Width and height of a text with its plate, for letters of so many pixels."""
+    (width, _), _ = cv2.getTextSize(text, FONT, letters / FONT_HEIGHT, 1)
+    return width + letters, letters + 2 * (letters // 3) + 1
+
+
+def _write(image: np.ndarray, place: Rectangle, text: str, letters: int, plate: Colour, colour: Colour) -> None:
+    """Text on a filled plate that has the size of :func:`_text_size`."""
+    left, top, right, bottom = place
+    image[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = plate
+    base = (left + letters // 2, bottom - letters // 3)
+    cv2.putText(image, text, base, FONT, letters / FONT_HEIGHT, colour, max(1, letters // 16), cv2.LINE_AA)

@@ -1,0 +1,85 @@
+"""Panels beside each other for a person who looks, all BGR uint8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from .faces import Colour
+
+WHITE: Colour = (255, 255, 255)
+HEADER = 28
+GAP = 4
+PREVIEW_MEAN = 0.36
+"""Mean of a brightened preview, from 0 to 1: chosen by eye on night photographs."""
+LEAST_EXPONENT = 0.4
+
+Title = Sequence[tuple[str, Colour]]
+"""Pieces of a title, each with its colour."""
+
+
+def brighten(image: np.ndarray) -> np.ndarray:
+    """A preview of a dark image for a person: the 99th percentile becomes white, then shadows are lifted.
+
+    The exponent that lifts them brings the mean to :data:`PREVIEW_MEAN`, and lies between 1 (an image that is bright
+    enough is only stretched) and :data:`LEAST_EXPONENT` (below it, there is only noise to be seen).
+
+    Args:
+        image: ``(H, W, 3)``, 0 to 255, of any number type; what lies beyond is cut.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+    """
+    step = max(1, max(image.shape) // 512)
+    sample = image[::step, ::step]
+    white = max(float(np.percentile(sample, 99)), 1.0)
+    exponent = _exponent(np.clip(sample / white, 0, 1))
+    if image.dtype == np.uint8:
+        return cv2.LUT(image, _lifted(np.arange(256), white, exponent))
+    return _lifted(image, white, exponent)
+
+
+def _exponent(values: np.ndarray) -> float:
+    """The largest exponent that brings the mean of values in [0, 1] to :data:`PREVIEW_MEAN`, within its bounds."""
+    low, high = LEAST_EXPONENT, 1.0
+    if values.mean() >= PREVIEW_MEAN:
+        return high
+    for _ in range(8):  # to half a hundredth
+        middle = (low + high) / 2
+        low, high = (middle, high) if (values**middle).mean() > PREVIEW_MEAN else (low, middle)
+    return low
+
+
+def _lifted(values: np.ndarray, white: float, exponent: float) -> np.ndarray:
+    """Values up to ``white`` on the curve of a preview, uint8."""
+    return np.rint(np.clip(values / white, 0, 1) ** exponent * 255).astype(np.uint8)
+
+
+def join_panels(panels: Sequence[tuple[str | Title, np.ndarray]]) -> np.ndarray:
+    """Images of equal height beside each other, each under its title, which is made to fit."""
+    height = panels[0][1].shape[0]
+    columns = []
+    for title, image in panels:
+        header = np.full((HEADER, image.shape[1], 3), 32, np.uint8)
+        _write(header, [(title, WHITE)] if isinstance(title, str) else title)
+        columns += [np.vstack([header, image]), np.full((height + HEADER, GAP, 3), 255, np.uint8)]
+    return np.hstack(columns[:-1])
+
+
+def _write(header: np.ndarray, title: Title) -> None:
+    """Write the pieces of a title one after the other, as large as they fit."""
+    font, left = cv2.FONT_HERSHEY_SIMPLEX, 6
+    widths = [cv2.getTextSize(text, font, 0.5, 1)[0][0] for text, _ in title]
+    size = 0.5 * min(1.0, (header.shape[1] - 2 * left) / max(sum(widths), 1))
+    for (text, colour), width in zip(title, widths, strict=True):
+        cv2.putText(header, text, (left, 20), font, size, colour, 1, cv2.LINE_AA)
+        left += round(width * size / 0.5)
+
+
+def pixels_of(image: Tensor) -> np.ndarray:
+    """An RGB image in [0, 1], ``(3, H, W)``, as ``(H, W, 3)`` BGR uint8; values beyond are cut."""
+    bgr = image.detach().float().clamp(0, 1).flip(0).permute(1, 2, 0)
+    return (bgr * 255).round().byte().cpu().numpy()

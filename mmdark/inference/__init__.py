@@ -1,0 +1,26 @@
+"""A person's photographs → faces; it stands above the models, the data sets and the engine."""
+
+from .detector import LoadedDetector, chosen_device, load_detector
+from .face_inferencer import FaceInferencer
+from .face_result import BrokenImage, FaceResult
+from .image_sources import IMAGE_SUFFIXES, ImageSource, each_source, image_sources
+from .tiles import detect_in_tiles, tile_side
+from .weights import WeightsFound, config_of, find_weights
+
+__all__ = [
+    'IMAGE_SUFFIXES',
+    'BrokenImage',
+    'FaceInferencer',
+    'FaceResult',
+    'ImageSource',
+    'LoadedDetector',
+    'WeightsFound',
+    'chosen_device',
+    'config_of',
+    'detect_in_tiles',
+    'each_source',
+    'find_weights',
+    'image_sources',
+    'load_detector',
+    'tile_side',
+]

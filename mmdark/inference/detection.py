@@ -1,0 +1,205 @@
+"""What a detector makes of pixels: faces, in one view or several, whole or in tiles; reflectance; illumination."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from mmdet.registry import MODELS, TRANSFORMS
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from mmdark.apis.image_pipelines import PICTURE_STEPS, data_sets, view_steps
+from mmdark.engine.panels import reflectance_of
+from mmdark.errors import InputError
+
+from .tiles import detect_in_tiles, stitch
+
+Found = tuple[np.ndarray, np.ndarray]
+"""Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32."""
+OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory')
+LEFT_OUT = (*PICTURE_STEPS, 'LoadAnnotations')
+"""Steps of a test pipeline that a photograph does not go through: it is loaded already, dark as it is."""
+
+
+class Detection:
+    """A detector with the steps that prepare an image for it.
+
+    The steps are those of the config's first test data set (by day, where there are several), without those that get a
+    picture: a photograph is not darkened.
+
+    Args:
+        model: a detector in evaluation mode.
+        cfg: its config.
+
+    Raises:
+        InputError: the config tests nothing, so that there are no steps.
+    """
+
+    def __init__(self, model: nn.Module, cfg: Config) -> None:
+        if not cfg.get('test_dataloader'):
+            raise InputError(
+                f'config {cfg.filename} has no test_dataloader, whose pipeline prepares the images: '
+                'take the one that training wrote'
+            )
+        self.model, self.cfg = model, cfg
+        self.scope = cfg.get('default_scope', 'mmdet')
+        self.steps = self._built(next(data_sets(cfg.test_dataloader.dataset)).pipeline)
+        self.several_views: nn.Module | None = None
+        self.view_steps = Compose([])
+
+    def prepare_views(self) -> None:
+        """Get ready for several views.
+
+        Raises:
+            InputError: the config has none.
+        """
+        if self.several_views is None:
+            self.view_steps = self._built(view_steps(self.cfg))
+            with DefaultScope.overwrite_default_scope(self.scope):
+                self.several_views = MODELS.build({**copy.deepcopy(self.cfg.tta_model), 'module': self.model}).eval()
+
+    def _built(self, pipeline: Sequence[ConfigDict]) -> Compose:
+        with DefaultScope.overwrite_default_scope(self.scope):
+            steps = [copy.deepcopy(step) for step in pipeline if step['type'] not in LEFT_OUT]
+            return Compose([TRANSFORMS.build(step) for step in steps])
+
+    def faces_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found | InputError]:
+        """The faces on each image, or why there are none: images of one size go through the detector together.
+
+        Together, images of several sizes would be filled up to the largest, which changes what is found on the others.
+
+        Args:
+            images: each ``(H, W, 3)`` BGR uint8.
+            tta: look at several views of each, one image at a time.
+        """
+        found: dict[int, Found | InputError] = {}
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            groups.setdefault((index,) if tta else image.shape, []).append(index)
+        for indices in groups.values():
+            for index, faces in zip(indices, self._group([images[index] for index in indices], tta), strict=True):
+                found[index] = faces
+        return [found[index] for index in range(len(images))]
+
+    def _group(self, images: list[np.ndarray], tta: bool) -> list[Found | InputError]:
+        try:
+            return list(self.faces(images, tta))
+        except InputError as error:
+            if len(images) == 1:
+                return [error]
+        return [faces for image in images for faces in self._group([image], tta)]
+
+    @torch.no_grad()
+    def faces(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found]:
+        """The faces on images of one size (several views: on one image), the highest score first.
+
+        Raises:
+            InputError: the memory does not suffice.
+        """
+        steps, model = (self.view_steps, self.several_views) if tta else (self.steps, self.model)
+        batch = pseudo_collate([steps(_item(image)) for image in images])
+        with _enough_memory(images[0]):
+            samples = model.test_step(batch)
+        return [_clipped(sample.pred_instances, image) for sample, image in zip(samples, images, strict=True)]
+
+    def faces_in_tiles(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Found:
+        """The faces on a large image, see :func:`detect_in_tiles`.
+
+        Raises:
+            InputError: the memory does not suffice for a tile.
+        """
+
+        def detect(tiles: list[np.ndarray]) -> list[Found]:
+            found = self.faces_each(tiles, tta)
+            for faces in found:
+                if isinstance(faces, InputError):
+                    raise faces
+            return found
+
+        return detect_in_tiles(image, detect, tile, batch_size)
+
+    def check_teacher(self, for_what: str) -> None:
+        """See that the model has a Retinex teacher, with its weights.
+
+        Args:
+            for_what: ``'reflectance'`` or ``'illumination'``.
+
+        Raises:
+            InputError: it has none, or its weights are missing.
+        """
+        teacher = getattr(self.model, 'enhancer', None)
+        if teacher is None:
+            raise InputError(
+                f'this {type(self.model).__name__} was built without a Retinex teacher, so it has no {for_what}: '
+                f'leave out with_{for_what}, or take a model such as dsfd_dark_wider'
+            )
+        if for_what == 'illumination' and getattr(teacher, 'needs_weights', False):
+            teacher.init_weights()
+            teacher.needs_weights = False
+
+    def reflectance(self, image: np.ndarray, tile: int | None = None) -> np.ndarray:
+        """What the reflectance decoder makes of an image: ``(H, W, 3)`` BGR uint8.
+
+        Raises:
+            InputError: the memory does not suffice.
+        """
+        with _enough_memory(image):
+            return stitch(image, lambda seen: reflectance_of(self.model, _rgb(seen)), tile)
+
+    def illumination(self, image: np.ndarray, tile: int | None = None) -> np.ndarray:
+        """What the Retinex teacher makes of an image: ``(H, W)`` float32 in [0, 1].
+
+        Raises:
+            InputError: the memory does not suffice.
+        """
+        device = next(self.model.parameters()).device
+
+        @torch.no_grad()
+        def look(seen: np.ndarray) -> np.ndarray:
+            illumination = self.model.enhancer(_rgb(seen)[None].to(device)).illumination
+            return illumination[0, 0].float().clamp(0, 1).cpu().numpy()
+
+        with _enough_memory(image):
+            return stitch(image, look, tile)
+
+
+@contextmanager
+def _enough_memory(image: np.ndarray) -> Iterator[None]:
+    """Turn torch's errors about memory, of the CPU or of a GPU, into a line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise
+        height, width = image.shape[:2]
+        raise InputError(
+            f'too large for the memory ({width} x {height} pixels at a time): look at it in smaller tiles (tile=640)'
+        ) from None
+
+
+def _item(image: np.ndarray) -> dict:
+    """What the steps that get a picture leave to the others."""
+    size = image.shape[:2]
+    return dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size)
+
+
+def _rgb(image: np.ndarray) -> Tensor:
+    """BGR uint8 ``(H, W, 3)`` to RGB in [0, 1], ``(3, H, W)``."""
+    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1).float() / 255.0
+
+
+def _clipped(instances: object, image: np.ndarray) -> Found:
+    """Boxes cut at the border of the image, those without an area left out."""
+    height, width = image.shape[:2]
+    boxes = instances.bboxes.float().cpu().numpy().reshape(-1, 4)
+    scores = instances.scores.float().cpu().numpy()
+    boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
+    order = np.argsort(-scores, kind='stable')
+    order = order[(boxes[order, 2:] > boxes[order, :2]).all(axis=1)]
+    return boxes[order], scores[order]

@@ -1,0 +1,155 @@
+"""A detector that is ready to look at photographs: config, weights and device become a model."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from mmdark.apis.configs import PUBLISHED_MODELS, find_config
+from mmdark.apis.convert import to_mmdark
+from mmdark.compat import read_checkpoint
+from mmdark.datasets import WiderDataset
+from mmdark.engine.hooks.strict_checkpoint import check_fits
+from mmdark.errors import InputError
+from mmdark.models.published_files import identify, unwrap, weight_path
+
+from .weights import WeightsFound, config_of, find_weights
+
+CONFIG_FAULTS = (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError)
+
+
+class LoadedDetector(NamedTuple):
+    """A detector and where it comes from.
+
+    Attributes:
+        model: on its device, in evaluation mode, with ``dataset_meta``.
+        cfg: its config.
+        weights: the file of its weights.
+    """
+
+    model: nn.Module
+    cfg: Config
+    weights: Path
+
+
+def load_detector(
+    model: str | Config | None = None, weights: str | Path | None = None, device: str = 'auto'
+) -> LoadedDetector:
+    """Build a detector and load its weights, all of them or none.
+
+    Args:
+        model: path of a config, name of one of mmdark's own, or the config itself; None takes the config that the
+            weights were trained with.
+        weights: a checkpoint of a training, converted or exported weights, published weights as they are, or
+            ``mmdark://NAME``; None takes those of :func:`find_weights`.
+        device: see :func:`chosen_device`.
+
+    Raises:
+        InputError: one of them cannot be used, or they do not fit.
+    """
+    chosen = chosen_device(device)
+    if weights is None:
+        found = _found_for(model)
+        weights, model = found.path, model or found.config
+    path = weight_path(weights)
+    checkpoint = _read(path)
+    cfg = _read_config(config_of(path, checkpoint) if model is None else model)
+    built = _build(cfg)
+    state = checkpoint.get('state_dict', checkpoint)
+    has_teacher = any(name.removeprefix('module.').startswith('enhancer.') for name in state)
+    check_fits(state, built, str(path))
+    built.load_state_dict({name.removeprefix('module.'): value for name, value in state.items()}, strict=False)
+    teacher = getattr(built, 'enhancer', None)
+    if teacher is not None and not has_teacher and getattr(teacher, 'weights_of_its_own', False):
+        teacher.needs_weights = True
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or WiderDataset.METAINFO
+    built.dataset_meta = {str(key).lower(): value for key, value in meta.items()}
+    return LoadedDetector(built.to(chosen).eval(), cfg, path)
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of a name: ``'auto'`` (CUDA where there is some), ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if name == 'auto':
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise InputError(f"device {name!r} is unknown: give 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'") from None
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        there = ', '.join(f'cuda:{index}' for index in range(torch.cuda.device_count()))
+        raise InputError(f"device {name!r} is not here ({there or 'torch sees no CUDA'}): give 'auto' or 'cpu'")
+    if device.type == 'mps' and not torch.backends.mps.is_available():
+        raise InputError(f"device {name!r} is not here: give 'auto' or 'cpu'")
+    if device.type not in ('cpu', 'cuda', 'mps'):
+        raise InputError(f"device {name!r} cannot be used: give 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'")
+    return device
+
+
+def _found_for(model: str | Config | None) -> WeightsFound:
+    """Weights that nobody named, if they are those of the model."""
+    if model is None:
+        return find_weights()
+    name = model.filename if isinstance(model, Config) else str(model)
+    with suppress(InputError):
+        found = find_weights()
+        if not isinstance(model, Config) and find_config(name).stem == found.config.stem:
+            return found
+    raise InputError(f'{name} needs its weights: name them (weights=FILE.pth)')
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A checkpoint; one of the published code under our names."""
+    checkpoint = read_checkpoint(path, 'cpu')
+    file = identify(unwrap(checkpoint))
+    if file.kind not in PUBLISHED_MODELS:
+        return checkpoint
+    try:
+        return dict(meta=dict(converted_from=file.kind), state_dict=to_mmdark(file))
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from error
+
+
+def _read_config(model: str | Path | Config) -> Config:
+    if isinstance(model, Config):
+        return copy.deepcopy(model)
+    path = find_config(str(model))
+    try:
+        return Config.fromfile(path)
+    except InputError:
+        raise
+    except Exception as error:  # a config is a program: it fails with any exception
+        raise InputError(
+            f'config {path} cannot be read ({type(error).__name__}: {_one_line(error)}): mend it, or name another'
+        ) from error
+
+
+def _build(cfg: Config) -> nn.Module:
+    if 'model' not in cfg:
+        raise InputError(f'config {cfg.filename} describes no model: name the config of a detector')
+    if 'module' in cfg.model:
+        raise InputError(f'config {cfg.filename} was written by --tta: name the one it was made from, and tta=True')
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+            return MODELS.build(copy.deepcopy(cfg.model))
+    except InputError:
+        raise
+    except CONFIG_FAULTS as error:
+        raise InputError(
+            f'config {cfg.filename}: its model cannot be built ({_one_line(error)}): take the one that training wrote'
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())

@@ -1,0 +1,235 @@
+"""Faces on a person's photographs, in one call or one photograph after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from rich.console import Console
+from rich.progress import track
+
+from mmdark.drawing import draw_faces
+from mmdark.errors import InputError
+from mmdark.whole_file import replaced_whole
+
+from .detection import Detection, Found
+from .detector import load_detector
+from .face_result import BrokenImage, FaceResult
+from .image_sources import each_source, image_sources
+from .tiles import tile_side
+
+Seen = tuple[FaceResult | BrokenImage, np.ndarray | None]
+"""A result, and the image that was looked at."""
+
+
+class Wanted(NamedTuple):
+    """What is wanted of each image; see :meth:`FaceInferencer.stream`."""
+
+    batch_size: int
+    pred_score_thr: float
+    tta: bool
+    tile: int | str | None
+    with_reflectance: bool
+    with_illumination: bool
+
+
+class FaceInferencer:
+    """Find faces; called as mmdet's ``DetInferencer``, from which it differs in what it returns.
+
+    The steps of the config's test pipeline prepare each image, but for those that load or darken it: a photograph is
+    looked at as it is. A folder goes on where a file is broken.
+
+    Args:
+        model: see :func:`mmdark.inference.load_detector`.
+        weights: see :func:`mmdark.inference.load_detector`; never random.
+        device: ``'auto'`` (CUDA where there is some), ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...
+        show_progress: draw a progress bar on stderr while called; :meth:`stream` draws none.
+
+    Raises:
+        InputError: model, weights or device cannot be used.
+
+    Attributes:
+        model: the detector, with ``dataset_meta``.
+        cfg: its config.
+        weights: the file of its weights.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        model: str | Config | None = None,
+        weights: str | Path | None = None,
+        device: str = 'auto',
+        show_progress: bool = True,
+    ) -> None:
+        self.model, self.cfg, self.weights = load_detector(model, weights, device)
+        self.device = next(self.model.parameters()).device
+        self.show_progress = show_progress
+        self._detection = Detection(self.model, self.cfg)
+
+    def __call__(
+        self,
+        inputs: Any,
+        batch_size: int = 1,
+        return_vis: bool = False,
+        out_dir: str = '',
+        pred_score_thr: float = 0.3,
+        no_save_vis: bool = False,
+        **options: Any,
+    ) -> dict[str, list]:
+        """Find the faces on all inputs.
+
+        Args:
+            inputs: see :func:`mmdark.inference.image_sources`.
+            batch_size: images (or tiles) that the detector sees at a time; those of one batch have the same size.
+            return_vis: also return the pictures with the faces drawn.
+            out_dir: write them to ``out_dir/vis/NAME.jpg``, too.
+            pred_score_thr: only faces of at least this score; below the config's ``test_cfg.score_thr`` (0.05) there
+                are none.
+            no_save_vis: write nothing to ``out_dir``.
+            **options: ``tta``, ``tile``, ``with_reflectance``, ``with_illumination`` of :meth:`stream`.
+
+        Returns:
+            ``predictions``, a list of :class:`FaceResult`; ``visualization``, a list of ``(H, W, 3)`` BGR pictures in
+            the same order, empty without ``return_vis``; ``broken``, a list of :class:`BrokenImage`.
+
+        Raises:
+            InputError: there is no input, it is nothing that images are found in, or a picture cannot be written.
+        """
+        sources = inputs if isinstance(inputs, Iterator) else image_sources(inputs)
+        seen: Iterable[Seen] = self.stream(sources, batch_size, pred_score_thr, **options)
+        if self.show_progress:
+            total = None if isinstance(sources, Iterator) else len(sources)
+            seen = track(seen, 'faces', total, console=Console(stderr=True), transient=True)
+        results: dict[str, list] = dict(predictions=[], visualization=[], broken=[])
+        folder = None if no_save_vis or not out_dir else Path(out_dir) / 'vis'
+        names: set[str] = set()
+        for result, image in seen:
+            if isinstance(result, BrokenImage):
+                results['broken'].append(result)
+                continue
+            results['predictions'].append(result)
+            if return_vis or folder:
+                drawn = draw_faces(image, result.boxes, result.scores)
+                if return_vis:
+                    results['visualization'].append(drawn)
+                if folder:
+                    _write(drawn, _free_path(folder, result.source, names))
+        return results
+
+    def stream(
+        self,
+        inputs: Any,
+        batch_size: int = 1,
+        pred_score_thr: float = 0.3,
+        tta: bool = False,
+        tile: int | str | None = None,
+        with_reflectance: bool = False,
+        with_illumination: bool = False,
+    ) -> Iterator[Seen]:
+        """Find faces on one image after another, in the order of the inputs and in constant memory.
+
+        Args:
+            inputs: see :func:`mmdark.inference.image_sources`; also a generator, of which ``batch_size`` are held.
+            batch_size: see :meth:`__call__`.
+            pred_score_thr: see :meth:`__call__`.
+            tta: look at several views of each image, the config's ``tta_pipeline``, and merge by ``tta_model``.
+            tile: look through a window of so many pixels; ``'auto'`` does so for images above four million pixels,
+                None looks at each image as a whole. See :mod:`mmdark.inference.tiles`.
+            with_reflectance: add what the model's reflectance decoder makes of each image.
+            with_illumination: add what the model's Retinex teacher makes of it.
+
+        Returns:
+            Pairs of a result and the image, ``(H, W, 3)`` BGR uint8. A file that cannot be used, or an image too large
+            for the memory, is a :class:`BrokenImage` with None.
+
+        Raises:
+            InputError: the model cannot do what is asked for; an input is nothing that images are found in.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f'batch_size={batch_size!r}: give the number of images that are looked at at a time')
+        tile_side(tile, 1, 1)
+        if tta:
+            self._detection.prepare_views()
+        for asked, what in ((with_reflectance, 'reflectance'), (with_illumination, 'illumination')):
+            if asked:
+                self._detection.check_teacher(what)
+        wanted = Wanted(batch_size, pred_score_thr, tta, tile, with_reflectance, with_illumination)
+        return self._stream(inputs, wanted)
+
+    def _stream(self, inputs: Any, wanted: Wanted) -> Iterator[Seen]:
+        """Read until a batch is full, or an image is so large that it is one by itself."""
+        batch: list[tuple[str, np.ndarray | InputError]] = []
+        for source in each_source(inputs):
+            try:
+                image = source.read()
+            except InputError as error:
+                image = error
+            large = isinstance(image, np.ndarray) and tile_side(wanted.tile, *image.shape[:2])
+            if large:
+                yield from self._look(batch, wanted)
+                batch = []
+            batch.append((source.name, image))
+            if large or len(batch) == wanted.batch_size:
+                yield from self._look(batch, wanted)
+                batch = []
+        yield from self._look(batch, wanted)
+
+    def _look(self, batch: list[tuple[str, np.ndarray | InputError]], wanted: Wanted) -> Iterator[Seen]:
+        images = [image for _, image in batch if isinstance(image, np.ndarray)]
+        side = tile_side(wanted.tile, *images[0].shape[:2]) if images else None
+        found = iter([] if side else self._detection.faces_each(images, wanted.tta))
+        for name, image in batch:
+            if isinstance(image, InputError):
+                yield BrokenImage(name, str(image)), None
+                continue
+            try:
+                if side:
+                    faces = self._detection.faces_in_tiles(image, side, wanted.batch_size, wanted.tta)
+                else:
+                    faces = next(found)
+                result = self._result(name, image, faces, side, wanted)
+            except InputError as error:
+                yield BrokenImage(name, str(error)), None
+            else:
+                yield result, image
+
+    def _result(
+        self, name: str, image: np.ndarray, faces: Found | InputError, side: int | None, wanted: Wanted
+    ) -> FaceResult:
+        if isinstance(faces, InputError):
+            raise faces
+        boxes, scores = faces
+        height, width = image.shape[:2]
+        return FaceResult(
+            boxes,
+            scores,
+            width,
+            height,
+            name,
+            self._detection.reflectance(image, side) if wanted.with_reflectance else None,
+            self._detection.illumination(image, side) if wanted.with_illumination else None,
+        ).above(wanted.pred_score_thr)
+
+
+def _free_path(folder: Path, source: str, names: set[str]) -> Path:
+    """A path for the picture of a source; two folders may hold the same name."""
+    stem = name = Path(source).stem.replace(' ', '_')
+    number = 1
+    while name in names:
+        number += 1
+        name = f'{stem}-{number}'
+    names.add(name)
+    return folder / f'{name}.jpg'
+
+
+def _write(picture: np.ndarray, path: Path) -> None:
+    try:
+        with replaced_whole(path) as part:
+            part.write_bytes(cv2.imencode('.jpg', picture)[1].tobytes())
+    except OSError as error:
+        raise InputError(f'{path} cannot be written ({error.strerror}): name another out_dir') from error

@@ -1,0 +1,57 @@
+"""Under which name the results of each photograph are written: its path below the folder that was named."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+
+from mmdark.errors import InputError
+
+
+def output_names(sources: Sequence[str], inputs: Iterable[str]) -> list[str]:
+    """A relative path without suffix for each source; no two are the same, on disks that ignore case either.
+
+    A single folder gives the paths below it; of several inputs the paths below what they have in common, so that equal
+    names in different folders stay apart. Where two sources differ in their suffix only, the later one keeps it.
+
+    Args:
+        sources: paths of the photographs.
+        inputs: the paths, folders and patterns that they came from.
+
+    Raises:
+        InputError: the inputs lie on different drives.
+
+    Example:
+        >>> output_names(['a/1.jpg', 'b/1.jpg', 'b/1.png'], ['a', 'b'])
+        ['a/1', 'b/1', 'b/1.png']
+    """
+    try:
+        base = os.path.commonpath([os.path.abspath(_folder_of(given)) for given in inputs] or [os.curdir])
+    except ValueError:
+        raise InputError('the inputs lie on different drives: run once for each') from None
+    taken: set[str] = set()
+    names = []
+    for source in sources:
+        name = _free_name(PurePath(os.path.relpath(source, base)), taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _free_name(path: PurePath, taken: set[str]) -> str:
+    whole = path.as_posix()
+    without = path.with_suffix('').as_posix()
+    numbered = (f'{whole}_{number}' for number in range(2, len(taken) + 3))
+    return next(name for name in (without, whole, *numbered) if name.casefold() not in taken)
+
+
+def _folder_of(given: str) -> str:
+    """The folder that a folder, a file or a pattern stands for."""
+    if os.path.isdir(given):
+        return given
+    folder = Path(given).parent
+    while not folder.exists() and glob.has_magic(str(folder)):
+        folder = folder.parent
+    return str(folder)

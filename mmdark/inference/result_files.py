@@ -1,0 +1,245 @@
+"""What was found, in files: JSON, CSV, and the formats of YOLO, WIDER FACE and COCO; each whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import mmdark
+from mmdark.errors import InputError
+from mmdark.evaluation.prediction_files import write_wider_predictions
+from mmdark.whole_file import replaced_whole
+
+from .face_result import BrokenImage, FaceResult
+
+FORMATS = ('json', 'csv', 'yolo', 'wider', 'coco', 'pictures')
+"""What can be written."""
+RESULTS = 'results.json'
+FACE = 1
+"""The number of the category in COCO files."""
+MAX_JPEG = 65500
+"""Pixels of a side; a larger picture is written as PNG."""
+
+Draw = Callable[[np.ndarray, FaceResult], np.ndarray]
+"""From an image, BGR, and its faces to the picture for a person."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    name: str
+    result: FaceResult
+    picture: str | None
+
+
+class ResultFiles:
+    """The files of one run in one folder.
+
+    What belongs to one photograph is written when it is :meth:`add`-ed, what belongs to all by :meth:`close`.
+
+    ==========  ======================================================================================
+    json        ``results.json``, see :meth:`close`
+    csv         ``results.csv``: ``source,x1,y1,x2,y2,score``, a row a face
+    yolo        ``labels/NAME.txt``: ``0 cx cy w h score``, a row a face, relative to the image
+    wider       ``wider/EVENT/NAME.txt``, as the official evaluation takes it; x y w h in pixels
+    coco        ``coco_images.json`` (images, categories) and ``coco_results.json`` for ``COCO.loadRes``
+    pictures    ``pictures/NAME.jpg``
+    ==========  ======================================================================================
+
+    Args:
+        folder: is made where it is missing; files of the same names are replaced.
+        formats: some of :data:`FORMATS`.
+        about: what else ``results.json`` says, such as the model and the weights.
+        draw: makes a picture; needed for pictures only.
+
+    Raises:
+        InputError: there is no such format, or the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        formats: Collection[str],
+        about: Mapping[str, Any] | None = None,
+        draw: Draw | None = None,
+    ) -> None:
+        if unknown := set(formats) - set(FORMATS):
+            raise InputError(f'there is no format {", ".join(sorted(unknown))}: choose from {", ".join(FORMATS)}')
+        if 'pictures' in formats and draw is None:
+            raise InputError('pictures need a function that draws them: give draw=picture_of')
+        self.folder, self.formats, self.about, self.draw = Path(folder), set(formats), dict(about or {}), draw
+        self.images: list[_Written] = []
+        self.broken: list[BrokenImage] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from None
+
+    def add(self, name: str, result: FaceResult, image: np.ndarray | None = None) -> None:
+        """Write what belongs to one photograph, and remember its faces.
+
+        Args:
+            name: path below the folder, without suffix; see :func:`mmdark.inference.output_names.output_names`.
+            result: its faces.
+            image: its pixels, BGR; needed for pictures only.
+
+        Raises:
+            InputError: a file cannot be written; what was written before stays.
+        """
+        picture = None
+        if 'pictures' in self.formats:
+            picture = self._write_picture(name, self.draw(image, result))
+        if 'yolo' in self.formats:
+            self._write(f'labels/{name}.txt', _yolo(result).encode())
+        if 'wider' in self.formats:
+            write_wider_predictions(self.folder / 'wider', {name: _xywh(result)})
+        self.images.append(_Written(name, replace(result, reflectance=None, illumination=None), picture))
+
+    def add_broken(self, broken: BrokenImage) -> None:
+        """Remember a photograph that could not be read."""
+        self.broken.append(broken)
+
+    def close(self, complete: bool = True) -> list[Path]:
+        """Write what belongs to all photographs.
+
+        ``results.json`` holds ``mmdark`` (the version), what ``about`` says, ``complete``, ``images`` (a list of
+        ``source``, ``name``, ``width``, ``height``, ``faces`` with ``bbox`` as x1, y1, x2, y2 and ``score``, and
+        ``picture`` where there is one, relative to the file) and ``broken`` (a list of ``source`` and ``reason``).
+
+        Args:
+            complete: whether all photographs were looked at.
+
+        Returns:
+            What there is now, files and folders.
+
+        Raises:
+            InputError: a file cannot be written; those before it are there.
+        """
+        makers = {'json': self._json, 'csv': self._csv, 'coco': self._coco}
+        files = {name: text for kind in makers if kind in self.formats for name, text in makers[kind](complete).items()}
+        for name, text in files.items():
+            self._write(name, text.encode(errors='backslashreplace'))
+        folders = {'pictures': 'pictures', 'yolo': 'labels', 'wider': 'wider'}
+        places = [self.folder / name for name in files]
+        return places + [self.folder / place for kind, place in folders.items() if kind in self.formats and self.images]
+
+    def _json(self, complete: bool) -> dict[str, str]:
+        content = dict(mmdark=mmdark.__version__, **self.about, complete=complete)
+        images = [_entry(written) for written in self.images]
+        broken = [dict(source=one.source, reason=one.reason) for one in self.broken]
+        return {RESULTS: json.dumps(dict(content, images=images, broken=broken), indent=1, ensure_ascii=False) + '\n'}
+
+    def _csv(self, complete: bool) -> dict[str, str]:
+        text = io.StringIO(newline='')
+        rows = csv.writer(text, lineterminator='\n')
+        rows.writerow(['source', 'x1', 'y1', 'x2', 'y2', 'score'])
+        for written in self.images:
+            for box, score in _faces(written.result):
+                rows.writerow([written.result.source, *box, score])
+        return {'results.csv': text.getvalue()}
+
+    def _coco(self, complete: bool) -> dict[str, str]:
+        numbered = [(number, written.result) for number, written in enumerate(self.images, 1)]
+        images = [dict(id=number, file_name=one.source, width=one.width, height=one.height) for number, one in numbered]
+        truth = dict(info={}, images=images, annotations=[], categories=[dict(id=FACE, name='face')])
+        found = [entry for number, result in numbered for entry in result.to_coco(number, FACE)]
+        return {
+            'coco_images.json': json.dumps(truth, ensure_ascii=False) + '\n',
+            'coco_results.json': json.dumps(found) + '\n',
+        }
+
+    def _write_picture(self, name: str, picture: np.ndarray) -> str:
+        suffix = '.jpg' if max(picture.shape) <= MAX_JPEG else '.png'
+        place = f'pictures/{name}{suffix}'
+        write_picture(self.folder / place, picture)
+        return place
+
+    def _write(self, name: str, content: bytes) -> None:
+        _write_whole(self.folder / name, content)
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture, whole or not at all, in the format that its name ends with.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    _write_whole(path, cv2.imencode(path.suffix, picture)[1].tobytes())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    try:
+        with replaced_whole(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def read_results(path: str | os.PathLike) -> tuple[list[FaceResult], list[BrokenImage], dict[str, Any]]:
+    """Read ``results.json``, or the folder that holds one.
+
+    Returns:
+        The faces of each photograph; the photographs that could not be read; all else that the file says, and under
+        ``names`` and ``pictures`` a list each, in the order of the first.
+
+    Raises:
+        InputError: there is no such file, or it is none of ours.
+    """
+    path = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
+    try:
+        about = json.loads(path.read_text(encoding='utf-8'))
+        images, broken = about.pop('images'), about.pop('broken')
+        found = [_result_of(entry) for entry in images]
+        about |= dict(names=[entry['name'] for entry in images], pictures=[entry.get('picture') for entry in images])
+        return found, [BrokenImage(entry['source'], entry['reason']) for entry in broken], about
+    except OSError as error:
+        raise InputError(f'{path} cannot be read ({error.strerror}): name a folder that mmdark detect wrote') from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'{path} is no results.json of mmdark detect ({type(error).__name__}: {error}): write it again'
+        ) from None
+
+
+def _result_of(entry: Mapping[str, Any]) -> FaceResult:
+    faces = entry['faces']
+    boxes = np.array([face['bbox'] for face in faces], np.float32).reshape(-1, 4)
+    scores = np.array([face['score'] for face in faces], np.float32)
+    return FaceResult(boxes, scores, int(entry['width']), int(entry['height']), str(entry['source']))
+
+
+def _entry(written: _Written) -> dict[str, Any]:
+    result = written.result
+    faces = [dict(bbox=box, score=score) for box, score in _faces(result)]
+    entry = dict(source=result.source, name=written.name, width=result.width, height=result.height, faces=faces)
+    return entry | (dict(picture=written.picture) if written.picture else {})
+
+
+def _faces(result: FaceResult) -> list[tuple[list[float], float]]:
+    """Boxes to a hundredth of a pixel, scores to a millionth: more digits would be noise."""
+    boxes = np.round(result.boxes.astype(np.float64), 2).tolist()
+    return list(zip(boxes, np.round(result.scores.astype(np.float64), 6).tolist(), strict=True))
+
+
+def _xywh(result: FaceResult) -> np.ndarray:
+    corners = result.boxes.astype(np.float64)
+    return np.column_stack([corners[:, :2], corners[:, 2:] - corners[:, :2], result.scores])
+
+
+def _yolo(result: FaceResult) -> str:
+    """Ultralytics' lines with confidence: class, centre, width and height relative to the image, score."""
+    rows = _xywh(result)
+    rows[:, :2] += rows[:, 2:4] / 2
+    rows[:, :4] /= [result.width, result.height, result.width, result.height]
+    return ''.join('0 ' + ' '.join(f'{value:.6f}' for value in row) + '\n' for row in rows)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f'{path} cannot be written ({error.strerror}): free some space or choose another folder')

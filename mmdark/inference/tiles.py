@@ -1,0 +1,173 @@
+"""Large photographs by a sliding window: the detector sees a few tiles at a time, whatever the size of the photograph.
+
+A face that a tile cuts is whole in the next one, which overlaps it. A face too large for the overlap is looked for on
+the photograph shrunk by two, by four and so on, until it is one tile. All tiles together have about twice the pixels of
+the photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from mmcv.ops import nms
+
+from mmdark.errors import InputError
+
+Detect = Callable[[list[np.ndarray]], list[tuple[np.ndarray, np.ndarray]]]
+"""Images ``(H, W, 3)`` → boxes ``(N, 4)`` and scores ``(N,)`` of each."""
+
+AUTO_PIXELS = 2048 * 2048
+"""Above so many pixels ``tile='auto'`` takes tiles."""
+AUTO_TILE = 1280
+"""Side of a tile by ``tile='auto'``, in pixels."""
+OVERLAP = 128
+"""Of two neighbouring tiles, in pixels."""
+GRID = 128
+"""Tiles begin at multiples of the detector's largest stride, so that its cells lie as in the whole photograph."""
+MIN_TILE = 2 * GRID + OVERLAP
+
+
+class Span(NamedTuple):
+    """A tile along one axis, in pixels: from ``start`` to ``end``, of which ``own_start`` to ``own_end`` is its own."""
+
+    start: int
+    end: int
+    own_start: int
+    own_end: int
+
+
+def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
+    """The side of the tiles that an image is looked at in; None for the whole image at once.
+
+    Args:
+        tile: the side in pixels, ``'auto'`` or None.
+        height: of the image.
+        width: of the image.
+
+    Raises:
+        InputError: no such tile.
+    """
+    if tile == 'auto':
+        tile = AUTO_TILE if height * width > AUTO_PIXELS else None
+    if tile is None:
+        return None
+    if isinstance(tile, bool) or not isinstance(tile, int) or tile < MIN_TILE:
+        raise InputError(f"tile={tile!r}: give the side of a tile in pixels, {MIN_TILE} or more, 'auto' or None")
+    return tile if max(height, width) > tile else None
+
+
+def spans(length: int, tile: int, overlap: int = OVERLAP) -> list[Span]:
+    """Cut an axis into tiles that overlap; what is their own begins and ends in the middle of the overlaps.
+
+    Args:
+        length: of the axis, in pixels.
+        tile: side of a tile; the last one may be up to :data:`GRID` shorter.
+        overlap: the least overlap of neighbours.
+
+    Example:
+        >>> [tuple(span) for span in spans(1000, 640)]
+        [(0, 640, 0, 512), (384, 1000, 512, 1000)]
+    """
+    step = (tile - overlap) // GRID * GRID
+    last = max(0, -(-(length - tile) // GRID) * GRID)
+    starts = [*range(0, last, step), last]
+    ends = [min(start + tile, length) for start in starts]
+    middles = [(start + end) // 2 for start, end in zip(starts[1:], ends, strict=False)]
+    return [Span(*span) for span in zip(starts, ends, [0, *middles], [*middles, length], strict=True)]
+
+
+def detect_in_tiles(
+    image: np.ndarray,
+    detect: Detect,
+    tile: int,
+    batch_size: int = 1,
+    overlap: int = OVERLAP,
+    iou_threshold: float = 0.3,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Detect in tiles of the image, and in tiles of the image shrunk, and merge by non-maximum suppression.
+
+    Each tile answers for the faces whose centre is its own, and for sizes that are whole in it wherever they lie: up
+    to three quarters of the overlap. The image shrunk by two answers for the next larger ones, and so on; the last,
+    a single tile, for all that are larger.
+
+    Args:
+        image: ``(H, W, 3)`` uint8.
+        detect: sees ``batch_size`` tiles at most.
+        tile: side of a tile in pixels.
+        batch_size: tiles seen at a time.
+        overlap: of neighbouring tiles, in pixels.
+        iou_threshold: of two boxes that overlap by more, the one with the higher score stays.
+
+    Returns:
+        Boxes ``(N, 4)`` float32 in pixels of the image and scores ``(N,)`` float32, the highest first.
+    """
+    height, width = image.shape[:2]
+    found, smallest = [], 0.0
+    while True:
+        rows, columns = spans(image.shape[0], tile, overlap), spans(image.shape[1], tile, overlap)
+        single = len(rows) == len(columns) == 1
+        largest = np.inf if single else 0.75 * overlap
+        scale = np.array([width / image.shape[1], height / image.shape[0]] * 2, np.float32)
+        windows = list(product(rows, columns))
+        for first in range(0, len(windows), batch_size):
+            some = windows[first : first + batch_size]
+            seen = [image[row.start : row.end, column.start : column.end] for row, column in some]
+            for (row, column), (boxes, scores) in zip(some, detect(seen), strict=True):
+                boxes = boxes.reshape(-1, 4) + np.array([column.start, row.start] * 2, np.float32)
+                keep = _answered_for(boxes, row, column, overlap / 8) & _between(boxes, smallest, largest)
+                found.append((boxes[keep] * scale, scores[keep]))
+        if single:
+            break
+        image = cv2.resize(image, _halved(image), interpolation=cv2.INTER_AREA)
+        smallest = 0.75 * overlap / 4  # half of what is due, so that none falls between
+    return _merged(found, iou_threshold)
+
+
+def stitch(image: np.ndarray, look: Callable[[np.ndarray], np.ndarray], tile: int | None) -> np.ndarray:
+    """A picture of an image, made tile by tile; each tile gives what is its own.
+
+    Args:
+        image: ``(H, W, 3)`` uint8.
+        look: a tile to an array whose first two axes are those of the tile.
+        tile: side of a tile; None looks at the whole image at once.
+    """
+    if tile is None:
+        return look(image)
+    rows = []
+    for row in spans(image.shape[0], tile):
+        parts = []
+        for column in spans(image.shape[1], tile):
+            seen = look(image[row.start : row.end, column.start : column.end])
+            inner = slice(column.own_start - column.start, column.own_end - column.start)
+            parts.append(seen[row.own_start - row.start : row.own_end - row.start, inner])
+        rows.append(np.concatenate(parts, axis=1))
+    return np.concatenate(rows)
+
+
+def _answered_for(boxes: np.ndarray, row: Span, column: Span, slack: float) -> np.ndarray:
+    """Whose centre is the tile's own, or nearly so: two tiles do not put a face at quite the same place."""
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    across = (x >= column.own_start - slack) & (x <= column.own_end + slack)
+    return across & (y >= row.own_start - slack) & (y <= row.own_end + slack)
+
+
+def _between(boxes: np.ndarray, smallest: float, largest: float) -> np.ndarray:
+    longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+    return (longer >= smallest) & (longer <= largest)
+
+
+def _halved(image: np.ndarray) -> tuple[int, int]:
+    return max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
+
+
+def _merged(found: Sequence[tuple[np.ndarray, np.ndarray]], iou_threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    boxes = np.concatenate([boxes for boxes, _ in found]).astype(np.float32)
+    scores = np.concatenate([scores for _, scores in found]).astype(np.float32)
+    if not len(boxes):
+        return boxes, scores
+    rows, _ = nms(boxes, scores, iou_threshold)
+    return rows[:, :4], rows[:, 4]

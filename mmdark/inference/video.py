@@ -1,0 +1,212 @@
+"""Faces in a video or before a camera: a line a frame that can be continued, and the video with the faces drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmdark.apis.image_pipelines import data_sets
+from mmdark.errors import InputError
+
+from .face_result import BrokenImage
+from .image_sources import ImageSource
+from .video_frames import CHUNK, Frame, Video, frames_of, open_video
+from .video_lines import FrameLines, Line, read_lines
+from .video_picture import SeenFrame, draw_video, record_video
+
+if TYPE_CHECKING:
+    from .face_inferencer import FaceInferencer
+
+Progress = Callable[[int, int | None, str], None]
+"""Takes how many frames are done, of how many (None where nobody knows), and ``'detecting'`` or ``'drawing'``."""
+
+
+@dataclass(frozen=True)
+class VideoSummary:
+    """What came of a video, over all runs that continued each other.
+
+    Attributes:
+        frames: that were looked at.
+        faces: on all of them.
+        seconds: from the first frame to the last one that was looked at.
+        frames_file: a line a frame, see :mod:`mmdark.inference.video_lines`.
+        video_file: with the faces drawn; None where it was not asked for, or not finished.
+        stopped: whether Ctrl-C ended it; the same call goes on.
+        notes: what else a person should know, a line each.
+    """
+
+    frames: int
+    faces: int
+    seconds: float
+    frames_file: Path
+    video_file: Path | None
+    stopped: bool
+    notes: tuple[str, ...] = ()
+
+
+def detect_video(
+    inferencer: FaceInferencer,
+    source: str | os.PathLike | int,
+    out_dir: str | os.PathLike,
+    *,
+    batch_size: int = 1,
+    pred_score_thr: float = 0.3,
+    tta: bool = False,
+    save_video: bool = True,
+    every: int = 1,
+    overwrite: bool = False,
+    max_frames: int | None = None,
+    dark: bool | None = None,
+    progress: Progress | None = None,
+) -> VideoSummary:
+    """Find the faces in a video, frame after frame in constant memory.
+
+    ``OUT/NAME.frames.jsonl`` gets a line for each frame as it is looked at. Whatever stops that (Ctrl-C, ``kill``, a
+    full disk), the same call goes on with the first frame that is missing. Then ``OUT/NAME.mp4`` is drawn, after Ctrl-C
+    for the frames there are; a second Ctrl-C ends the drawing. What a camera shows is drawn at once, as it does not
+    come again.
+
+    Args:
+        inferencer: looks at the frames.
+        source: path of a video, or the number of a camera.
+        out_dir: where the files go; it is made.
+        batch_size: frames that are looked at at a time.
+        pred_score_thr: only faces of at least this score.
+        tta: see :meth:`FaceInferencer.stream`.
+        save_video: draw the video.
+        every: look at one frame in so many; in the drawn video its faces stay until the next one.
+        overwrite: begin anew where there are results.
+        max_frames: stop before the frame of this number; a later call with a larger number goes on.
+        dark: whether a brightened copy stands beside each frame; None looks at the first ten seconds.
+        progress: is called after each frame.
+
+    Raises:
+        InputError: the source cannot be read; the results that are there are of something else; a file cannot be
+            written. What was found before stays.
+    """
+    for name, number in dict(batch_size=batch_size, every=every, max_frames=max_frames).items():
+        if number is not None and number < 1:
+            raise InputError(f'{name}={number}: give 1 or more')
+    video = open_video(source)
+    stem = f'webcam_{video.source}' if video.is_camera else Path(video.name).stem
+    lines_path, drawn_path = (Path(out_dir) / f'{stem}{end}' for end in ('.frames.jsonl', '.mp4'))
+    _check_places(video, lines_path, drawn_path if save_video else None, overwrite)
+    header = _header(inferencer, video, pred_score_thr, tta, every)
+    options = dict(batch_size=batch_size, pred_score_thr=pred_score_thr, tta=tta)
+    report = progress or (lambda done, total, stage: None)
+    with FrameLines(lines_path, header, every, batch_size, overwrite) as lines:
+        looked = _look(inferencer, video, lines, every, max_frames, options, report)
+        if video.is_camera and save_video:
+            drawn, notes, stopped = record_video(video, looked, drawn_path, dark)
+        else:
+            drawn, notes, stopped = False, [], _run(looked)
+    frames, faces, last = _counted(lines_path)
+    if not (stopped or max_frames or video.is_camera):
+        notes += _missing(video, frames, every)
+    if save_video and frames and not video.is_camera:
+        end = min(last['frame'] + every, max_frames or last['frame'] + every)
+        drawn, said, interrupted = draw_video(video, lines_path, drawn_path, end, dark, report)
+        notes, stopped = [*notes, *said], stopped or interrupted
+    seconds = last['seconds'] if frames else 0.0
+    return VideoSummary(frames, faces, seconds, lines_path, drawn_path if drawn else None, stopped, tuple(notes))
+
+
+def _look(
+    inferencer: FaceInferencer,
+    video: Video,
+    lines: FrameLines,
+    every: int,
+    max_frames: int | None,
+    options: dict,
+    report: Progress,
+) -> Iterator[SeenFrame]:
+    """Look at the frames that are missing; the line of each is written before it is given."""
+    known = min(filter(None, (video.count, max_frames)), default=None)
+    total = None if known is None else -(-known // every)
+    waiting: deque[tuple[int, float]] = deque()
+
+    def sources() -> Iterator[ImageSource]:
+        with closing(frames_of(video, lines.first, every, max_frames)) as frames:
+            for frame in frames:
+                waiting.append((frame.number, frame.seconds))
+                yield ImageSource(f'{video.name}#{frame.number}', frame.image)
+
+    for result, image in inferencer.stream(sources(), **options):
+        number, seconds = waiting.popleft()
+        if isinstance(result, BrokenImage):
+            raise InputError(f'frame {number} of {video.name}: {result.reason}; the frames before it are kept')
+        lines.add(number, seconds, result)
+        yield Frame(number, seconds, image), result
+        report(number // every + 1, total, 'detecting')
+
+
+def _run(looked: Iterator[SeenFrame]) -> bool:
+    """Look at all; whether Ctrl-C ended it."""
+    try:
+        deque(looked, maxlen=0)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _counted(path: Path) -> tuple[int, int, Line]:
+    """Frames and faces in a file, and its last line."""
+    frames, faces, last = 0, 0, {}
+    for last in read_lines(path):
+        frames, faces = frames + 1, faces + len(last['faces'])
+    return frames, faces, last
+
+
+def _missing(video: Video, frames: int, every: int) -> list[str]:
+    """A line where a file holds clearly fewer frames than it says; by a few it is always wrong."""
+    read = frames * every
+    if video.count is None or video.count - read <= max(0.02 * video.count, every + 1):
+        return []
+    return [f'{video.name} says {video.count} frames, but only {frames if every == 1 else f"about {read}"} can be read']
+
+
+def _check_places(video: Video, lines: Path, drawn: Path | None, overwrite: bool) -> None:
+    """Nothing is written over that is not ours.
+
+    Raises:
+        InputError: the results would be.
+    """
+    begin = 'begin anew with overwrite=True (--overwrite), or name another out_dir'
+    if drawn and drawn.exists():
+        if not video.is_camera and os.path.samefile(video.source, drawn):
+            raise InputError(f'{drawn} would be drawn over {video.source} itself: name another out_dir')
+        if not lines.exists() and not overwrite:
+            raise InputError(f'{drawn} is there and not of detect_video, {lines.name} is missing: {begin}')
+    if video.is_camera and lines.exists() and not overwrite:
+        raise InputError(f'{lines} is there, and what a camera shows cannot be continued: {begin}')
+
+
+def _header(inferencer: FaceInferencer, video: Video, score: float, tta: bool, every: int) -> Line:
+    """What must be the same where a file is continued."""
+    cfg, weights = inferencer.cfg, Path(inferencer.weights)
+    steps = next(data_sets(cfg.test_dataloader.dataset)).pipeline
+    views = (cfg.get('tta_model'), cfg.get('tta_pipeline')) if tta else ()
+    with weights.open('rb') as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return dict(
+        source=video.name,
+        bytes=video.bytes,
+        start=video.digest,
+        width=video.width,
+        height=video.height,
+        fps=round(video.rate, 4),
+        frames=video.count,
+        weights=f'{weights.name} {digest.hexdigest()[:8]}',
+        model=hashlib.sha256(repr((cfg.model, steps, *views)).encode()).hexdigest()[:8],
+        pred_score_thr=score,
+        tta=tta,
+        every=every,
+    )

@@ -1,0 +1,111 @@
+"""The picture of a frame, dark and brightened with the faces on it, and a video of such pictures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mmdark.errors import InputError
+
+from .before_after import is_dark, picture_of
+from .face_result import FaceResult
+from .video_encoders import how_written, sound_of
+from .video_frames import Frame, Video, frames_of
+from .video_lines import Line, read_lines
+from .video_writer import written_video
+
+SeenFrame = tuple[Frame, FaceResult]
+"""A frame and its faces."""
+Written = tuple[bool, list[str], bool]
+"""Whether the video was written, what a person should know, and whether Ctrl-C ended it."""
+FIRST = 250
+"""Frames of a file that decide whether it is dark: the first ten seconds, as many begin with black."""
+FEW = 10
+"""Of them, those that are looked at; of a camera the first."""
+
+
+def draw_video(
+    video: Video,
+    lines_path: Path,
+    path: Path,
+    end: int,
+    dark: bool | None = None,
+    report: Callable[[int, int | None, str], None] = lambda done, total, stage: None,
+) -> Written:
+    """Decode a file again and draw what was found in it.
+
+    Args:
+        video: a file.
+        lines_path: what was found.
+        path: of the video.
+        end: number of the frame to stop before.
+        dark: whether a brightened copy stands beside each frame; None looks at the first.
+        report: is called after each frame with frames done, of how many, and ``'drawing'``.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    sound = sound_of(str(video.source), end / video.rate)
+    total = None if video.count is None else min(video.count, end)
+    try:
+        if dark is None:
+            dark = is_dark_video(frame.image for frame in frames_of(video, every=FIRST // FEW, end=FIRST))
+        with written_video(path, video.rate, sound) as writer:
+            for frame, result in _with_faces(frames_of(video, end=end), read_lines(lines_path)):
+                writer.add(picture_of(frame.image, result, dark), frame.seconds)
+                report(frame.number + 1, total, 'drawing')
+    except KeyboardInterrupt:
+        return False, [], True
+    return True, [f'{path}: {how_written(sound, video.name)}'], False
+
+
+def record_video(video: Video, looked: Iterator[SeenFrame], path: Path, dark: bool | None = None) -> Written:
+    """Draw the frames of a camera as they come; Ctrl-C ends the recording in an orderly way.
+
+    Args:
+        video: a camera.
+        looked: its frames.
+        path: of the video.
+        dark: whether a brightened copy stands beside each frame; None looks at the first.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    first: list[SeenFrame] = []
+    ended: BaseException | None = None
+    try:
+        for seen in itertools.islice(looked, FEW):
+            first.append(seen)
+    except (KeyboardInterrupt, InputError) as error:
+        ended = error
+    if first:
+        dark = is_dark_video(frame.image for frame, _ in first) if dark is None else dark
+        with written_video(path, video.rate) as writer:
+            try:
+                for frame, result in itertools.chain(first, looked if ended is None else ()):
+                    writer.add(picture_of(frame.image, result, dark), frame.seconds)
+            except (KeyboardInterrupt, InputError) as error:  # what was recorded until then is kept
+                ended = error
+    if isinstance(ended, InputError):
+        raise ended
+    return bool(first), [f'{path}: {how_written(None, video.name)}'] if first else [], ended is not None
+
+
+def _with_faces(frames: Iterable[Frame], lines: Iterator[Line]) -> Iterator[SeenFrame]:
+    """Each frame with the faces of its line, or of the last line before it."""
+    line, faces = next(lines, None), []
+    for frame in frames:
+        if line is not None and line['frame'] == frame.number:
+            line, faces = next(lines, None), line['faces']
+        boxes = np.array([face['bbox'] for face in faces], np.float32).reshape(-1, 4)
+        scores = np.array([face['score'] for face in faces], np.float32)
+        height, width = frame.image.shape[:2]
+        yield frame, FaceResult(boxes, scores, width, height, f'frame {frame.number}')
+
+
+def is_dark_video(images: Iterable[np.ndarray]) -> bool:
+    """Whether most of these ``(H, W, 3)`` BGR uint8 images are dark: one answer, as all pictures have one size."""
+    return float(np.mean([is_dark(image) for image in images])) > 0.5

@@ -1,0 +1,96 @@
+"""``mmdark`` as it is typed: help at once, mistakes in one line, the tools of the repository under its name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import mmdark
+from mmdark.cli import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def typed(*arguments: str, folder: Path | None = None, **options: object) -> subprocess.CompletedProcess:
+    """A process of its own, as a person starts it."""
+    command = [sys.executable, '-m', 'mmdark.cli', *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder or ROOT, **options)
+
+
+@pytest.mark.parametrize('arguments', [[], ['--help'], ['-h'], ['help']], ids=str)
+def test_help_names_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert all(re.search(rf'^  {name} +{re.escape(does)}$', said, re.MULTILINE) for name, does in COMMANDS.items())
+    assert all(len(line) <= 120 for line in said.splitlines())
+
+
+def test_every_command_is_there() -> None:
+    assert all(callable(import_module(f'mmdark.cli.{name}').run) for name in COMMANDS)
+
+
+@pytest.mark.parametrize('flag', ['--version', '-V'])
+def test_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([flag]) == 0
+    assert capsys.readouterr().out == f'mmdark {mmdark.__version__}\n'
+
+
+@pytest.mark.parametrize(
+    ('given', 'said'),
+    [
+        ('detekt', "there is no command 'detekt'; did you mean 'mmdark detect'?"),
+        ('doktor', "there is no command 'doktor'; did you mean 'mmdark doctor'?"),
+        (str(ROOT), f"there is no command '{ROOT}'; did you mean 'mmdark detect {ROOT}'?"),
+        ('xyz', "there is no command 'xyz': there are detect, "),
+    ],
+)
+def test_a_command_that_is_none(given: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([given]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f'error: {said}') and error.count('\n') == 1
+
+
+def test_help_needs_no_torch(tmp_path: Path) -> None:
+    """Nor anything else that is not Python's own: so it comes at once, and where all is broken."""
+    code = 'import sys; print(sorted(name for name in sys.modules if name in {"torch", "numpy", "mmdet", "rich"}))'
+    (tmp_path / 'sitecustomize.py').write_text(f'import atexit; atexit.register(lambda: exec({code!r}))')
+    environment = {'PYTHONPATH': f'{tmp_path}:{ROOT}', 'PATH': ''}
+    for arguments in (['--help'], ['detect', '--help'], ['doctor', '--help'], ['export', '--help'], ['nothing']):
+        done = typed(*arguments, env=environment)
+        assert done.stdout.splitlines()[-1] == '[]', done.stderr
+
+
+def test_workers_of_the_command_import_all_of_mmdark() -> None:
+    """A process that only has the command for its parent is not the command."""
+    code = 'import sys; sys.argv = ["mmdark", "train"]; import mmdark; print(hasattr(mmdark, "models"))'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == 'True\n'
+
+
+@pytest.mark.parametrize('command', ['train', 'test', 'convert', 'benchmark'])
+def test_tools_carry_our_name(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.argv
+    main([command, '--help'])
+    assert capsys.readouterr().out.startswith(f'usage: mmdark {command} [-h] ')
+    assert sys.argv is before
+
+
+def test_a_tool_ends_as_ever(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r'^error: config .*none\.py does not exist$'):
+        main(['train', str(tmp_path / 'none.py')])
+    with pytest.raises(SystemExit, match=r'^error: config dsfd_dark_widr does not exist; did you mean dsfd_dark_wider'):
+        main(['train', 'dsfd_dark_widr'])
+    with pytest.raises(SystemExit) as wrong:
+        main(['convert', '--nothing'])
+    assert wrong.value.code == 2
+
+
+def test_a_tool_takes_our_configs_by_name(tmp_path: Path) -> None:
+    """It gets as far as the data, of which there is none."""
+    with pytest.raises(SystemExit, match=r'^error: .*wider.* does not exist'):
+        main(['train', 'dsfd_dark_lite_wider', '--work-dir', str(tmp_path), '--cfg-options', 'data_root=no/wider/'])

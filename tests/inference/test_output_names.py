@@ -1,0 +1,49 @@
+"""No two photographs share a name, and a name follows from the folder that was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmdark.inference import image_sources
+from mmdark.inference.output_names import output_names
+
+PHOTOS = ('a/1.jpg', 'a/deep/1.jpg', 'b/1.jpg', 'b/1.png', 'b/1.JPG', 'b/1.jpg.png')
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in PHOTOS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ('inputs', 'expected'),
+    [
+        (['a'], {'1', 'deep/1'}),
+        (['a/'], {'1', 'deep/1'}),
+        (['a/deep'], {'1'}),
+        (['a/1.jpg'], {'1'}),
+        (['a/1.jpg', 'b/1.jpg'], {'a/1', 'b/1'}),
+        (['a', 'b/1.png'], {'a/1', 'a/deep/1', 'b/1'}),
+        (['*/1.jpg'], {'a/1', 'b/1'}),
+        (['**/*.jpg'], {'a/1', 'a/deep/1', 'b/1', 'b/1.JPG'}),
+        (['b'], {'1', '1.JPG', '1.jpg', '1.png', '1.jpg_2', '1.jpg.png'}),
+    ],
+    ids=str,
+)
+def test_names(photos: Path, inputs: list[str], expected: set[str]) -> None:
+    sources = [source.name for source in image_sources(inputs)]
+    names = output_names(sources, inputs)
+    assert len({name.casefold() for name in names}) == len(names) == len(sources)
+    assert set(names) <= expected
+
+
+def test_absolute_and_relative_inputs_give_the_same(photos: Path) -> None:
+    relative = output_names([source.name for source in image_sources(['a', 'b'])], ['a', 'b'])
+    inputs = [str(photos / 'a'), str(photos / 'b')]
+    assert output_names([source.name for source in image_sources(inputs)], inputs) == relative

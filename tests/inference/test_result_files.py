@@ -1,0 +1,141 @@
+"""Each format is read back by another reader than ours: pycocotools, csv, the evaluation, YOLO's formula by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from mmdark.errors import InputError
+from mmdark.evaluation.prediction_files import read_wider_predictions
+from mmdark.inference.face_result import BrokenImage
+from mmdark.inference.result_files import FORMATS, ResultFiles, read_results
+
+from .face_results import result_of
+
+NIGHT = result_of('night/a.jpg', (10, 20, 30, 50, 0.9), (1.5, 2.25, 4, 8, 0.4))
+EMPTY = result_of('night/b.png', size=(40, 30))
+
+
+def draw(image: np.ndarray, result: object) -> np.ndarray:
+    return 255 - image
+
+
+def written(folder: Path, *formats: str) -> Path:
+    files = ResultFiles(folder, formats, dict(model='m'), draw)
+    files.add('x/a', NIGHT, np.zeros((60, 80, 3), np.uint8))
+    files.add('b', EMPTY, np.full((30, 40, 3), 255, np.uint8))
+    files.add_broken(BrokenImage('night/c.jpg', 'empty'))
+    assert all(path.exists() for path in files.close())
+    return folder
+
+
+def test_json_says_all_and_is_read_back(tmp_path: Path) -> None:
+    content = json.loads((written(tmp_path, 'json') / 'results.json').read_text())
+    assert content.keys() == {'mmdark', 'model', 'complete', 'images', 'broken'}
+    assert content['complete'] is True and content['model'] == 'm'
+    assert content['images'] == [
+        dict(
+            source='night/a.jpg',
+            name='x/a',
+            width=80,
+            height=60,
+            faces=[dict(bbox=[10, 20, 30, 50], score=0.9), dict(bbox=[1.5, 2.25, 4, 8], score=0.4)],
+        ),
+        dict(source='night/b.png', name='b', width=40, height=30, faces=[]),
+    ]
+    assert content['broken'] == [dict(source='night/c.jpg', reason='empty')]
+    results, broken, about = read_results(tmp_path)
+    assert [one.source for one in results] == ['night/a.jpg', 'night/b.png']
+    assert np.array_equal(results[0].boxes, NIGHT.boxes) and np.allclose(results[0].scores, NIGHT.scores)
+    assert results[1].boxes.shape == (0, 4) and (results[1].width, results[1].height) == (40, 30)
+    assert broken == [BrokenImage('night/c.jpg', 'empty')]
+    assert about['names'] == ['x/a', 'b'] and about['pictures'] == [None, None]
+
+
+def test_csv_has_a_row_a_face(tmp_path: Path) -> None:
+    with (written(tmp_path, 'csv') / 'results.csv').open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [list(map(float, list(row.values())[1:])) for row in rows] == [[10, 20, 30, 50, 0.9], [1.5, 2.25, 4, 8, 0.4]]
+    assert {row['source'] for row in rows} == {'night/a.jpg'}
+
+
+def test_yolo_is_relative_to_the_image(tmp_path: Path) -> None:
+    folder = written(tmp_path, 'yolo') / 'labels'
+    first = [float(word) for word in (folder / 'x' / 'a.txt').read_text().splitlines()[0].split()]
+    assert first == pytest.approx([0, 20 / 80, 35 / 60, 20 / 80, 30 / 60, 0.9], abs=1e-6)
+    assert (folder / 'b.txt').read_text() == ''
+
+
+def test_wider_is_read_by_the_evaluation(tmp_path: Path) -> None:
+    found, problems = read_wider_predictions(written(tmp_path, 'wider') / 'wider', ['x/a', 'b'])
+    assert problems == []
+    assert found['x/a'] == pytest.approx(np.array([[10, 20, 20, 30, 0.9], [1.5, 2.25, 2.5, 5.75, 0.4]]))
+    assert len(found['b']) == 0
+
+
+def test_coco_is_loaded_by_pycocotools(tmp_path: Path) -> None:
+    written(tmp_path, 'coco')
+    images = COCO(str(tmp_path / 'coco_images.json'))
+    found = images.loadRes(str(tmp_path / 'coco_results.json'))
+    by_file = {image['file_name']: image['id'] for image in images.dataset['images']}
+    boxes = [entry['bbox'] for entry in found.loadAnns(found.getAnnIds(imgIds=by_file['night/a.jpg']))]
+    assert boxes == [[10, 20, 20, 30], [1.5, 2.25, 2.5, 5.75]]
+    assert found.getAnnIds(imgIds=by_file['night/b.png']) == []
+
+
+def test_pictures_are_what_was_drawn(tmp_path: Path) -> None:
+    written(tmp_path, 'pictures', 'json')
+    assert cv2.imread(str(tmp_path / 'pictures' / 'x' / 'a.jpg')).mean() > 250
+    assert cv2.imread(str(tmp_path / 'pictures' / 'b.jpg')).mean() < 5
+    assert read_results(tmp_path)[2]['pictures'] == ['pictures/x/a.jpg', 'pictures/b.jpg']
+
+
+def test_a_picture_too_large_for_jpeg_is_a_png(tmp_path: Path) -> None:
+    files = ResultFiles(tmp_path, ['pictures'], draw=draw)
+    files.add('long', NIGHT, np.zeros((1, 65501, 3), np.uint8))
+    assert cv2.imread(str(tmp_path / 'pictures' / 'long.png')).shape == (1, 65501, 3)
+
+
+def test_a_name_that_is_no_text_survives(tmp_path: Path) -> None:
+    source = os.fsdecode(b'caf\xe9.jpg')
+    files = ResultFiles(tmp_path, ['json', 'csv', 'coco'])
+    files.add('a', result_of(source, (1, 2, 3, 4, 0.5)))
+    files.close()
+    assert read_results(tmp_path)[0][0].source == source
+
+
+def test_nothing_half_written_is_left(tmp_path: Path) -> None:
+    """Only the formats that were asked for, and no unfinished file."""
+    for kind in FORMATS:
+        written(tmp_path / kind, kind)
+    tops = {kind: {path.name for path in (tmp_path / kind).iterdir()} for kind in FORMATS}
+    assert tops == {
+        'json': {'results.json'},
+        'csv': {'results.csv'},
+        'yolo': {'labels'},
+        'wider': {'wider'},
+        'coco': {'coco_images.json', 'coco_results.json'},
+        'pictures': {'pictures'},
+    }
+    assert not list(tmp_path.rglob('*.part'))
+
+
+def test_mistakes_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'^there is no format xml: choose from json, '):
+        ResultFiles(tmp_path, ['xml'])
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(InputError, match=r'file cannot be written \(File exists\)'):
+        ResultFiles(tmp_path / 'file', ['json'])
+    for text in ('[]', '{', '{"images": [{"faces": 1}], "broken": []}'):
+        (tmp_path / 'results.json').write_text(text)
+        with pytest.raises(InputError, match=r'^\S+results\.json is no results\.json of mmdark detect'):
+            read_results(tmp_path)
+    with pytest.raises(InputError, match=r'none/results\.json cannot be read|none cannot be read'):
+        read_results(tmp_path / 'none')
