@@ -127,7 +127,8 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$print" ] || ! has torch || ! has mmdark;
     install 'build tools' setuptools wheel
     install 'torch (the longest step)' ${MMDARK_TORCH_INDEX:+--index-url "$MMDARK_TORCH_INDEX"} torch
     install_family
-    install 'the rest' -r "$root/requirements/runtime.txt" -r "$root/requirements/demo.txt" -r "$root/requirements/dev.txt"
+    install 'the rest' -r "$root/requirements/runtime.txt" -r "$root/requirements/demo.txt" \
+        -r "$root/requirements/onnx.txt" -r "$root/requirements/dev.txt"
     install 'mmdark, editable' --no-deps --no-build-isolation -e "$root"
     printf '%s\n' "$print" >"$stamp"
     say "$name is ready"

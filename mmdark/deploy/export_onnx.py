@@ -1,0 +1,158 @@
+"""A detector as an ONNX file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import mmdark
+from mmdark.errors import InputError
+from mmdark.whole_file import write_verified
+
+from .check_onnx import check_onnx
+from .detector_graph import DetectorGraph
+from .onnx_packages import onnx_package
+from .suppression import ALL_BOXES, ALL_SCORES, Limits, limits_of, with_suppression
+
+OPSETS = range(17, 21)
+"""Below, group norm is not one operator; above, PyTorch's exporter does not go."""
+EXAMPLE = (256, 320)
+"""Height and width of what is traced for any size: the coarsest map then has more than one pixel a side."""
+INPUT = 'images'
+
+
+def export_onnx(
+    detector: nn.Module,
+    out: str | os.PathLike,
+    *,
+    weights: str | os.PathLike | None = None,
+    nms: bool = True,
+    half: bool = False,
+    size: tuple[int, int] | None = None,
+    opset: int = 18,
+    check: bool = True,
+    images: Iterable[str | os.PathLike] = (),
+) -> str:
+    """Write a detector as an ONNX file that takes images as OpenCV reads them: BGR, uint8, ``(B, H, W, 3)``.
+
+    With ``nms`` the file gives ``image`` (which of the batch each face is in), ``boxes`` (x1 y1 x2 y2 in pixels) and
+    ``scores``, by the numbers of the config's ``test_cfg``; without, ``boxes`` ``(B, P, 4)`` and ``scores`` ``(B, P)``
+    of every prior.
+
+    The graph is traced (``dynamo=False``): torch 2.13's other exporter has onnxscript 0.7.2 optimise the graph, which
+    takes the 1e-10 out of ``L2Norm``, so that dead pixels become NaN [ran]. When torch drops the tracing, the other
+    one without its optimiser (``dynamo=True, optimize=False``) gives the same numbers.
+
+    Args:
+        detector: a DSFD or DAINet with its weights, on any device; it stays as it is.
+        out: the file, ``*.onnx``; what is there is replaced when all has gone well.
+        weights: the file of its weights, whose name and SHA-256 the file then states.
+        nms: suppression inside the file.
+        half: compute in float16.
+        size: height and width of the only image that the file then takes, one at a time; None: any batch and size.
+        opset: version of ONNX's operators, 17 to 20.
+        check: compare the file with PyTorch in onnxruntime; see :func:`check_onnx`.
+        images: paths of images to check with; generated ones without.
+
+    Returns:
+        Lines that say what was written and how it was checked.
+
+    Raises:
+        InputError: a package is missing, an argument cannot be used, the file differs from PyTorch (it is not
+            written then), or it cannot be written.
+    """
+    out = Path(out)
+    _check_arguments(out, size, opset)
+    graph = DetectorGraph(detector, half)
+    limits = limits_of(graph.head.test_cfg or {}) if nms else None
+    onnx = onnx_package('onnx')
+    if check:
+        onnx_package('onnxruntime')
+    known = _known(detector, weights, limits, half, size)
+    every = onnx.load_from_string(_traced(graph, (ALL_BOXES, ALL_SCORES) if nms else ('boxes', 'scores'), size, opset))
+    model = with_suppression(every, limits) if limits else every
+    onnx.helper.set_model_props(model, known)
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    said = _summary(out, len(content), opset, limits, half, size)
+    if check:
+        said += '\n' + check_onnx(detector, content, every.SerializeToString(), limits, half, size, images)
+    try:
+        write_verified(out, content)
+    except OSError as error:
+        raise InputError(f'{out} cannot be written ({error.strerror}): name another place') from error
+    return said
+
+
+def _check_arguments(out: Path, size: tuple[int, int] | None, opset: int) -> None:
+    if out.suffix != '.onnx':
+        raise InputError(f'{out}: name it *.onnx')
+    if opset not in OPSETS:
+        raise InputError(f'opset {opset}: choose one of {OPSETS[0]} to {OPSETS[-1]}')
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise InputError(f'size {size}: give height and width in pixels')
+
+
+def _traced(graph: nn.Module, outputs: tuple[str, str], size: tuple[int, int] | None, opset: int) -> bytes:
+    axes = {INPUT: {0: 'batch', 1: 'height', 2: 'width'}, **{name: {0: 'batch', 1: 'priors'} for name in outputs}}
+    file = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)  # at_least asks for sizes; EXAMPLE answers for larger
+        warnings.simplefilter('ignore', DeprecationWarning)
+        warnings.filterwarnings('ignore', 'Constant folding')
+        torch.onnx.export(
+            graph,
+            (torch.zeros(1, *(size or EXAMPLE), 3, dtype=torch.uint8),),
+            file,
+            dynamo=False,
+            opset_version=opset,
+            input_names=[INPUT],
+            output_names=list(outputs),
+            dynamic_axes=None if size else axes,
+        )
+    return file.getvalue()
+
+
+def _known(
+    detector: nn.Module,
+    weights: str | os.PathLike | None,
+    limits: Limits | None,
+    half: bool,
+    size: tuple[int, int] | None,
+) -> dict[str, str]:
+    """What the file says of itself."""
+    config = getattr(getattr(detector, 'cfg', None), 'filename', None)
+    classes = (getattr(detector, 'dataset_meta', None) or {}).get('classes', ('face',))
+    taken = f'1, {size[0]}, {size[1]}' if size else 'batch, height, width'
+    given = 'image (N), boxes (N, 4), scores (N)' if limits else 'boxes (batch, P, 4), scores (batch, P)'
+    known = dict(mmdark=mmdark.__version__, classes=' '.join(classes), computes='float16' if half else 'float32')
+    known |= dict(input=f'{INPUT} ({taken}, 3): BGR, uint8, as OpenCV reads them', boxes='x1 y1 x2 y2 in pixels')
+    known |= dict(outputs=given, **{name: str(value) for name, value in (limits._asdict() if limits else {}).items()})
+    if config:
+        known['config'] = Path(config).stem
+    if weights is not None:
+        try:
+            digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(f'weights {weights} cannot be read ({error.strerror}): check the path') from error
+        known |= dict(weights=Path(weights).name, weights_sha256=digest)
+    return known
+
+
+def _summary(
+    out: Path, length: int, opset: int, limits: Limits | None, half: bool, size: tuple[int, int] | None
+) -> str:
+    taken = f'one image of {size[1]}x{size[0]}' if size else 'any batch and size'
+    inside = (
+        f'faces above {limits.score_thr:g}, IoU {limits.iou_threshold:g}, at most {limits.max_per_img} an image'
+        if limits
+        else 'every prior, no suppression'
+    )
+    return f'{out}: {length / 2**20:.1f} MiB, opset {opset}, {"float16" if half else "float32"}, {taken}, {inside}'
