@@ -4,8 +4,8 @@ The published recipe, for 8 GPUs with 4 images each:
 
     bash tools/dist_train.sh configs/dsfd_dark_wider.py 8
 
-It wants WIDER FACE in ``data/wider/`` and the backbone's weights in ``weights/vgg16_reducedfc.pth``; the README says
-where to get them. The teacher's weights come with mmdark.
+It wants WIDER FACE in ``data/wider/`` and the backbone's weights in ``weights/vgg16_reducedfc.pth``;
+docs/getting_started.md says where to get them. The teacher's weights come with mmdark.
 """
 
 _base_ = [

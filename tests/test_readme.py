@@ -1,9 +1,10 @@
-"""What README.md and CONTRIBUTING.md say is there: paths, options of our tools, keys of our configs, links."""
+"""What the README, CONTRIBUTING.md and the pages of docs/ say is there: paths, options, keys of configs, links."""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import inspect
 import re
 import shlex
@@ -13,13 +14,25 @@ import pytest
 from mmdet import registry
 from mmengine.config import Config, DictAction
 from mmengine.registry import Registry
+from torch.utils.data import DataLoader
 
-from mmdark.apis import load_config
+from mmdark.apis import find_config, load_config
+from mmdark.cli import COMMANDS
+from mmdark.cli.tool import TOOLS
 
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = 'configs/dsfd_dark_wider.py'
-PAGES = {name: (ROOT / name).read_text(encoding='utf-8') for name in ('README.md', 'CONTRIBUTING.md')}
-README = PAGES['README.md']
+README, CHINESE, TROUBLE = 'README.md', 'README_zh-CN.md', 'docs/troubleshooting.md'
+DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'docs').glob('*.md'))
+PAGES = {name: (ROOT / name).read_text(encoding='utf-8') for name in (README, CHINESE, 'CONTRIBUTING.md', *DOCS)}
+# Of the page of errors without the lines themselves, which test_troubleshooting.py holds against the source.
+ALL = '\n'.join(
+    re.sub(r'^\| .* \| ([^|]*) \|$', r'\1', text, flags=re.MULTILINE) if name == TROUBLE else text
+    for name, text in PAGES.items()
+)
+MADE = 'configs/mine/'
+"""What a reader of docs/extend.md makes; test_extend.py makes it, too."""
+PAPER = PAGES['docs/paper.md']
 ROOMS = ('.ci', 'configs', 'docker', 'docs', 'mmdark', 'requirements', 'tests', 'tools')
 # The script behind each shell script that hands its arguments on.
 BEHIND = {
@@ -34,27 +47,42 @@ FOREIGN = ('docker', 'mim', 'pip', '.venv/bin/ruff')
 REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry)]
 
 
-def blocks(language: str, text: str = README) -> list[str]:
+def blocks(language: str, text: str = ALL) -> list[str]:
     return re.findall(rf'^```{language}\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[list[str]]:
     """The words of each command: whole lines of the bash blocks, and what stands in backticks."""
     lines = '\n'.join(blocks('bash')).replace('\\\n', ' ').splitlines()
-    prose = re.sub(r'^```.*?^```$', '', README, flags=re.MULTILINE | re.DOTALL)
-    lines += re.findall(r'`((?:bash|python|--)[^`]*)`', prose)
+    prose = re.sub(r'^```.*?^```$', '', ALL, flags=re.MULTILINE | re.DOTALL)
+    lines += re.findall(r'`((?:bash|python|mmdark|--)[^`]*)`', prose)
     split = [shlex.split(part, comments=True) for line in lines for part in line.split('&&')]
     return [words for words in split if words]
 
 
 def tool_of(words: list[str]) -> str | None:
+    if words[0] == 'mmdark':
+        return f'mmdark {words[1]}' if words[1:] and words[1] in COMMANDS else None
     return next((word for word in words if re.fullmatch(r'(tools|tests)/[\w/]+\.(py|sh)', word)), None)
+
+
+def options_of_command(command: str) -> set[str]:
+    if command in TOOLS:
+        return options_of(f'tools/{TOOLS[command]}')
+    module = importlib.import_module(f'mmdark.cli.{command}')
+    if hasattr(module, 'parser'):
+        return set(module.parser()._option_string_actions)
+    return set(re.findall(r"add_argument\(\s*'(--[\w-]+)'", inspect.getsource(module)))
 
 
 def options_of(tool: str) -> set[str]:
     """The options that a tool's own source declares."""
+    if tool.startswith('mmdark '):
+        return options_of_command(tool.split()[1])
     text = (ROOT / BEHIND.get(tool, tool)).read_text(encoding='utf-8')
-    found = re.findall(r"add_argument\(\s*'(--[\w-]+)'", text) + re.findall(r'^ +(--\w+)\)', text, re.MULTILINE)
+    found = re.findall(r"add_argument\(\s*'(--[\w-]+)'", text) + re.findall(
+        r'^ +(?:-h \| )?(--\w+)\)', text, re.MULTILINE
+    )
     assert found, tool
     return set(found)
 
@@ -66,6 +94,8 @@ def accepts(node: object, key: str) -> bool:
     if not isinstance(node, dict):
         return False
     classes = [cls for room in REGISTRIES if (cls := room.get(str(node.get('type'))))]
+    if {'dataset', 'batch_size'} <= node.keys():
+        classes.append(DataLoader)
     return key in node or any(key in inspect.signature(cls).parameters for cls in classes)
 
 
@@ -88,29 +118,76 @@ def cfg_options() -> list[tuple[str, tuple[str, ...]]]:
         start = words.index('--cfg-options') + 1
         end = next((i for i in range(start, len(words)) if words[i].startswith('--')), len(words))
         config = next((word for word in words if word.startswith('configs/')), MAIN)
+        if words[0] == 'mmdark':
+            config = find_config(words[2]).relative_to(ROOT).as_posix()
         if words[start:end]:  # the bare option is only spoken of
             found.append((config, tuple(words[start:end])))
-    return found
+    return list(dict.fromkeys(found))
 
 
 @pytest.mark.parametrize('page', PAGES)
 def test_every_path_exists(page: str) -> None:
     rooms = '|'.join(map(re.escape, ROOMS))
     named = set(re.findall(rf'(?<![\w/.-])((?:{rooms})/[\w./-]*\w/?)', PAGES[page]))
-    assert len(named) > 5
+    named = {path for path in named if not (page == 'docs/extend.md' and f'{path}/'.startswith(MADE))}
+    assert len(named) > 5 or page in DOCS
     assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+
+
+def links_of(page: str) -> list[str]:
+    return re.findall(r'\]\(([^)\s]+)\)', PAGES[page])
+
+
+def anchors_of(page: str) -> set[str]:
+    text = re.sub(r'^```.*?^```$', '', PAGES[page], flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r'^#+ (.+)$', text, re.MULTILINE)
+    return {re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-') for heading in headings}
 
 
 @pytest.mark.parametrize('page', PAGES)
 def test_every_link_leads_somewhere(page: str) -> None:
-    headings = re.findall(r'^#+ (.+)$', PAGES[page], re.MULTILINE)
-    anchors = {re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-') for heading in headings}
-    links = re.findall(r'\]\(([^)\s]+)\)', PAGES[page])
+    """Files are looked for from the page's own folder; the part behind # is a heading of the page that is linked."""
+    links = links_of(page)
     assert links
-    inside = {link[1:] for link in links if link.startswith('#')}
-    files = [link for link in links if not link.startswith(('#', 'http://', 'https://'))]
-    assert inside <= anchors, inside - anchors
-    assert not [link for link in files if not (ROOT / link).exists()]
+    for link in links:
+        if link.startswith(('http://', 'https://')):
+            continue
+        file, _, anchor = link.partition('#')
+        target = ((ROOT / page).parent / file).resolve() if file else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors_of(target.relative_to(ROOT).as_posix()), link
+
+
+@pytest.mark.parametrize('page', DOCS)
+def test_every_page_leads_back_and_is_in_the_table(page: str) -> None:
+    assert PAGES[page].startswith('[Back to the README](../README.md)\n\n# ')
+    table = PAGES[README].split('## Documentation')[1].split('\n## ')[0]
+    assert f']({page})' in table
+
+
+def test_the_chinese_readme_has_the_same_code_links_and_figures() -> None:
+    english, chinese = PAGES[README], PAGES[CHINESE]
+    assert (CHINESE in links_of(README)) and (README in links_of(CHINESE))
+    assert blocks(r'\w+', english) == blocks(r'\w+', chinese)
+    assert [link for link in links_of(README) if link != CHINESE] == [
+        link for link in links_of(CHINESE) if link != README
+    ]
+    assert len(re.findall('^## ', english, re.MULTILINE)) == len(re.findall('^## ', chinese, re.MULTILINE))
+    figures = re.compile(r'(?<![\w.-])\d+(?:\.\d+)?(?:e-\d)?(?![\w-])')
+    bare = [
+        re.sub(r'^```.*?^```$|\]\([^)]*\)', '', text, flags=re.MULTILINE | re.DOTALL) for text in (english, chinese)
+    ]
+    assert set(figures.findall(bare[0])) == set(figures.findall(bare[1]))
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_what_python_imports_from_us_is_there(page: str) -> None:
+    for code in blocks('python', PAGES[page]):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] == 'mmdark':
+                module = importlib.import_module(node.module)
+                assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 
 
 def test_every_option_is_one_of_the_tool() -> None:
@@ -119,7 +196,7 @@ def test_every_option_is_one_of_the_tool() -> None:
         tool = tool_of(words)
         if tool is None or words[0] in FOREIGN:
             continue
-        for option in (word.split('=')[0] for word in words if word.startswith('--')):
+        for option in (word.split('=')[0] for word in words if re.match(r'--\w', word)):
             assert option in options_of(tool), f'{tool} has no {option}'
             checked += 1
     assert checked > 10
@@ -128,9 +205,10 @@ def test_every_option_is_one_of_the_tool() -> None:
 def test_options_named_alone_exist() -> None:
     """Those in backticks, but for the first column of the table of the published script."""
     published = r'\| Option of its training script.*?\n\n'
-    text = re.sub(published, lambda table: _second_column(table[0]), README, flags=re.DOTALL)
+    text = re.sub(published, lambda table: _second_column(table[0]), ALL, flags=re.DOTALL)
     named = set(re.findall(r'`(--[\w-]+)', text))
-    tools = {*BEHIND.values(), *filter(None, map(tool_of, commands()))} - BEHIND.keys()
+    tools = {*BEHIND.values(), *filter(None, map(tool_of, commands())), *(f'mmdark {name}' for name in COMMANDS)}
+    tools -= BEHIND.keys()
     known = set().union(*map(options_of, tools))
     assert len(named) > 8
     assert named <= known, named - known
@@ -157,15 +235,16 @@ def test_every_setting_is_one_of_the_config(config: str, options: tuple[str, ...
 
 def test_the_keys_of_the_tables_resolve() -> None:
     cfg = Config.fromfile(ROOT / MAIN)
-    keys = re.findall(r'`([a-z]\w*(?:\.\w+)+)`', README)
-    keys = {key for key in keys if key.split('.')[0] in cfg}
+    keys = re.findall(r'`([a-z]\w*(?:\.\w+)+)`', ALL)
+    files = ('.onnx', '.pth', '.py', '.json', '.safetensors')
+    keys = {key for key in keys if key.split('.')[0] in cfg and not key.endswith(files)}
     assert len(keys) > 12
     assert not [key for key in sorted(keys) if not resolves(cfg, key)]
 
 
 def test_the_switches_are_those_of_the_as_published_config() -> None:
     """Each key=value of the table stands in that config, and each difference of that config stands in the table."""
-    table = README.split('### What we mend, and the switch back')[1].split('\n\n')[2]
+    table = PAPER.split('### What we mend, and the switch back')[1].split('\n\n')[2]
     told = {key: ast.literal_eval(value) for key, value in re.findall(r'`([\w.]+)=([^`]+)`', table)}
     published = Config.fromfile(ROOT / 'configs' / 'ablations' / 'dsfd_dark_wider_as-published.py')
     main = Config.fromfile(ROOT / MAIN)
@@ -187,20 +266,20 @@ def dotted(cfg: Config, key: str) -> object:
 
 def test_every_loss_of_the_model_stands_in_the_table() -> None:
     model = Config.fromfile(ROOT / MAIN).model
-    rows = [line for line in README.splitlines() if re.match(r'\|.*`mmdark/', line)]
+    rows = [line for line in PAPER.splitlines() if re.match(r'\|.*`mmdark/', line)]
     losses = {key for key in model if key.startswith('loss_')}
     assert losses == {key for row in rows for key in re.findall(r'\| `(loss_\w+)` \|', row)}
 
 
 def test_the_ablation_is_the_file_it_is_said_to_be() -> None:
     path, code = re.search(
-        r'This is\n`(configs/ablations/[\w.-]+)`:\n\n```python\n(.*?)```', README, re.DOTALL
+        r'This is\n`(configs/ablations/[\w.-]+)`:\n\n```python\n(.*?)```', PAGES['docs/training.md'], re.DOTALL
     ).groups()
     assert (ROOT / path).read_text(encoding='utf-8') == code
 
 
 def test_versions_are_the_pinned_ones() -> None:
     pins = dict(re.findall(r'^([\w-]+)==([\d.]+)', (ROOT / 'requirements/constraints.txt').read_text(), re.MULTILINE))
-    named = re.findall(r'\b(mmengine|mmcv|mmdet) (\d+\.\d+\.\d+)', README)
+    named = re.findall(r'\b(mmengine|mmcv|mmdet) (\d+\.\d+\.\d+)', ALL)
     assert len(named) > 3
     assert not [(name, version) for name, version in named if pins[name] != version]

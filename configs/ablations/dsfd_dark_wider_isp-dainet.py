@@ -1,4 +1,4 @@
-"""DarkISP as DAI-Net published it, with its three defects: see the table of switches in the README.
+"""DarkISP as DAI-Net published it, with its three defects: see the table of switches in docs/paper.md.
 
 Validation and test images stay those of the main config.
 """
