@@ -19,6 +19,7 @@ from .config_text import FormattedOnce
 from .configs import find_config
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required')
 EMPTY_DATA = 'need at least one array to concatenate'
 """What mmengine says where a data set is empty after filtering."""
@@ -30,7 +31,8 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     Args:
         path: of the config file, or the name of one of ours (``dsfd_dark_wider``).
         options: of ``--cfg-options``. The name of a variable of the config (``data_root``, ``input_size``) changes the
-            value wherever it stands under that name; the config language alone would change the variable only.
+            value wherever it stands under that name; the config language alone would change the variable only. None
+            leaves out a default hook.
         work_dir: where logs and checkpoints go; ``work_dirs/<config name>`` by default.
 
     Raises:
@@ -45,6 +47,9 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
         for node in list(_dicts_with(cfg._cfg_dict, key, cfg[key])):
             node[key] = options[key]
     cfg.merge_from_dict(options)
+    for name in [name for name, hook in cfg.get('default_hooks', {}).items() if hook is None]:
+        if name not in MMENGINE_HOOKS:  # mmengine leaves out its own when they are None, and stops at any other
+            del cfg.default_hooks[name]
     for key in cfg:
         close = difflib.get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.85)
         if key not in RUNNER_KEYS and close and close[0] not in cfg:

@@ -5,18 +5,21 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
 from mmdark.apis import enable_amp, load_config, prepare_distributed, run_or_explain
 from mmdark.apis.launch import EMPTY_DATA
 from mmdark.errors import InputError
-from tests.tiny_wider import ROOT
+from tests.tiny_wider import LITE as TINY
+from tests.tiny_wider import ROOT, write_wider
 
 MAIN = str(ROOT / 'configs' / 'dsfd_dark_wider.py')
 LITE = str(ROOT / 'configs' / 'dsfd_dark_lite_wider.py')
@@ -61,6 +64,18 @@ def test_a_whole_part_may_be_replaced_and_new_keys_added_to_one() -> None:
     options = {'model.enhancer': None, 'auto_scale_lr.enable': True, 'default_hooks.ema': {'type': 'EMAHook'}}
     cfg = load_config(MAIN, options)
     assert cfg.model.enhancer is None and cfg.auto_scale_lr.enable and cfg.default_hooks.ema.type == 'EMAHook'
+
+
+def test_any_default_hook_can_be_left_out(tmp_path: Path) -> None:
+    """mmengine itself takes None for its own hooks only."""
+    left_out = ('timer', 'draw_train_panels', 'validation_loss', 'keep_freed_memory')
+    small = {**TINY, 'experiment_name': uuid4().hex, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
+    root = write_wider(tmp_path / 'wider', train=1, val=1)
+    options = {**small, 'data_root': f'{root}/', **{f'default_hooks.{name}': None for name in left_out}}
+    cfg = load_config(LITE, options, str(tmp_path))
+    names = {type(hook).__name__ for hook in Runner.from_cfg(cfg).hooks}
+    assert not names & {'IterTimerHook', 'DrawTrainPanels', 'ValidationLoss', 'KeepFreedMemory'}
+    assert {'WholeCheckpoint', 'LoggerHook', 'SaveOnSigterm'} <= names
 
 
 def test_work_dir(tmp_path: Path) -> None:
