@@ -43,12 +43,17 @@ def find_config(given: str) -> Path:
     """
     if Path(given).is_file():
         return Path(given)
-    found = [path for folder in reversed(_folders('configs')) for path in sorted(folder.rglob('*.py'))]
-    ours = {path.stem: path for path in found if '_base_' not in path.parts}
+    ours = own_configs()
     if given.removesuffix('.py') in ours:
         return ours[given.removesuffix('.py')]
     close = difflib.get_close_matches(Path(given).stem, ours, n=1)
     raise InputError(f'config {given} does not exist' + (f'; did you mean {close[0]}?' if close else ''))
+
+
+def own_configs() -> dict[str, Path]:
+    """The configs that come with mmdark, by their names without suffix."""
+    found = [path for folder in reversed(_folders('configs')) for path in sorted(folder.rglob('*.py'))]
+    return {path.stem: path for path in found if '_base_' not in path.parts}
 
 
 def tool_path(name: str) -> Path:

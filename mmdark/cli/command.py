@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import mmdark
 from mmdark.errors import InputError
@@ -61,7 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')  # the name of a file may be no text
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()  # where whoever reads it has gone, that is noticed here
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print('ended by Ctrl-C', file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    return status
+
+
+def _run(given: list[str]) -> int:
     if given[:1] == ['help']:
         given = [*given[1:2], '--help']
     if not given or given[0] in ('-h', '--help'):
@@ -73,21 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] not in COMMANDS:
         print(f'error: {_no_command(given[0])}', file=sys.stderr)
         return USAGE
-    return _run(*given)
-
-
-def _run(command: str, *arguments: str) -> int:
-    try:
-        return import_module(f'mmdark.cli.{command}').run(list(arguments))
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return ERROR
-    except KeyboardInterrupt:
-        print('ended by Ctrl-C', file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ERROR
+    return import_module(f'mmdark.cli.{given[0]}').run(given[1:])
 
 
 def _no_command(name: str) -> str:

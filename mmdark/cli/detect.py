@@ -95,6 +95,7 @@ def run(arguments: list[str]) -> int:
     from mmdark.inference import image_sources
 
     videos, images = _videos_and_images(args.inputs)
+    _check_videos(videos)
     sources = _chosen(image_sources(images[0] if len(images) == 1 else images), args) if images else []
     try:
         return _detect(_inferencer(args), sources, images, videos, args)
@@ -126,19 +127,43 @@ def _inferencer(args: argparse.Namespace) -> FaceInferencer:
 
 
 def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Videos and webcams apart from what holds images; patterns of videos become their paths."""
-    from mmdark.inference.video_frames import VIDEO_SUFFIXES
+    """Videos and webcams apart from what holds images; patterns of videos become their paths.
+
+    Raises:
+        InputError: a pattern matches no video.
+    """
+    from mmdark.cli.detect_videos import is_webcam
+    from mmdark.inference.video_frames import is_video
 
     videos, images = [], []
     for given in inputs:
-        is_video = given.lower().endswith(VIDEO_SUFFIXES) and not os.path.isdir(given)
-        if is_video and not os.path.exists(given) and glob.has_magic(given):
-            videos += sorted(glob.glob(given, recursive=True))
-        elif is_video or (given.isdecimal() and not os.path.exists(given)):
+        named_so = is_video(given) and not os.path.isdir(given)
+        if named_so and not os.path.exists(given) and glob.has_magic(given):
+            found = sorted(glob.glob(given, recursive=True))
+            if not found:
+                raise InputError(
+                    f'pattern {given} matches no video; put it into quotes, ** stands for all folders below'
+                )
+            videos += found
+        elif named_so or is_webcam(given):
             videos.append(given)
         else:
             images.append(given)
     return videos, images
+
+
+def _check_videos(videos: Iterable[str]) -> None:
+    """Name a video that cannot be one before anything is looked at.
+
+    Raises:
+        InputError: there is one.
+    """
+    from mmdark.cli.detect_videos import is_webcam
+    from mmdark.inference.video_frames import video_path
+
+    for video in videos:
+        if not is_webcam(video):
+            video_path(video)
 
 
 def _chosen(sources: Sequence[ImageSource], args: argparse.Namespace) -> list[ImageSource]:

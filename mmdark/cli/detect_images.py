@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from mmdark.cli import ERROR, INTERRUPTED, SOME_BROKEN
 from mmdark.cli.gallery import make_gallery
-from mmdark.cli.progress import DetectProgress, counted
+from mmdark.cli.progress import DetectProgress
+from mmdark.drawing import counted
 from mmdark.inference.before_after import picture_of
 from mmdark.inference.detect_folder import Detected, detect_folder
 from mmdark.inference.output_names import output_names
@@ -70,9 +71,10 @@ def detect_images(
         print(TOY)
     if detected.interrupted:
         return INTERRUPTED
-    if args.gallery and detected.images:
-        make_gallery(args.out_dir, None, args.dark, args.quiet)
-    return SOME_BROKEN if detected.images and detected.broken else ERROR if detected.broken else 0
+    if not detected.images:
+        return ERROR if detected.broken else 0
+    status = make_gallery(args.out_dir, None, args.dark, args.quiet) if args.gallery else 0
+    return SOME_BROKEN if detected.broken else status
 
 
 def formats_of(args: argparse.Namespace) -> set[str]:

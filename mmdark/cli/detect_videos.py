@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmdark.cli import INTERRUPTED
-from mmdark.cli.progress import DetectProgress, counted
+from mmdark.cli.progress import DetectProgress
+from mmdark.drawing import counted
 from mmdark.inference.output_names import output_names
 from mmdark.inference.video import VideoSummary, detect_video
 
@@ -32,12 +33,11 @@ def detect_videos(inferencer: FaceInferencer, videos: Sequence[str], args: argpa
     Raises:
         InputError: a video cannot be read, or a file not be written.
     """
-    files = [video for video in videos if not is_webcam(video)]
-    folders = {video: Path(name).parent for video, name in zip(files, output_names(files, files), strict=True)}
-    for video in videos:
-        out = Path(args.out_dir) / folders.get(video, '')
+    files = [video for video in dict.fromkeys(videos) if not is_webcam(video)]
+    names = dict(zip(files, output_names(files, files), strict=True))
+    for video in dict.fromkeys(videos):
         with _Stages(args.quiet) as stages:
-            summary = _detect(inferencer, video, out, args, stages)
+            summary = _detect(inferencer, video, names.get(video), args, stages)
         for note in summary.notes:
             print(note, file=sys.stderr)
         if not args.quiet:
@@ -70,17 +70,19 @@ class _Stages:
         if stage != self.stage:
             self.open.close()
             self.stage = stage
-            self.progress = self.open.enter_context(DetectProgress(total, self.quiet, what=stage, things='frames'))
+            progress = DetectProgress(total, self.quiet, what=stage, things='frames', begun=done)
+            self.progress = self.open.enter_context(progress)
         self.progress.update(done)
 
 
 def _detect(
-    inferencer: FaceInferencer, video: str, out: Path, args: argparse.Namespace, stages: _Stages
+    inferencer: FaceInferencer, video: str, name: str | None, args: argparse.Namespace, stages: _Stages
 ) -> VideoSummary:
     return detect_video(
         inferencer,
         int(video) if is_webcam(video) else video,
-        out,
+        args.out_dir,
+        name=name,
         batch_size=args.batch_size,
         pred_score_thr=args.score_thr,
         tta=args.tta,

@@ -22,6 +22,7 @@ class DetectProgress:
         console: where to draw; stderr by default.
         what: is being done.
         things: that are done, images or frames.
+        begun: how many were done when the clock started, such as by an earlier run; they do not count for the speed.
     """
 
     def __init__(
@@ -31,8 +32,9 @@ class DetectProgress:
         console: Console | None = None,
         what: str = 'detecting',
         things: str = 'images',
+        begun: int = 0,
     ) -> None:
-        self.total, self.quiet, self.what, self.things = total, quiet, what, things
+        self.total, self.quiet, self.what, self.things, self.begun = total, quiet, what, things, begun
         self.console = console or Console(stderr=True)
         self.start = self.shown = time.monotonic()
         self.bar: Progress | None = None
@@ -47,7 +49,7 @@ class DetectProgress:
                 TextColumn('{task.fields[said]}'),
             ]
             self.bar = Progress(*columns, console=self.console, transient=True)
-            self.task = self.bar.add_task('', total=total, speed=0.0, said='')
+            self.task = self.bar.add_task('', total=total, completed=begun, speed=0.0, said='')
 
     def __enter__(self) -> DetectProgress:
         """Begin to draw; the clock starts here."""
@@ -73,16 +75,12 @@ class DetectProgress:
         """
         self.total = total or self.total
         now = time.monotonic()
-        speed = done / max(now - self.start, 1e-9)
+        speed = (done - self.begun) / max(now - self.start, 1e-9)
         if self.bar:
             self.bar.update(self.task, completed=done, total=self.total, speed=speed, said=said)
         elif not self.quiet and now - self.shown >= PLAIN_SECONDS:
             self.shown = now
-            left = f'  ETA {datetime.timedelta(seconds=round((self.total - done) / speed))}' if self.total else ''
+            known = self.total and speed
+            left = f'  ETA {datetime.timedelta(seconds=round((self.total - done) / speed))}' if known else ''
             line = f'{self.what} {done}/{self.total or "?"}  {speed:.3g} {self.things}/s{left}  {said}'
             self.console.print(line.rstrip(), highlight=False, soft_wrap=True)
-
-
-def counted(number: int, thing: str) -> str:
-    """``1 face``, ``2 faces``."""
-    return f'{number} {thing}{"s" * (number != 1)}'

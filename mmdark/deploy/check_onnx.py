@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from mmdark.errors import InputError
+from mmdark.inference import ImageSource
 
 from .onnx_packages import onnx_package
 from .suppression import Limits
@@ -177,10 +178,10 @@ def _batches(paths: Iterable[str | os.PathLike], size: tuple[int, int] | None) -
 
 
 def _read(path: str | os.PathLike) -> np.ndarray:
-    image = cv2.imread(os.fspath(path))
-    if image is None:
-        raise InputError(f'image {path} cannot be read: name images to check with, or none for generated ones')
-    return image
+    try:
+        return ImageSource(os.fspath(path)).read()
+    except InputError as error:
+        raise InputError(f'image {path}: {error}; name others to check with, or none for generated ones') from None
 
 
 def _generated() -> Iterator[tuple[str, np.ndarray]]:

@@ -1,6 +1,6 @@
 """Pictures for a person who looks: faces on an image, panels beside each other; stands under everything that draws."""
 
-from .faces import GREEN, MAGENTA, OUTLINE, draw_faces
+from .faces import GREEN, MAGENTA, OUTLINE, counted, draw_faces
 from .panels import GAP, HEADER, WHITE, Title, brighten, join_panels, pixels_of
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     'WHITE',
     'Title',
     'brighten',
+    'counted',
     'draw_faces',
     'join_panels',
     'pixels_of',

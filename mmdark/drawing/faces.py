@@ -66,8 +66,13 @@ def draw_faces(
         for place, text, height in _labels(found, scores, image.shape[:2], always=labels is True):
             _write(drawn, place, text, height, GREEN, (0, 0, 0))
     if caption:
-        _draw_caption(drawn, f'{len(found)} face{"s" * (len(found) != 1)}', found)
+        _draw_caption(drawn, counted(len(found), 'face'), found)
     return drawn
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 face``, ``2 faces``."""
+    return f'{number} {thing}{"s" * (number != 1)}'
 
 
 def _rectangles(boxes: np.ndarray, image: np.ndarray) -> list[Rectangle]:

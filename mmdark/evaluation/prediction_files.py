@@ -231,7 +231,7 @@ def write_wider_predictions(folder: str | os.PathLike, predictions: Mapping[str,
     try:
         for image, text in texts.items():
             with replaced_whole(Path(folder, image + SUFFIX)) as part:
-                part.write_text(text, encoding='utf-8')
+                part.write_text(text, encoding='utf-8', errors='surrogateescape')  # a name may be no text
     except OSError as error:
         raise InputError(f'{folder} cannot be written ({error.strerror}): choose another folder') from None
 

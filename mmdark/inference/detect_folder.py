@@ -1,4 +1,4 @@
-"""Photograph after photograph to result files; whatever ends it, what was done is written."""
+"""Photograph after photograph to result files; after Ctrl-C or an error what was done is written, too."""
 
 from __future__ import annotations
 

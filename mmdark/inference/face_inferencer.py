@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from rich.console import Console
@@ -14,12 +13,13 @@ from rich.progress import track
 
 from mmdark.drawing import draw_faces
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole
 
 from .detection import Detection, Found
 from .detector import load_detector
 from .face_result import BrokenImage, FaceResult
 from .image_sources import each_source, image_sources
+from .output_names import shortened
+from .result_files import picture_suffix, write_picture
 from .tiles import tile_side
 
 Seen = tuple[FaceResult | BrokenImage, np.ndarray | None]
@@ -87,7 +87,7 @@ class FaceInferencer:
             inputs: see :func:`mmdark.inference.image_sources`.
             batch_size: images (or tiles) that the detector sees at a time; those of one batch have the same size.
             return_vis: also return the pictures with the faces drawn.
-            out_dir: write them to ``out_dir/vis/NAME.jpg``, too.
+            out_dir: write them to ``out_dir/vis/NAME.jpg``, too (``.png`` beyond the 65500 pixels of a JPEG).
             pred_score_thr: only faces of at least this score; below the config's ``test_cfg.score_thr`` (0.05) there
                 are none.
             no_save_vis: write nothing to ``out_dir``.
@@ -118,7 +118,7 @@ class FaceInferencer:
                 if return_vis:
                     results['visualization'].append(drawn)
                 if folder:
-                    _write(drawn, _free_path(folder, result.source, names))
+                    write_picture(folder / f'{_free_name(result.source, names)}{picture_suffix(drawn)}', drawn)
         return results
 
     def stream(
@@ -216,20 +216,12 @@ class FaceInferencer:
         ).above(wanted.pred_score_thr)
 
 
-def _free_path(folder: Path, source: str, names: set[str]) -> Path:
-    """A path for the picture of a source; two folders may hold the same name."""
-    stem = name = Path(source).stem.replace(' ', '_')
+def _free_name(source: str, names: set[str]) -> str:
+    """A name for the picture of a source; two folders may hold the same name."""
+    stem = name = shortened(Path(source).stem.replace(' ', '_'))
     number = 1
     while name in names:
         number += 1
         name = f'{stem}-{number}'
     names.add(name)
-    return folder / f'{name}.jpg'
-
-
-def _write(picture: np.ndarray, path: Path) -> None:
-    try:
-        with replaced_whole(path) as part:
-            part.write_bytes(cv2.imencode('.jpg', picture)[1].tobytes())
-    except OSError as error:
-        raise InputError(f'{path} cannot be written ({error.strerror}): name another out_dir') from error
+    return name

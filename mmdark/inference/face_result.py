@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,6 +45,21 @@ class FaceResult:
         """The same image with the faces of at least this score."""
         keep = self.scores >= score
         return replace(self, boxes=self.boxes[keep], scores=self.scores[keep])
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """``bbox`` (x1, y1, x2, y2 to a hundredth of a pixel) and ``score`` (to a millionth) of each face, for files.
+
+        More digits would be noise.
+        """
+        boxes = np.round(self.boxes.astype(np.float64), 2).tolist()
+        scores = np.round(self.scores.astype(np.float64), 6).tolist()
+        return [dict(bbox=box, score=score) for box, score in zip(boxes, scores, strict=True)]
+
+    @classmethod
+    def from_dicts(cls, faces: Sequence[Mapping[str, Any]], width: int, height: int, source: str) -> FaceResult:
+        """The faces that :meth:`to_dicts` gave, on an image of this size in pixels."""
+        boxes = np.array([face['bbox'] for face in faces], np.float32).reshape(-1, 4)
+        return cls(boxes, np.array([face['score'] for face in faces], np.float32), width, height, source)
 
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict]:
         """Entries of a COCO result file: ``image_id``, ``category_id``, ``bbox`` as x, y, width, height, ``score``."""

@@ -6,7 +6,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path, PurePath
 from urllib.parse import quote
@@ -15,14 +15,13 @@ import cv2
 import numpy as np
 
 import mmdark
-from mmdark.drawing import brighten
+from mmdark.drawing import brighten, counted
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole
 
 from .before_after import is_dark
 from .face_result import BrokenImage, FaceResult
 from .image_sources import ImageSource
-from .result_files import read_results
+from .result_files import read_results, write_whole
 
 PAGE = 'gallery.html'
 LONG_SIDE = 960
@@ -79,7 +78,7 @@ def write_gallery(
             'call this in the folder where the faces were found, relative paths begin there'
         )
     text = _page(folder, found, cards, [*broken, *lost], about)
-    _write(page, text.encode(errors='replace'))
+    write_whole(page, text.encode(errors='replace'))
     return page, lost
 
 
@@ -96,7 +95,7 @@ def _read(result: FaceResult) -> np.ndarray:
     return image
 
 
-def _write_pair(stem: Path, image: np.ndarray, dark: bool | None) -> Iterator[Path]:
+def _write_pair(stem: Path, image: np.ndarray, dark: bool | None) -> tuple[Path, Path]:
     """Write the photograph as it is and, where it is dark, brightened; the path of each."""
     scale = min(1.0, LONG_SIDE / max(image.shape[:2]))
     size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
@@ -106,8 +105,8 @@ def _write_pair(stem: Path, image: np.ndarray, dark: bool | None) -> Iterator[Pa
         pair.append(('after', brighten(image)))
     paths = [stem.with_name(f'{stem.name}.{kind}.jpg') for kind, _ in pair]
     for path, (_, pixels) in zip(paths, pair, strict=True):
-        _write(path, cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
-    yield from (paths[0], paths[-1])
+        write_whole(path, cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
+    return paths[0], paths[-1]
 
 
 def _card(result: FaceResult, name: str, before: str, after: str, whole: str) -> str:
@@ -127,7 +126,7 @@ def _card(result: FaceResult, name: str, before: str, after: str, whole: str) ->
 <input type="range" min="0" max="100" step="1" value="50" aria-label="before and after: {name}">
 <div class="handle"></div>
 </div></div>
-<figcaption><a href="{whole}">{name}</a><b>{_counted(len(result), 'face')}</b></figcaption>
+<figcaption><a href="{whole}">{name}</a><b>{counted(len(result), 'face')}</b></figcaption>
 </figure></article>"""
 
 
@@ -138,7 +137,7 @@ def _page(
     values = dict(
         title=html.escape(f'Faces in {folder.resolve().name}'),
         made_by=html.escape(f'{about["model"]}, score {threshold:g} and above' if 'model' in about else ''),
-        shown=f'{_counted(faces, "face")} on {_counted(len(found), "photograph")}',
+        shown=f'{counted(faces, "face")} on {counted(len(found), "photograph")}',
         most=str(max(map(len, found), default=0)),
         threshold=f'{threshold:.2f}',
         cards='\n'.join(cards) or '<p class="none">There is no photograph.</p>',
@@ -149,16 +148,12 @@ def _page(
     return re.sub(r'@(\w+)@', lambda key: values[key[1]], text)
 
 
-def _counted(number: int, thing: str) -> str:
-    return f'{number} {thing}{"s" * (number != 1)}'
-
-
 def _list_of(broken: Sequence[BrokenImage]) -> str:
     """What could not be read, folded up."""
     if not broken:
         return ''
     rows = ''.join(f'<li>{html.escape(one.source)}: {html.escape(one.reason)}</li>\n' for one in broken)
-    count = _counted(len(broken), 'photograph')
+    count = counted(len(broken), 'photograph')
     return f'<details><summary>{count} could not be read</summary><ul>\n{rows}</ul></details>'
 
 
@@ -169,13 +164,3 @@ def _link(path: Path, page: Path) -> str:
     except ValueError:  # on another drive
         return path.resolve().as_uri()
     return quote(os.fsencode(relative.replace(os.sep, '/')))
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        with replaced_whole(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise InputError(
-            f'{path} cannot be written ({error.strerror}): free some space or choose another place'
-        ) from None

@@ -9,12 +9,16 @@ from pathlib import Path, PurePath
 
 from mmdark.errors import InputError
 
+LONGEST = 200
+"""Bytes of a name; file systems take 255, of which suffixes and the names of unfinished files need some."""
+
 
 def output_names(sources: Sequence[str], inputs: Iterable[str]) -> list[str]:
     """A relative path without suffix for each source; no two are the same, on disks that ignore case either.
 
     A single folder gives the paths below it; of several inputs the paths below what they have in common, so that equal
-    names in different folders stay apart. Where two sources differ in their suffix only, the later one keeps it.
+    names in different folders stay apart. Where two sources differ in their suffix only, the later one keeps it. Names
+    beyond :data:`LONGEST` bytes are cut.
 
     Args:
         sources: paths of the photographs.
@@ -41,10 +45,21 @@ def output_names(sources: Sequence[str], inputs: Iterable[str]) -> list[str]:
 
 
 def _free_name(path: PurePath, taken: set[str]) -> str:
-    whole = path.as_posix()
-    without = path.with_suffix('').as_posix()
+    whole, without = ((path.parent / shortened(name)).as_posix() for name in (path.name, path.stem))
     numbered = (f'{whole}_{number}' for number in range(2, len(taken) + 3))
     return next(name for name in (without, whole, *numbered) if name.casefold() not in taken)
+
+
+def shortened(name: str) -> str:
+    """A name without folder, cut after :data:`LONGEST` bytes.
+
+    Example:
+        >>> shortened('night'), len(shortened('n' * 255))
+        ('night', 200)
+    """
+    if len(os.fsencode(name)) <= LONGEST:
+        return name
+    return name[:LONGEST] if name.isascii() else name[: LONGEST // 4]
 
 
 def _folder_of(given: str) -> str:

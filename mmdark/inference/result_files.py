@@ -142,8 +142,8 @@ class ResultFiles:
         rows = csv.writer(text, lineterminator='\n')
         rows.writerow(['source', 'x1', 'y1', 'x2', 'y2', 'score'])
         for written in self.images:
-            for box, score in _faces(written.result):
-                rows.writerow([written.result.source, *box, score])
+            for face in written.result.to_dicts():
+                rows.writerow([written.result.source, *face['bbox'], face['score']])
         return {'results.csv': text.getvalue()}
 
     def _coco(self, complete: bool) -> dict[str, str]:
@@ -157,25 +157,40 @@ class ResultFiles:
         }
 
     def _write_picture(self, name: str, picture: np.ndarray) -> str:
-        suffix = '.jpg' if max(picture.shape) <= MAX_JPEG else '.png'
-        place = f'pictures/{name}{suffix}'
+        place = f'pictures/{name}{picture_suffix(picture)}'
         write_picture(self.folder / place, picture)
         return place
 
     def _write(self, name: str, content: bytes) -> None:
-        _write_whole(self.folder / name, content)
+        write_whole(self.folder / name, content)
+
+
+def picture_suffix(picture: np.ndarray) -> str:
+    """``'.jpg'``, or ``'.png'`` for a picture ``(H, W, 3)`` that is too large for JPEG."""
+    return '.jpg' if max(picture.shape) <= MAX_JPEG else '.png'
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write a picture, whole or not at all, in the format that its name ends with.
 
+    Args:
+        path: ``*.jpg`` or ``*.png``.
+        picture: ``(H, W, 3)`` BGR uint8.
+
+    Raises:
+        InputError: it is too large for JPEG, or cannot be written.
+    """
+    if picture_suffix(picture) == '.png' and path.suffix.lower() != '.png':
+        raise InputError(f'{path}: JPEG takes at most {MAX_JPEG} pixels a side; name it *.png')
+    write_whole(path, cv2.imencode(path.suffix, picture)[1].tobytes())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; its folder is made.
+
     Raises:
         InputError: it cannot be written.
     """
-    _write_whole(path, cv2.imencode(path.suffix, picture)[1].tobytes())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
     try:
         with replaced_whole(path) as part:
             part.write_bytes(content)
@@ -209,23 +224,14 @@ def read_results(path: str | os.PathLike) -> tuple[list[FaceResult], list[Broken
 
 
 def _result_of(entry: Mapping[str, Any]) -> FaceResult:
-    faces = entry['faces']
-    boxes = np.array([face['bbox'] for face in faces], np.float32).reshape(-1, 4)
-    scores = np.array([face['score'] for face in faces], np.float32)
-    return FaceResult(boxes, scores, int(entry['width']), int(entry['height']), str(entry['source']))
+    return FaceResult.from_dicts(entry['faces'], int(entry['width']), int(entry['height']), str(entry['source']))
 
 
 def _entry(written: _Written) -> dict[str, Any]:
     result = written.result
-    faces = [dict(bbox=box, score=score) for box, score in _faces(result)]
-    entry = dict(source=result.source, name=written.name, width=result.width, height=result.height, faces=faces)
+    entry = dict(source=result.source, name=written.name, width=result.width, height=result.height)
+    entry['faces'] = result.to_dicts()
     return entry | (dict(picture=written.picture) if written.picture else {})
-
-
-def _faces(result: FaceResult) -> list[tuple[list[float], float]]:
-    """Boxes to a hundredth of a pixel, scores to a millionth: more digits would be noise."""
-    boxes = np.round(result.boxes.astype(np.float64), 2).tolist()
-    return list(zip(boxes, np.round(result.scores.astype(np.float64), 6).tolist(), strict=True))
 
 
 def _xywh(result: FaceResult) -> np.ndarray:

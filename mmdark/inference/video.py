@@ -55,6 +55,7 @@ def detect_video(
     source: str | os.PathLike | int,
     out_dir: str | os.PathLike,
     *,
+    name: str | None = None,
     batch_size: int = 1,
     pred_score_thr: float = 0.3,
     tta: bool = False,
@@ -76,6 +77,7 @@ def detect_video(
         inferencer: looks at the frames.
         source: path of a video, or the number of a camera.
         out_dir: where the files go; it is made.
+        name: of the files, without suffix, below ``out_dir``; that of the source by default, ``webcam_0`` of a camera.
         batch_size: frames that are looked at at a time.
         pred_score_thr: only faces of at least this score.
         tta: see :meth:`FaceInferencer.stream`.
@@ -90,11 +92,11 @@ def detect_video(
         InputError: the source cannot be read; the results that are there are of something else; a file cannot be
             written. What was found before stays.
     """
-    for name, number in dict(batch_size=batch_size, every=every, max_frames=max_frames).items():
+    for option, number in dict(batch_size=batch_size, every=every, max_frames=max_frames).items():
         if number is not None and number < 1:
-            raise InputError(f'{name}={number}: give 1 or more')
+            raise InputError(f'{option}={number}: give 1 or more')
     video = open_video(source)
-    stem = f'webcam_{video.source}' if video.is_camera else Path(video.name).stem
+    stem = name or (f'webcam_{video.source}' if video.is_camera else Path(video.name).stem)
     lines_path, drawn_path = (Path(out_dir) / f'{stem}{end}' for end in ('.frames.jsonl', '.mp4'))
     _check_places(video, lines_path, drawn_path if save_video else None, overwrite)
     header = _header(inferencer, video, pred_score_thr, tta, every)

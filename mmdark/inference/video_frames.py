@@ -107,7 +107,7 @@ def open_video(source: str | os.PathLike | int) -> Video:
     Raises:
         InputError: there is no such file or camera, or no frame in it can be decoded.
     """
-    name, target = (f'webcam {source}', source) if isinstance(source, int) else (Path(source).name, _file(source))
+    name, target = (f'webcam {source}', source) if isinstance(source, int) else (Path(source).name, video_path(source))
     with _capture(target) as capture:
         if not capture.isOpened():
             raise InputError(_not_opened(source))
@@ -183,9 +183,17 @@ def _capture(source: str | int) -> Iterator[cv2.VideoCapture]:
         capture.release()
 
 
-def _file(source: str | os.PathLike) -> str:
-    """The absolute path of a file that may be a video; OpenCV takes other strings for patterns and protocols."""
+def video_path(source: str | os.PathLike) -> str:
+    """The absolute path of a file that may be a video; OpenCV takes other strings for patterns and protocols.
+
+    Raises:
+        InputError: it is a URL, a folder or an image, does not exist, or OpenCV cannot take its name.
+    """
     path = os.fspath(source)
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:  # OpenCV 5 would end the process
+        raise InputError(f'{path}: OpenCV reads no video whose path is not UTF-8; rename it') from None
     if '://' in path:
         raise InputError(f'{path}: mmdark does not download; save it to a file first (ffmpeg -i URL -c copy clip.mkv)')
     if not os.path.exists(path):

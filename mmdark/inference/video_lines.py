@@ -40,14 +40,14 @@ class FrameLines:
     def __init__(self, path: Path, header: Line, every: int = 1, batch_size: int = 1, overwrite: bool = False) -> None:
         self.path = path
         text = _bytes_of(header)
-        kept, end = (0, 0) if overwrite or not path.exists() else _kept(path, text, every, batch_size)
-        self.first = kept * every
         try:
+            kept, end = (0, 0) if overwrite or not path.exists() else _kept(path, text, every, batch_size)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open('r+b' if end else 'wb', buffering=0)
             self._file.seek(self._file.truncate(end))
         except OSError as error:
             raise self._not_written(error) from None
+        self.first = kept * every
         if not end:
             self._append(text)
 
@@ -65,11 +65,7 @@ class FrameLines:
         Raises:
             InputError: it cannot be written; the lines before it are kept.
         """
-        faces = [
-            dict(bbox=[round(side, 2) for side in box], score=round(score, 6))
-            for box, score in zip(result.boxes.tolist(), result.scores.tolist(), strict=True)
-        ]
-        self._append(_bytes_of(dict(frame=number, seconds=round(seconds, 4), faces=faces)))
+        self._append(_bytes_of(dict(frame=number, seconds=round(seconds, 4), faces=result.to_dicts())))
 
     def _append(self, text: bytes) -> None:
         try:

@@ -100,10 +100,8 @@ def _with_faces(frames: Iterable[Frame], lines: Iterator[Line]) -> Iterator[Seen
     for frame in frames:
         if line is not None and line['frame'] == frame.number:
             line, faces = next(lines, None), line['faces']
-        boxes = np.array([face['bbox'] for face in faces], np.float32).reshape(-1, 4)
-        scores = np.array([face['score'] for face in faces], np.float32)
         height, width = frame.image.shape[:2]
-        yield frame, FaceResult(boxes, scores, width, height, f'frame {frame.number}')
+        yield frame, FaceResult.from_dicts(faces, width, height, f'frame {frame.number}')
 
 
 def is_dark_video(images: Iterable[np.ndarray]) -> bool:

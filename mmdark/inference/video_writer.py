@@ -76,11 +76,11 @@ class VideoWriter:
         self._gaps += max(seconds - self._last - LONGEST_STILL, 0.0)
         self._last = seconds
         self._show_until(round((seconds - self._gaps) * self._rate))
-        self._waiting = picture
+        self._waiting = _fitted(picture, *self._size)
 
     def _show_until(self, end: int) -> None:
         while self._waiting is not None and self._written < end:
-            self._encoder.write(_fitted(self._waiting, *self._size))
+            self._encoder.write(self._waiting)
             self._written += 1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmdark.apis.configs import PACKAGE, PUBLISHED_MODELS, find_config
+from mmdark.apis.configs import PACKAGE, PUBLISHED_MODELS, find_config, own_configs
 from mmdark.apis.export import metadata
 from mmdark.errors import InputError
 from mmdark.models.published_files import PACKAGED, weight_path
@@ -67,16 +67,13 @@ def config_of(weights: Path, checkpoint: Mapping[str, Any]) -> Path:
     """
     kind = (checkpoint.get('meta') or {}).get('converted_from')
     name = str(metadata(checkpoint).get('config_name', '')) or Path(PUBLISHED_MODELS.get(kind, '')).stem
-    beside = _beside(weights, name)
-    if beside is not None:
-        return beside
-    try:
-        return find_config(f'{name}.py')
-    except InputError:
+    found = _beside(weights, name) or own_configs().get(name)  # no other file: who wrote the checkpoint chose the name
+    if found is None:
         raise InputError(
             f'{weights} does not tell which config it was trained with: name it (model=CONFIG.py, or a name such as '
             f'{SHIPPED})'
-        ) from None
+        )
+    return found
 
 
 def _beside(weights: Path, name: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -63,6 +64,17 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
     for arguments in (['--help'], ['detect', '--help'], ['doctor', '--help'], ['export', '--help'], ['nothing']):
         done = typed(*arguments, env=environment)
         assert done.stdout.splitlines()[-1] == '[]', done.stderr
+
+
+@pytest.mark.parametrize('buffered', ['', '1'], ids=['at the end', 'at once'])
+def test_whoever_stops_reading_gets_no_traceback(buffered: str) -> None:
+    command = [sys.executable, '-m', 'mmdark.cli', '--help']
+    environment = {**os.environ, 'PYTHONUNBUFFERED': buffered}
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, env=environment, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b'')
 
 
 def test_workers_of_the_command_import_all_of_mmdark() -> None:

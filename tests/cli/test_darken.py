@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,17 @@ def test_the_grid_is_written(
     expected = dark_grid(cv2.imread('day.png'), ['corrected'], [4, 5])
     assert np.array_equal(cv2.imread(name or 'day_dark.png'), expected)
     assert capsys.readouterr().out == f'{name or "day_dark.png"}: corrected, seeds 4, 5\n'
+
+
+def test_a_name_that_is_no_text_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(0).save('day.png')
+    Path('day.png').rename(os.fsdecode(b'caf\xe9.png'))
+    assert main(['darken', os.fsdecode(b'caf\xe9.png'), '--presets', 'corrected', '--seeds', '0']) == 0
+    assert capsys.readouterr().out == 'caf\\udce9_dark.png: corrected, seeds 0\n'
+    assert Path(os.fsdecode(b'caf\xe9_dark.png')).is_file()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from mmengine.registry import MODELS
 
 from mmdark.cli import detect, main
 from tests.inference.face_results import ToldInferencer
+from tests.inference.tiny_video import SquareFinder, lines_of, write_video
 from tests.tiny_wider import lite_config, photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,27 @@ def test_quiet_says_nothing(told: ToldInferencer, capsys: pytest.CaptureFixture[
     assert capsys.readouterr() == ('', '') and kinds(Path('mmdark_out')) == {'results.json', 'pictures'}
 
 
+def test_videos_of_one_name_have_files_of_their_own(told: ToldInferencer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, '_inferencer', lambda args: SquareFinder(Path('weights')))
+    for name, frames in (('c.avi', 3), ('c.mp4', 5)):
+        write_video(Path(name), frames)
+    for flags in ([], ['--overwrite']):
+        assert main(['detect', 'c.avi', 'c.mp4', 'c.avi', '--out-dir', 'out', '--quiet', *flags]) == 0
+        assert kinds(Path('out')) == {'c.frames.jsonl', 'c.mp4', 'c.mp4.frames.jsonl', 'c.mp4.mp4'}
+        assert [len(lines_of(Path(f'out/{name}.frames.jsonl'))) for name in ('c', 'c.mp4')] == [3, 5]
+
+
+def test_a_photograph_that_is_gone_for_the_gallery_gives_status_3(
+    told: ToldInferencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stream(inputs: object, **options: object) -> object:
+        yield from ToldInferencer.stream(told, inputs)
+        Path('photos/001.png').unlink()
+
+    monkeypatch.setattr(told, 'stream', stream, raising=False)
+    assert main(['detect', 'photos', '--gallery', '--quiet']) == 3
+
+
 def test_a_second_run_does_not_look_at_the_pictures_of_the_first(told: ToldInferencer) -> None:
     for _ in range(2):
         assert main(['detect', '.', 'photos/000.png', '--quiet']) == 0
@@ -109,6 +131,8 @@ def test_a_second_run_does_not_look_at_the_pictures_of_the_first(told: ToldInfer
         (['http://a/b.jpg'], 'does not download'),
         (['photos', '--out-dir', 'photos/000.png'], 'photos/000.png cannot be written'),
         (['none.mp4'], 'none.mp4'),
+        (['photos', 'none.mp4'], 'none.mp4'),
+        (['*.mp4'], 'pattern *.mp4 matches no video'),
     ],
     ids=str,
 )
@@ -118,6 +142,7 @@ def test_mistakes_are_one_line(
     assert main(['detect', *arguments]) == 1
     error = capsys.readouterr().err
     assert error.startswith('error: ') and said in error and error.count('\n') == 1
+    assert not Path('mmdark_out').exists(), 'it is known before anything is looked at'
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """ONNX files: what PyTorch finds, at any size and in any batch, and nothing that only training needs."""
 
+import functools
 import hashlib
 import sys
 from pathlib import Path
@@ -45,7 +46,12 @@ def file(tmp_path_factory: pytest.TempPathFactory, detector: torch.nn.Module, we
 
 
 def run(file: Path, images: np.ndarray) -> list[np.ndarray]:
-    return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider']).run(None, {'images': images})
+    return session(file).run(None, {'images': images})
+
+
+@functools.cache
+def session(file: Path) -> object:
+    return onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -208,7 +214,7 @@ def test_what_cannot_be_used_is_one_line(detector: torch.nn.Module, tmp_path: Pa
         (detector, dict(out=tmp_path / 'a.pt'), r'a\.pt: name it \*\.onnx'),
         (detector, dict(opset=9), 'opset 9: choose one of 17 to 20'),
         (detector, dict(size=(0, 9)), 'give height and width in pixels'),
-        (detector, dict(images=[tmp_path / 'no.jpg']), r'no\.jpg cannot be read'),
+        (detector, dict(images=[tmp_path / 'no.jpg']), r'no\.jpg: cannot be read \(No such file'),
         (detector, dict(weights=tmp_path / 'no.pth'), r'no\.pth cannot be read'),
         (detector, dict(out=tmp_path / 'file' / 'a.onnx', check=False), 'cannot be written'),
         (soft, {}, 'soft_nms.*--no-nms'),

@@ -109,9 +109,9 @@ def test_scores_hide_no_face_and_no_score() -> None:
 def test_three_hundred_small_faces_keep_their_pixels_and_have_no_scores() -> None:
     image = np.random.default_rng(0).integers(0, 256, (700, 1000, 3), np.uint8)
     boxes = crowd(30, 10, 12, 30)
-    start = time.perf_counter()
+    start = time.process_time()
     drawn = draw_faces(image, boxes, np.linspace(1, 0.3, 300), caption=False)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1  # of this process, however busy the machine is
     for x1, y1, x2, y2 in boxes.astype(int):
         np.testing.assert_array_equal(drawn[y1 + 1 : y2, x1 + 1 : x2], image[y1 + 1 : y2, x1 + 1 : x2])
         assert (drawn[y1, x1 : x2 + 1] == GREEN).all()

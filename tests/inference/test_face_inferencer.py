@@ -257,6 +257,8 @@ def test_pictures_are_returned_and_written(inferencer: FaceInferencer, tmp_path:
     assert (drawn[0] != cv2.imread(str(tmp_path / 'a' / 'x.png'))).any()
     assert inferencer(inputs, no_save_vis=True, out_dir=str(tmp_path / 'none'))['visualization'] == []
     assert not (tmp_path / 'none').exists()
+    inferencer(np.zeros((1, 65501, 3), np.uint8), out_dir=str(tmp_path / 'long'))
+    assert cv2.imread(str(tmp_path / 'long' / 'vis' / 'array_0.png')).shape == (1, 65501, 3)
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='cannot be written'):
         inferencer(inputs, out_dir=str(tmp_path / 'file'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_names(photos: Path, inputs: list[str], expected: set[str]) -> None:
     names = output_names(sources, inputs)
     assert len({name.casefold() for name in names}) == len(names) == len(sources)
     assert set(names) <= expected
+
+
+def test_long_names_leave_room_and_stay_apart() -> None:
+    sources = [f'a/{"n" * 247}{end}.jpg' for end in 'xy'] + [f'a/{"夜" * 80}{end}.jpg' for end in 'xy']
+    names = output_names(sources, ['a'])
+    assert len(set(names)) == 4 and max(len(os.fsencode(name)) for name in names) < 210
 
 
 def test_absolute_and_relative_inputs_give_the_same(photos: Path) -> None:

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import read_wider_predictions
 from mmdark.inference.face_result import BrokenImage
-from mmdark.inference.result_files import FORMATS, ResultFiles, read_results
+from mmdark.inference.result_files import FORMATS, ResultFiles, read_results, write_picture
 
 from .face_results import result_of
 
@@ -101,13 +101,16 @@ def test_a_picture_too_large_for_jpeg_is_a_png(tmp_path: Path) -> None:
     files = ResultFiles(tmp_path, ['pictures'], draw=draw)
     files.add('long', NIGHT, np.zeros((1, 65501, 3), np.uint8))
     assert cv2.imread(str(tmp_path / 'pictures' / 'long.png')).shape == (1, 65501, 3)
+    with pytest.raises(InputError, match=r'a\.jpg: JPEG takes at most 65500 pixels a side; name it \*\.png'):
+        write_picture(tmp_path / 'a.jpg', np.zeros((1, 65501, 3), np.uint8))
 
 
 def test_a_name_that_is_no_text_survives(tmp_path: Path) -> None:
     source = os.fsdecode(b'caf\xe9.jpg')
-    files = ResultFiles(tmp_path, ['json', 'csv', 'coco'])
-    files.add('a', result_of(source, (1, 2, 3, 4, 0.5)))
+    files = ResultFiles(tmp_path, FORMATS, draw=draw)
+    files.add(source.removesuffix('.jpg'), result_of(source, (1, 2, 3, 4, 0.5)), np.zeros((60, 80, 3), np.uint8))
     files.close()
+    assert (tmp_path / 'wider' / source).with_suffix('.txt').read_bytes().startswith(b'caf\xe9\n1\n')
     assert read_results(tmp_path)[0][0].source == source
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def test_a_video_whose_end_is_missing_gives_what_there_is(tmp_path: Path) -> Non
         ('text.mp4', b'words ' * 99, r'text\.mp4 cannot be read as a video'),
         ('folder.mp4', Path(), 'is a folder'),
         ('photo.jpg', b'', 'is an image'),
+        (os.fsdecode(b'caf\xe9.avi'), b'', 'is not UTF-8'),
     ],
 )
 def test_what_is_no_video_is_named(tmp_path: Path, name: str, content: bytes | Path | None, message: str) -> None:

@@ -89,6 +89,11 @@ def test_damage_before_the_last_line_is_named_and_kept(tmp_path: Path, damage: s
     assert path.read_bytes() == before
 
 
+def test_what_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'could not be written \(Is a directory\)'):
+        FrameLines(tmp_path, HEADER)
+
+
 def test_a_full_disk_keeps_the_lines_before(tmp_path: Path) -> None:
     write(whole := tmp_path / 'whole.jsonl', range(9))
     path = tmp_path / 'a.jsonl'

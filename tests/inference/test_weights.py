@@ -62,7 +62,7 @@ def test_what_is_shipped_comes_first(nothing_shipped: Path, monkeypatch: pytest.
     assert found == (shipped, config_path('dsfd_dark_lite_wider.py'), 'shipped with mmdark')
 
 
-def test_the_config_of_a_checkpoint(tmp_path: Path) -> None:
+def test_the_config_of_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = dict(meta=dict(experiment_name='mine_20260102_030405'), state_dict={})
     path = tmp_path / 'iter_1.pth'
     with pytest.raises(InputError, match=r'does not tell .*model=CONFIG\.py') as caught:
@@ -84,6 +84,10 @@ def test_the_config_of_a_checkpoint(tmp_path: Path) -> None:
         dict(converted_from='vgg'),
     ):
         assert config_of(alone, dict(meta=meta)) == config_path('dsfd/dsfd_vgg16_wider.py')
+    for name in ('strange', str(tmp_path / 'strange')):  # whoever wrote the checkpoint must not choose what is run
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(InputError, match='does not tell'):
+            config_of(alone, dict(meta=dict(config_name=name)))
     with pytest.raises(InputError, match='does not tell'):
         config_of(alone, dict(a=torch.zeros(1)))
 

@@ -75,8 +75,8 @@ def _rows_of(noise: ISPNoise | TableNoise, strip: slice, shape: tuple[int, int, 
 def _mix_channels(matrix: np.ndarray, planes: np.ndarray, out: np.ndarray, product: np.ndarray | None) -> None:
     """``(3, 3)`` on ``(3, rows, W)``; with an array for products, each product and each sum is rounded by itself."""
     if product is None:
-        flat = (torch.from_numpy(array).flatten(1) for array in (planes, out))
-        torch.mm(torch.from_numpy(matrix), next(flat), out=next(flat))  # numpy's product would start threads of its own
+        flat, result = (torch.from_numpy(array).flatten(1) for array in (planes, out))
+        torch.mm(torch.from_numpy(matrix), flat, out=result)  # numpy's product would start threads of its own
         return
     red, green, blue = matrix.T[:, :, None, None]
     np.multiply(red, planes[0], out=out)
