@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mmdark.errors import InputError
+
 PART = '.part'
 """How unfinished files end."""
 CHUNK = 1 << 20
@@ -32,6 +34,24 @@ def replaced_whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; its folder is made.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        with replaced_whole(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The line for a file or a folder that cannot be written."""
+    return InputError(f'{path} cannot be written ({error.strerror}): free some space or choose another folder')
 
 
 def write_verified(path: Path, content: bytes | memoryview) -> None:

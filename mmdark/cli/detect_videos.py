@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdark.cli import INTERRUPTED
+from mmdark.cli import INTERRUPTED, SOME_BROKEN
 from mmdark.cli.progress import DetectProgress
 from mmdark.drawing import counted
+from mmdark.errors import InputError
 from mmdark.inference.output_names import output_names
 from mmdark.inference.video import VideoSummary, detect_video
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def detect_videos(inferencer: FaceInferencer, videos: Sequence[str], args: argparse.Namespace) -> int:
-    """Look at each video; Ctrl-C ends with the one it comes in.
+    """Look at each video; one that fails does not stop the others, Ctrl-C ends with the one it comes in.
 
     Args:
         inferencer: looks at the frames.
@@ -31,13 +32,18 @@ def detect_videos(inferencer: FaceInferencer, videos: Sequence[str], args: argpa
         The exit status.
 
     Raises:
-        InputError: a video cannot be read, or a file not be written.
+        InputError: all videos fail, the only one for instance.
     """
+    failed: dict[str, InputError] = {}
     files = [video for video in dict.fromkeys(videos) if not is_webcam(video)]
     names = dict(zip(files, output_names(files, files), strict=True))
     for video in dict.fromkeys(videos):
-        with _Stages(args.quiet) as stages:
-            summary = _detect(inferencer, video, names.get(video), args, stages)
+        try:
+            with _Stages(args.quiet) as stages:
+                summary = _detect(inferencer, video, names.get(video), args, stages)
+        except InputError as error:
+            failed[video] = error
+            continue
         for note in summary.notes:
             print(note, file=sys.stderr)
         if not args.quiet:
@@ -46,7 +52,11 @@ def detect_videos(inferencer: FaceInferencer, videos: Sequence[str], args: argpa
             goes_on = '' if is_webcam(video) else f'; the same command goes on after {summary.frames} frames'
             print(f'ended by Ctrl-C{goes_on}', file=sys.stderr)
             return INTERRUPTED
-    return 0
+    if len(failed) == len(set(videos)):
+        raise next(iter(failed.values()))
+    for error in failed.values():
+        print(f'not looked at: {error}', file=sys.stderr)
+    return SOME_BROKEN if failed else 0
 
 
 def is_webcam(given: str) -> bool:

@@ -137,7 +137,8 @@ def _package(module: str, names: tuple[str, ...], bounds: dict[str, str]) -> Fin
         import_module(module)
     except Exception as error:  # a broken package fails at import with any exception
         reason = next(iter(str(error).splitlines()), '')
-        remedy = f'pip install --force-reinstall --no-deps {name}=={number.split("+")[0]}'
+        again = ' '.join(f'{name}=={number.split("+")[0]}' for name, number in there.items())
+        remedy = f'pip install --force-reinstall --no-deps {again}'
         return Finding(WRONG, module, f'{found} does not import ({type(error).__name__}: {reason})', remedy)
     return Finding(OK, module, found + (_ops() if module == 'mmcv' else ''))
 

@@ -15,9 +15,10 @@ import torch
 
 from mmdark.dark_isp import PRESETS, ISPParameters
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
-from mmdark.datasets.folder_copy import check_folders, files_below, run_over, write_whole
+from mmdark.datasets.folder_copy import check_folders, files_below, run_over
 from mmdark.datasets.transforms import DarkISP, LoadPhoto
 from mmdark.errors import InputError
+from mmdark.whole_file import write_whole
 
 RECORD = 'dark_isp.json'
 """Name of the file with the settings and the parameters of each image."""

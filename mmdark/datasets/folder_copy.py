@@ -18,7 +18,7 @@ import cv2
 import torch
 
 from mmdark.errors import InputError
-from mmdark.whole_file import PART, replaced_whole
+from mmdark.whole_file import PART
 
 Task = TypeVar('Task')
 Result = TypeVar('Result')
@@ -60,21 +60,6 @@ def check_folders(source: Path, out: Path) -> None:
     first, second = source.resolve(), out.resolve()
     if first == second or first in second.parents or second in first.parents:
         raise InputError(f'--out {out} and {source} lie in each other: choose a folder beside the data set')
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all; its folders are made.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        with replaced_whole(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise InputError(
-            f'{path} cannot be written ({error.strerror}): mend the rights or make room, then run again'
-        ) from None
 
 
 def run_over(

@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, image_size, is_image
-from mmdark.datasets.folder_copy import check_folders, files_below, run_over, write_whole
+from mmdark.datasets.folder_copy import check_folders, files_below, run_over
 from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
 from mmdark.datasets.scaled_annotations import scaled_annotation
 from mmdark.datasets.transforms import LoadPhoto
 from mmdark.errors import InputError
+from mmdark.whole_file import write_whole
 
 SMALLEST_SIDE = 32
 LOWEST_QUALITY = 75

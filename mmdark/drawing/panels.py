@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,11 +22,49 @@ Title = Sequence[tuple[str, Colour]]
 """Pieces of a title, each with its colour."""
 
 
-def brighten(image: np.ndarray) -> np.ndarray:
-    """A preview of a dark image for a person: the 99th percentile becomes white, then shadows are lifted.
+class Brightening(NamedTuple):
+    """How a dark image is brightened for a person: a value becomes white, then shadows are lifted.
 
-    The exponent that lifts them brings the mean to :data:`PREVIEW_MEAN`, and lies between 1 (an image that is bright
-    enough is only stretched) and :data:`LEAST_EXPONENT` (below it, there is only noise to be seen).
+    Attributes:
+        white: the value that becomes 255.
+        exponent: of the values between 0 and 1; the smaller, the lighter.
+    """
+
+    white: float
+    exponent: float
+
+    @classmethod
+    def of(cls, image: np.ndarray) -> Brightening:
+        """What suits an image: its 99th percentile becomes white.
+
+        The exponent brings the mean to :data:`PREVIEW_MEAN`, and lies between 1 (an image that is bright enough is only
+        stretched) and :data:`LEAST_EXPONENT` (below it, there is only noise to be seen).
+
+        Args:
+            image: ``(H, W, 3)``, 0 to 255, of any number type.
+        """
+        step = max(1, max(image.shape) // 512)
+        sample = image[::step, ::step]
+        white = max(float(np.percentile(sample, 99)), 1.0)
+        return cls(white, _exponent(np.clip(sample / white, 0, 1)))
+
+    def towards(self, other: Brightening, share: float) -> Brightening:
+        """This one, a share from 0 to 1 of the way to another; the eye sees ratios of light, so white goes by ratio."""
+        white = self.white * (other.white / self.white) ** share
+        return Brightening(white, self.exponent + share * (other.exponent - self.exponent))
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Brighten ``(H, W, 3)`` of 0 to 255, any number type; what lies beyond is cut. Gives uint8."""
+        if image.dtype == np.uint8:
+            return cv2.LUT(image, self._lifted(np.arange(256)))
+        return self._lifted(image)
+
+    def _lifted(self, values: np.ndarray) -> np.ndarray:
+        return np.rint(np.clip(values / self.white, 0, 1) ** self.exponent * 255).astype(np.uint8)
+
+
+def brighten(image: np.ndarray) -> np.ndarray:
+    """A preview of a dark image for a person, by the :class:`Brightening` that suits it.
 
     Args:
         image: ``(H, W, 3)``, 0 to 255, of any number type; what lies beyond is cut.
@@ -33,13 +72,7 @@ def brighten(image: np.ndarray) -> np.ndarray:
     Returns:
         ``(H, W, 3)`` uint8.
     """
-    step = max(1, max(image.shape) // 512)
-    sample = image[::step, ::step]
-    white = max(float(np.percentile(sample, 99)), 1.0)
-    exponent = _exponent(np.clip(sample / white, 0, 1))
-    if image.dtype == np.uint8:
-        return cv2.LUT(image, _lifted(np.arange(256), white, exponent))
-    return _lifted(image, white, exponent)
+    return Brightening.of(image).apply(image)
 
 
 def _exponent(values: np.ndarray) -> float:
@@ -51,11 +84,6 @@ def _exponent(values: np.ndarray) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if (values**middle).mean() > PREVIEW_MEAN else (low, middle)
     return low
-
-
-def _lifted(values: np.ndarray, white: float, exponent: float) -> np.ndarray:
-    """Values up to ``white`` on the curve of a preview, uint8."""
-    return np.rint(np.clip(values / white, 0, 1) ** exponent * 255).astype(np.uint8)
 
 
 def join_panels(panels: Sequence[tuple[str | Title, np.ndarray]]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdark.drawing import GAP, brighten, draw_faces
+from mmdark.drawing import GAP, Brightening, draw_faces
 from mmdark.errors import InputError
 
 from .face_result import FaceResult
@@ -29,12 +29,13 @@ def is_dark(image: np.ndarray) -> bool:
     return float(image[::step, ::step].mean()) < DARK_BELOW
 
 
-def before_after(image: np.ndarray, result: FaceResult) -> np.ndarray:
+def before_after(image: np.ndarray, result: FaceResult, brightening: Brightening | None = None) -> np.ndarray:
     """The image untouched | brightened with the faces, of the same height; a white gap between them.
 
     Args:
         image: ``(H, W, 3)`` BGR uint8 as the result saw it.
         result: its faces.
+        brightening: by default the one that suits the image.
 
     Returns:
         ``(H, 2 W + GAP, 3)`` BGR uint8.
@@ -42,23 +43,26 @@ def before_after(image: np.ndarray, result: FaceResult) -> np.ndarray:
     Raises:
         InputError: the result belongs to an image of another size.
     """
-    after = _with_faces(image, brighten(image), result)
+    after = _with_faces(image, (brightening or Brightening.of(image)).apply(image), result)
     return np.hstack([image, np.full((len(image), GAP, 3), 255, np.uint8), after])
 
 
-def picture_of(image: np.ndarray, result: FaceResult, dark: bool | None = None) -> np.ndarray:
+def picture_of(
+    image: np.ndarray, result: FaceResult, dark: bool | None = None, brightening: Brightening | None = None
+) -> np.ndarray:
     """The picture for a person: :func:`before_after` of a dark image, a day image with its faces.
 
     Args:
         image: ``(H, W, 3)`` BGR uint8 as the result saw it.
         result: its faces.
         dark: whether the image is dark; None decides by :func:`is_dark`.
+        brightening: of a dark image; by default the one that suits it.
 
     Raises:
         InputError: the result belongs to an image of another size.
     """
     if is_dark(image) if dark is None else dark:
-        return before_after(image, result)
+        return before_after(image, result, brightening)
     return _with_faces(image, image, result)
 
 

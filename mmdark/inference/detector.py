@@ -101,7 +101,7 @@ def _found_for(model: str | Config | None) -> WeightsFound:
     """Weights that nobody named, if they are those of the model."""
     if model is None:
         return find_weights()
-    name = model.filename if isinstance(model, Config) else str(model)
+    name = (model.filename or 'this config') if isinstance(model, Config) else str(model)
     with suppress(InputError):
         found = find_weights()
         if not isinstance(model, Config) and find_config(name).stem == found.config.stem:

@@ -17,11 +17,12 @@ import numpy as np
 import mmdark
 from mmdark.drawing import brighten, counted
 from mmdark.errors import InputError
+from mmdark.whole_file import write_whole
 
 from .before_after import is_dark
 from .face_result import BrokenImage, FaceResult
 from .image_sources import ImageSource
-from .result_files import read_results, write_whole
+from .result_files import read_results
 
 PAGE = 'gallery.html'
 LONG_SIDE = 960

@@ -17,7 +17,7 @@ import numpy as np
 import mmdark
 from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import write_wider_predictions
-from mmdark.whole_file import replaced_whole
+from mmdark.whole_file import unwritable, write_whole
 
 from .face_result import BrokenImage, FaceResult
 
@@ -81,7 +81,7 @@ class ResultFiles:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(self.folder, error) from None
+            raise unwritable(self.folder, error) from None
 
     def add(self, name: str, result: FaceResult, image: np.ndarray | None = None) -> None:
         """Write what belongs to one photograph, and remember its faces.
@@ -185,19 +185,6 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     write_whole(path, cv2.imencode(path.suffix, picture)[1].tobytes())
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; its folder is made.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        with replaced_whole(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
 def read_results(path: str | os.PathLike) -> tuple[list[FaceResult], list[BrokenImage], dict[str, Any]]:
     """Read ``results.json``, or the folder that holds one.
 
@@ -245,7 +232,3 @@ def _yolo(result: FaceResult) -> str:
     rows[:, :2] += rows[:, 2:4] / 2
     rows[:, :4] /= [result.width, result.height, result.width, result.height]
     return ''.join('0 ' + ' '.join(f'{value:.6f}' for value in row) + '\n' for row in rows)
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f'{path} cannot be written ({error.strerror}): free some space or choose another folder')

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdark.drawing import Brightening
 from mmdark.errors import InputError
 
 from .before_after import is_dark, picture_of
@@ -23,8 +24,29 @@ Written = tuple[bool, list[str], bool]
 """Whether the video was written, what a person should know, and whether Ctrl-C ended it."""
 FIRST = 250
 """Frames of a file that decide whether it is dark: the first ten seconds, as many begin with black."""
+PACE = 0.1
+"""How far the brightening goes to what suits the next frame."""
 FEW = 10
 """Of them, those that are looked at; of a camera the first."""
+
+
+class SteadyPicture:
+    """:func:`picture_of` frame after frame, brightened by what changes slowly, so that a light in a frame is no flash.
+
+    Args:
+        dark: whether a brightened copy stands beside each frame.
+    """
+
+    def __init__(self, dark: bool) -> None:
+        self.dark = dark
+        self.brightening: Brightening | None = None
+
+    def __call__(self, image: np.ndarray, result: FaceResult) -> np.ndarray:
+        """The picture of the next frame, ``(H, W, 3)`` BGR uint8."""
+        if self.dark:
+            new = Brightening.of(image)
+            self.brightening = new if self.brightening is None else self.brightening.towards(new, PACE)
+        return picture_of(image, result, self.dark, self.brightening)
 
 
 def draw_video(
@@ -53,9 +75,10 @@ def draw_video(
     try:
         if dark is None:
             dark = is_dark_video(frame.image for frame in frames_of(video, every=FIRST // FEW, end=FIRST))
+        draw = SteadyPicture(dark)
         with written_video(path, video.rate, sound) as writer:
             for frame, result in _with_faces(frames_of(video, end=end), read_lines(lines_path)):
-                writer.add(picture_of(frame.image, result, dark), frame.seconds)
+                writer.add(draw(frame.image, result), frame.seconds)
                 report(frame.number + 1, total, 'drawing')
     except KeyboardInterrupt:
         return False, [], True
@@ -83,10 +106,11 @@ def record_video(video: Video, looked: Iterator[SeenFrame], path: Path, dark: bo
         ended = error
     if first:
         dark = is_dark_video(frame.image for frame, _ in first) if dark is None else dark
+        draw = SteadyPicture(dark)
         with written_video(path, video.rate) as writer:
             try:
                 for frame, result in itertools.chain(first, looked if ended is None else ()):
-                    writer.add(picture_of(frame.image, result, dark), frame.seconds)
+                    writer.add(draw(frame.image, result), frame.seconds)
             except (KeyboardInterrupt, InputError) as error:  # what was recorded until then is kept
                 ended = error
     if isinstance(ended, InputError):

@@ -43,7 +43,7 @@ def find_weights() -> WeightsFound:
     except InputError:
         pass  # this mmdark comes without
     for folder in (QUICKSTART, PACKAGE.parent / QUICKSTART):
-        checkpoints = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime)
+        checkpoints = sorted(filter(Path.is_file, folder.glob('*.pth')), key=lambda path: path.stat().st_mtime)
         if checkpoints:
             path = checkpoints[-1]
             return WeightsFound(path, _beside(path, '') or find_config('dsfd_dark_lite_demo'), f'quickstart, {folder}')

@@ -106,6 +106,18 @@ def test_videos_of_one_name_have_files_of_their_own(told: ToldInferencer, monkey
         assert [len(lines_of(Path(f'out/{name}.frames.jsonl'))) for name in ('c', 'c.mp4')] == [3, 5]
 
 
+def test_a_video_that_fails_does_not_stop_the_others(
+    told: ToldInferencer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(detect, '_inferencer', lambda args: SquareFinder(Path('weights')))
+    Path('a.mp4').write_bytes(b'no video')
+    write_video(Path('b.avi'), 3)
+    assert main(['detect', 'a.mp4', 'b.avi', '--out-dir', 'out', '--quiet']) == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith('not looked at: ')
+    assert len(lines_of(Path('out/b.frames.jsonl'))) == 3
+    assert main(['detect', 'a.mp4', '--out-dir', 'out', '--quiet']) == 1
+
+
 def test_a_photograph_that_is_gone_for_the_gallery_gives_status_3(
     told: ToldInferencer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 import torch
 
+from mmdark.drawing import brighten
 from mmdark.errors import InputError
-from mmdark.inference import FaceInferencer
+from mmdark.inference import FaceInferencer, FaceResult
 from mmdark.inference import video as video_module
 from mmdark.inference.video import VideoSummary, detect_video
 from mmdark.inference.video_frames import Frame, Video
+from mmdark.inference.video_picture import SteadyPicture
 from tests.tiny_wider import ROOT, lite_runner, write_wider
 
 from .test_video_writer import room_for
@@ -199,6 +201,21 @@ def test_a_dark_video_has_a_brightened_copy_beside_it(
     images = shown(detect(tmp_path, clip, dark=dark).video_file)
     assert (images[0].shape[1] > 2 * SIZE[0] - 1) == wider
     assert len({image.shape for image in images}) == 1
+
+
+def test_a_light_in_a_dark_video_is_no_flash() -> None:
+    """By itself the frame with the light is brightened far less than the one before."""
+    calm = np.full((40, 40, 3), 10, np.uint8)
+    calm[:20] = 20
+    lit = calm.copy()
+    lit[:8, :8] = 250
+    faces = FaceResult(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 40, 40, 'frame')
+    draw = SteadyPicture(dark=True)
+    levels = [draw(image, faces)[30, 70, 0] for image in (calm, calm, lit)]
+    assert levels[0] == levels[1] == brighten(calm)[30, 30, 0] > 1.5 * brighten(lit)[30, 30, 0]
+    levels += [draw(lit, faces)[30, 70, 0] for _ in range(80)]
+    steps, flash = np.diff(np.array(levels, int)), int(brighten(lit)[30, 30, 0]) - int(levels[0])
+    assert abs(steps).max() < 0.4 * abs(flash) and abs(steps.sum() - flash) <= 1
 
 
 def test_a_video_that_ends_early_is_looked_at_as_far_as_it_goes(tmp_path: Path) -> None:

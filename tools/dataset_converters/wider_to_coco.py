@@ -15,9 +15,9 @@ from pathlib import Path
 
 from mmdark.apis import run_or_explain
 from mmdark.datasets.face_formats import coco_document, wider_to_images
-from mmdark.datasets.folder_copy import write_whole
 from mmdark.datasets.wider_annotation import parse_wider_annotation
 from mmdark.errors import InputError
+from mmdark.whole_file import write_whole
 
 
 def parse_args() -> argparse.Namespace:
