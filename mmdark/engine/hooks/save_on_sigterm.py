@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from types import CodeType, FrameType
 
 import torch
@@ -62,6 +62,7 @@ class SaveOnSigterm(Hook):
         if self.checkpoint is None:
             raise InputError('SaveOnSigterm needs default_hooks.checkpoint.type=WholeCheckpoint, which saves')
         if threading.current_thread() is threading.main_thread():
+            _leave_children_alone()
             self.before = signal.signal(signal.SIGTERM, self._ask)
             self.training = os.getpid(), type(runner).train.__code__
         for loop in (runner.train_loop, runner.val_loop):
@@ -133,6 +134,24 @@ class SaveOnSigterm(Hook):
             f'SIGTERM: the training stops; {checkpoint.last_ckpt} is written; the same command with --resume goes on'
         )
         raise SystemExit(0)
+
+
+@cache
+def _leave_children_alone() -> None:
+    """From now on, give forked processes the handler from before the training.
+
+    Python runs a handler between two steps of its own, so one that is about to block, as the workers of a pool do, may
+    sleep over the signal for ever, and whoever ends the pool waits for it: mmdet's VOC evaluation has such pools.
+    """
+    if hasattr(os, 'register_at_fork'):
+        os.register_at_fork(after_in_child=_forget_training)
+
+
+def _forget_training() -> None:
+    """In a process that was just forked."""
+    hook = getattr(signal.getsignal(signal.SIGTERM), '__self__', None)
+    if isinstance(hook, SaveOnSigterm):
+        signal.signal(signal.SIGTERM, hook.before)
 
 
 def _obey_the_parent_only(loader: DataLoader) -> None:

@@ -165,6 +165,27 @@ class SignalWorkers(Hook):
             self.alive = [worker.is_alive() for worker in self.workers]
 
 
+class Fork(Hook):
+    """Forks in an iteration; the child says by its exit status whether SIGTERM would end it without any Python."""
+
+    status: int | None = None
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        child = os.fork()
+        if not child:
+            os._exit(5 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else 1)
+        self.status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        self.ours = signal.getsignal(signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings('ignore:This process.*multi-threaded:DeprecationWarning')
+def test_a_forked_process_has_the_handler_of_before(tmp_path: Path) -> None:
+    """A pool's worker that is about to block may sleep over one in Python: so mmdet's evaluation hung at times."""
+    hook = Fork()
+    line_runner(tmp_path, [hook, SAVE], epochs=1).train()
+    assert hook.status == 5 and hook.ours is not signal.SIG_DFL
+
+
 def test_workers_survive_the_schedulers_signal(tmp_path: Path) -> None:
     hook = SignalWorkers()
     runner = line_runner(tmp_path, [hook, SAVE], epochs=1, workers=2)
