@@ -12,6 +12,8 @@ from mmdark.errors import InputError
 
 PART = '.part'
 """How unfinished files end."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk, or what a person may use of it."""
 CHUNK = 1 << 20
 """Bytes that are compared at a time when a file is read back."""
 
@@ -51,7 +53,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def unwritable(path: Path, error: OSError) -> InputError:
     """The line for a file or a folder that cannot be written."""
-    return InputError(f'{path} cannot be written ({error.strerror}): free some space or choose another folder')
+    remedy = 'free some space or choose another folder' if error.errno in FULL else 'choose another folder'
+    return InputError(f'{path} cannot be written ({error.strerror}): {remedy}')
 
 
 def write_verified(path: Path, content: bytes | memoryview) -> None:

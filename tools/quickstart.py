@@ -77,7 +77,7 @@ def log_to_file_only(runner: Runner) -> None:
 def main() -> None:
     """Train, test, draw."""
     args = parse_args()
-    print('mmdark quickstart: training starts; a minute or two on two CPU cores', flush=True)
+    print('mmdark quickstart: training starts; about three minutes on two free CPU cores', flush=True)
     runner = Runner.from_cfg(configure(args))
     log_to_file_only(runner)
     runner.train()

@@ -76,7 +76,7 @@ def _check_key(cfg: Config, key: str) -> None:
         if depth == 0 and part in RUNNER_KEYS:
             return
         may_be_new = 0 < depth == len(parts) - 1
-        known = {*node, *(RUNNER_KEYS if depth == 0 else ())}
+        known = {key for key in (*node, *(RUNNER_KEYS if depth == 0 else ())) if not key.startswith('_')}
         close = difflib.get_close_matches(part, known, n=1, cutoff=0.9 if may_be_new else 0.6)
         if not may_be_new or close:
             hint = f"did you mean '{close[0]}'?" if close else f'known here: {", ".join(sorted(known))}'

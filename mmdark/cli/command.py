@@ -50,7 +50,7 @@ Begin with
   mmdark train dsfd_dark_wider                   the main config, by its name
 
 Detecting needs weights: those that come with mmdark where it has some, the ones that the quickstart trained
-(bash tools/quickstart.sh in a clone of the repository: about four minutes), or your own with --weights FILE.
+(bash tools/quickstart.sh in a clone of mmdark: 3 to 4 minutes), or your own with --weights FILE.
 
 Exit status: 0 all well; 1 an error, in one line; 2 no such command or option; 3 some images could not be read,
 all others were; 130 ended by Ctrl-C, what was done is kept."""

@@ -92,8 +92,9 @@ def run(arguments: list[str]) -> int:
     """
     args = parser().parse_args(arguments)
     load_everything()
-    from mmdark.inference import image_sources
+    from mmdark.inference import image_sources, tile_side
 
+    tile_side(args.tile, 1, 1)
     videos, images = _videos_and_images(args.inputs)
     _check_videos(videos)
     sources = _chosen(image_sources(images[0] if len(images) == 1 else images), args) if images else []

@@ -67,7 +67,7 @@ def detect_images(
             tile=args.tile,
         )
     _report(detected, time.monotonic() - start, args)
-    if model == QUICKSTART and not args.quiet:
+    if model == QUICKSTART and detected.images and not args.quiet:
         print(TOY)
     if detected.interrupted:
         return INTERRUPTED
@@ -97,10 +97,12 @@ def _report(detected: Detected, seconds: float, args: argparse.Namespace) -> Non
     if args.quiet:
         return
     speed = detected.done / max(seconds, 1e-9)
-    print(
-        f'{_faces(detected)} on {detected.with_faces} of {counted(detected.images, "image")}, '
-        f'score {args.score_thr:g} and above, {speed:.3g} images/s'
-    )
+    read = ' that could be read' if detected.broken else ''
+    if detected.images:
+        print(
+            f'{_faces(detected)} on {detected.with_faces} of {counted(detected.images, "image")}{read}, '
+            f'score {args.score_thr:g} and above, {speed:.3g} images/s'
+        )
     for path in detected.written:
         print(f'  {path}{"/" if path.is_dir() else ""}')
 

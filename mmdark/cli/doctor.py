@@ -187,7 +187,7 @@ def _weights() -> Finding:
     try:
         found = find_weights()
     except InputError:
-        remedy = 'bash tools/quickstart.sh in a clone trains some in minutes; or mmdark detect --weights FILE'
+        remedy = 'bash tools/quickstart.sh in a clone trains some in 3 to 4 minutes; or mmdark detect --weights FILE'
         return Finding(WRONG, 'weights', 'none found', remedy)
     return Finding(OK, 'weights', f'{found.path} ({found.where})')
 

@@ -104,6 +104,8 @@ def detect_folder(
 def _kept(detected: Detected, files: ResultFiles) -> str:
     """Write the results so far, and say whether that went well."""
     done = f'{detected.done} of {detected.total} photographs are done'
+    if not detected.done:  # what an earlier run has written here stays
+        return done
     try:
         with _deaf_to_interrupts():
             written = files.close(complete=False)

@@ -102,9 +102,10 @@ def _found_for(model: str | Config | None) -> WeightsFound:
     if model is None:
         return find_weights()
     name = (model.filename or 'this config') if isinstance(model, Config) else str(model)
+    stem = None if isinstance(model, Config) else find_config(name).stem
     with suppress(InputError):
         found = find_weights()
-        if not isinstance(model, Config) and find_config(name).stem == found.config.stem:
+        if stem == found.config.stem:
             return found
     raise InputError(f'{name} needs its weights: name them (weights=FILE.pth)')
 

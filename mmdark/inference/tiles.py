@@ -56,7 +56,7 @@ def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
     if tile is None:
         return None
     if isinstance(tile, bool) or not isinstance(tile, int) or tile < MIN_TILE:
-        raise InputError(f"tile={tile!r}: give the side of a tile in pixels, {MIN_TILE} or more, 'auto' or None")
+        raise InputError(f"tile={tile!r}: give the side of a tile in pixels, {MIN_TILE} or more, or 'auto'")
     return tile if max(height, width) > tile else None
 
 

@@ -48,8 +48,8 @@ def find_weights() -> WeightsFound:
             path = checkpoints[-1]
             return WeightsFound(path, _beside(path, '') or find_config('dsfd_dark_lite_demo'), f'quickstart, {folder}')
     raise InputError(
-        'there are no weights: train some in three minutes with python tools/quickstart.py, '
-        'or name trained ones (weights=FILE.pth)'
+        'there are no weights: train some in 3 to 4 minutes with bash tools/quickstart.sh in a clone of mmdark, or '
+        'name trained ones (weights=FILE.pth)'
     )
 
 

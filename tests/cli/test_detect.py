@@ -18,6 +18,7 @@ import torch
 from mmengine.registry import MODELS
 
 from mmdark.cli import detect, main
+from mmdark.errors import InputError
 from tests.inference.face_results import ToldInferencer
 from tests.inference.tiny_video import SquareFinder, lines_of, write_video
 from tests.tiny_wider import lite_config, photo
@@ -74,6 +75,7 @@ def test_broken_files_give_status_3_and_a_list(told: ToldInferencer, capsys: pyt
     assert main(['detect', 'photos', '--out-dir', 'out']) == 3
     said = capsys.readouterr()
     assert said.err.startswith('3 files could not be read:\n')
+    assert said.out.startswith('4 faces on 4 of 4 images that could be read, score 0.3')
     assert [line.split(':')[0].strip() for line in said.err.splitlines()[1:]] == [
         'photos/b.jpg',
         'photos/c.jpg',
@@ -89,6 +91,23 @@ def test_all_broken_is_an_error(told: ToldInferencer, capsys: pytest.CaptureFixt
     assert main(['detect', 'b.jpg', '--out-dir', 'out', '--quiet']) == 1
     said = capsys.readouterr()
     assert said.out == '' and said.err.startswith('1 file could not be read:\n  b.jpg: ')
+
+
+def test_a_run_that_looks_at_nothing_leaves_earlier_results(
+    told: ToldInferencer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['detect', 'photos', '--out-dir', 'out', '--quiet']) == 0
+    before = Path('out/results.json').read_bytes()
+
+    def stream(inputs: object, **options: object) -> object:
+        raise InputError('no memory')
+        yield
+
+    monkeypatch.setattr(told, 'stream', stream, raising=False)
+    assert main(['detect', 'photos', '--out-dir', 'out', '--quiet']) == 1
+    assert main(['detect', 'photos', '--out-dir', 'out', '--tile', '100']) == 1
+    assert Path('out/results.json').read_bytes() == before
+    assert "tile=100: give the side of a tile in pixels, 384 or more, or 'auto'" in capsys.readouterr().err
 
 
 def test_quiet_says_nothing(told: ToldInferencer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,8 +202,6 @@ def test_options_reach_the_detector(told: ToldInferencer, monkeypatch: pytest.Mo
 def test_missing_weights_are_named_as_options_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mmdark.errors import InputError
-
     def without(args: object) -> None:
         raise InputError('there are no weights: name trained ones (weights=FILE.pth)')
 

@@ -32,7 +32,7 @@ def write(path: Path, age: int = 0) -> Path:
 
 
 def test_the_quickstart_here_then_that_of_the_checkout(nothing_shipped: Path) -> None:
-    with pytest.raises(InputError, match=r'quickstart\.py, or name trained ones'):
+    with pytest.raises(InputError, match=r'in a clone of mmdark, or name trained ones'):
         find_weights()
     theirs = write(nothing_shipped / 'checkout' / 'work_dirs' / 'quickstart' / 'iter_260.pth')
     found = find_weights()
