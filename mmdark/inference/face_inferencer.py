@@ -11,9 +11,9 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
-from mmdark.drawing import draw_faces
 from mmdark.errors import InputError
 
+from .before_after import picture_of
 from .detection import Detection, Found
 from .detector import load_detector
 from .face_result import BrokenImage, FaceResult
@@ -94,8 +94,9 @@ class FaceInferencer:
             **options: ``tta``, ``tile``, ``with_reflectance``, ``with_illumination`` of :meth:`stream`.
 
         Returns:
-            ``predictions``, a list of :class:`FaceResult`; ``visualization``, a list of ``(H, W, 3)`` BGR pictures in
-            the same order, empty without ``return_vis``; ``broken``, a list of :class:`BrokenImage`.
+            ``predictions``, a list of :class:`FaceResult`; ``visualization``, a list of BGR pictures in the same order,
+            a dark photograph beside its brightened copy, empty without ``return_vis``; ``broken``, a list of
+            :class:`BrokenImage`.
 
         Raises:
             InputError: there is no input, it is nothing that images are found in, or a picture cannot be written.
@@ -114,7 +115,7 @@ class FaceInferencer:
                 continue
             results['predictions'].append(result)
             if return_vis or folder:
-                drawn = draw_faces(image, result.boxes, result.scores)
+                drawn = picture_of(image, result)
                 if return_vis:
                     results['visualization'].append(drawn)
                 if folder:

@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from mmdark.apis import FaceInferencer, config_path, export_weights, key_table
 from mmdark.datasets.transforms.multi_scale_views import published_views
+from mmdark.drawing import GAP
 from mmdark.errors import InputError
 from mmdark.inference import BrokenImage, FaceResult
 from mmdark.models.box_voting import box_voting, keeps_size
@@ -258,7 +259,7 @@ def test_pictures_are_returned_and_written(inferencer: FaceInferencer, tmp_path:
     assert inferencer(inputs, no_save_vis=True, out_dir=str(tmp_path / 'none'))['visualization'] == []
     assert not (tmp_path / 'none').exists()
     inferencer(np.zeros((1, 65501, 3), np.uint8), out_dir=str(tmp_path / 'long'))
-    assert cv2.imread(str(tmp_path / 'long' / 'vis' / 'array_0.png')).shape == (1, 65501, 3)
+    assert cv2.imread(str(tmp_path / 'long' / 'vis' / 'array_0.png')).shape == (1, 2 * 65501 + GAP, 3)
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='cannot be written'):
         inferencer(inputs, out_dir=str(tmp_path / 'file'))
