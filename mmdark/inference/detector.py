@@ -23,6 +23,8 @@ from mmdark.models.published_files import identify, unwrap, weight_path
 
 from .weights import WeightsFound, config_of, find_weights
 
+NO_DETECTORS = ('retinexnet', 'mmdark_retinexnet', 'vgg16_reducedfc', 'mmdark_vgg16_reducedfc', 'torchvision_')
+"""Kinds of weight files that are parts of a detector, or where one starts."""
 CONFIG_FAULTS = (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError)
 
 
@@ -114,6 +116,8 @@ def _read(path: Path) -> dict[str, Any]:
     """A checkpoint; one of the published code under our names."""
     checkpoint = read_checkpoint(path, 'cpu')
     file = identify(unwrap(checkpoint))
+    if file.kind.startswith(NO_DETECTORS):
+        raise InputError(f'{path} is {file.description}, no detector: name the weights of a detector')
     if file.kind not in PUBLISHED_MODELS:
         return checkpoint
     try:

@@ -275,6 +275,7 @@ def test_what_cannot_be_done_is_one_line(inferencer: FaceInferencer, work_dir: P
     wrong = [
         (dict(weights=str(tmp_path / 'gone.pth')), 'gone.pth does not exist'),
         (dict(weights=str(tmp_path / 'text.pth')), 'is no weight file'),
+        (dict(weights='mmdark://retinexnet_wider.pth'), "is mmdark's RetinexNet, no detector"),
         (dict(weights=str(tmp_path / 'strange.pth')), 'does not tell which config'),
         (dict(weights=str(tmp_path / 'strange.pth'), model='dsfd_dark_lite_wider'), 'strange.pth does not fit DAINet'),
         (dict(weights=weights, model='dsfd_dark_lite_wider'), 'does not fit DAINet as configured'),
