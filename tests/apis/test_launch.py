@@ -197,6 +197,14 @@ def test_a_config_that_cannot_be_built_is_one_line(config: dict, said: str) -> N
     assert line.startswith('error: the config cannot be built: ') and said in line and '\n' not in line
 
 
+def test_two_bases_that_say_the_same_are_one_line(tmp_path: Path) -> None:
+    for name in 'ab':
+        (tmp_path / f'{name}.py').write_text('a = 1')
+    (tmp_path / 'own.py').write_text("_base_ = ['./a.py', './b.py']")
+    with pytest.raises(SystemExit, match='the config cannot be built: Duplicate key is not allowed among bases'):
+        run_or_explain(lambda: load_config(str(tmp_path / 'own.py')))
+
+
 @pytest.mark.parametrize('error', [TypeError('no number'), KeyError('loss'), ValueError('shape'), RuntimeError('gone')])
 def test_other_errors_keep_their_traceback(error: Exception) -> None:
     def main() -> None:
