@@ -20,7 +20,7 @@ from .configs import find_config
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required|Duplicate key is not allowed')
+BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required|Duplicate key is not')
 EMPTY_DATA = 'need at least one array to concatenate'
 """What mmengine says where a data set is empty after filtering."""
 
