@@ -1,6 +1,7 @@
 """Importing mmdark first bridges mmcv, whichever test module is collected first."""
 
 import gc
+import signal
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -23,6 +24,14 @@ def _plain_config_text() -> Iterator[None]:
 
     with patch.object(yapf_api, 'FormatCode', plain), patch.object(config, 'FormatCode', plain, create=True):
         yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """What a shell starts in the background ignores SIGINT, and hands that on to all it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True, scope='module')
