@@ -5,7 +5,7 @@ import importlib
 from .configs import PUBLISHED_MODELS, config_path, find_config, tool_path
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
 from .export import export_weights
-from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, picture_steps, view_steps
+from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, view_steps
 from .launch import enable_amp, load_config, prepare_distributed, run_or_explain
 from .log_backends import check_backends, enable_tensorboard
 from .resume import choose_start, last_checkpoint
@@ -27,7 +27,6 @@ __all__ = [
     'key_table',
     'last_checkpoint',
     'load_config',
-    'picture_steps',
     'prepare_distributed',
     'run_or_explain',
     'to_mmdark',

@@ -37,9 +37,9 @@ def enable_tta(cfg: Config) -> Config:
             '--tta: images of several sizes have different views, so they are tested one by one; '
             'add --cfg-options test_dataloader.batch_size=1'
         )
-    picture = picture_steps(cfg.tta_pipeline)
+    picture = _picture_steps(cfg.tta_pipeline)
     for dataset in data_sets(cfg.test_dataloader.dataset):
-        dataset.pipeline = [*(picture_steps(dataset.pipeline) or picture), *views]
+        dataset.pipeline = [*(_picture_steps(dataset.pipeline) or picture), *views]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     path = Path(cfg.filename)
     return type(cfg)(cfg._cfg_dict, cfg_text=cfg.text, filename=path.with_stem(f'{path.stem}_tta'))
@@ -54,12 +54,7 @@ def view_steps(cfg: Config) -> list[ConfigDict]:
     for key in ('tta_model', 'tta_pipeline'):
         if not cfg.get(key):
             raise InputError(f'--tta: {cfg.filename} has no {key}; inherit configs/_base_/multi_scale_test.py')
-    return cfg.tta_pipeline[len(picture_steps(cfg.tta_pipeline)) :]
-
-
-def picture_steps(pipeline: Sequence[ConfigDict]) -> list[ConfigDict]:
-    """The first steps of a pipeline, which get the picture."""
-    return list(takewhile(lambda step: step['type'] in PICTURE_STEPS, pipeline))
+    return cfg.tta_pipeline[len(_picture_steps(cfg.tta_pipeline)) :]
 
 
 def data_sets(dataset: ConfigDict) -> Iterator[ConfigDict]:
@@ -69,3 +64,8 @@ def data_sets(dataset: ConfigDict) -> Iterator[ConfigDict]:
         yield from data_sets(one)
     if not inner:
         yield dataset
+
+
+def _picture_steps(pipeline: Sequence[ConfigDict]) -> list[ConfigDict]:
+    """The first steps of a pipeline, which get the picture."""
+    return list(takewhile(lambda step: step['type'] in PICTURE_STEPS, pipeline))
