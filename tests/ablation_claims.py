@@ -17,7 +17,7 @@ NO_DAI_NET = {
     'model.type': 'DSFD',
     **{f'model.{part}': ABSENT for part in ('enhancer', 'reflectance_decoder', 'loss_mutual', *RETINEX)},
 }
-LITE_CHANNELS = [64, 128, 128, 256, 128, 64]
+LITE_CHANNELS = [64, 120, 120, 248, 120, 64]
 
 
 class Claim(NamedTuple):
@@ -54,7 +54,7 @@ CLAIMS = {
     'isp-maet': Claim({f'{PIPELINE}.6.preset': 'maet'}),
     'lite': Claim(
         {
-            'model.backbone.widen_factor': 0.25,
+            'model.backbone.widen_factor': 0.24,
             'model.backbone.norm_cfg': {'type': 'GN', 'num_groups': 8},
             'model.backbone.init_cfg': None,
             'model.neck.in_channels': LITE_CHANNELS,

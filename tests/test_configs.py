@@ -46,12 +46,25 @@ def dark_face(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def data_options(path: Path, wider: Path, dark_face: Path) -> dict[str, Any]:
     """The options that bring a config's data sets to the tiny folders."""
+    if path.parent.name == 'lite':
+        return {'data_root': f'{wider}/', **subset_options(path, wider)}
     if path.parent.name != 'dark_face':
         return {'data_root': f'{wider}/'}
     options = {'data_root': f'{dark_face}/', 'allow_missing': True}
     if 'zero-shot' in path.stem:  # trained and validated as the main config
         places = ('train_dataloader.dataset', *(f'val_dataloader.dataset.datasets.{index}' for index in (0, 1)))
         options |= {f'{place}.data_root': f'{wider}/' for place in places}
+    return options
+
+
+def subset_options(path: Path, wider: Path) -> dict[str, Any]:
+    """The tiny folder in place of the parts of WIDER FACE that a config of the study names, and of their dark copy."""
+    cfg = Config.fromfile(path)
+    options = {'train_dataloader.dataset.only': None}
+    for loader in ('val_dataloader', 'test_dataloader'):
+        for index in range(len(cfg[loader].dataset.datasets if cfg[loader] else ())):
+            place = f'{loader}.dataset.datasets.{index}'
+            options |= {f'{place}.only': None, f'{place}.data_root': f'{wider}/'}
     return options
 
 
@@ -85,13 +98,16 @@ def test_pipelines_and_data_sets_build(path: Path, wider: Path, dark_face: Path)
         assert image.shape == (3, size, size)
     assert isinstance(inputs, dict) == (cfg.train_dataloader.dataset.pipeline[-1]['type'] == 'PackDarkPair')
     x, y, width, height = FACE
+    tested = (size, size) if path.stem in STRETCHED else (80, 96)
+    if path.stem.startswith('dsfd_dark_lite_subset'):
+        tested = (533, 640)
     loaders = [loader for loader in (cfg.val_dataloader, cfg.test_dataloader) if loader]
     for loader in loaders:
         dataset = DATASETS.build(loader.dataset)
         assert len(dataset) == 4 * len(loader.dataset.get('datasets', [0]))
         for index in range(len(dataset)):
             sample = dataset[index]
-            assert sample['inputs'].shape == ((3, size, size) if path.stem in STRETCHED else (3, 80, 96))
+            assert sample['inputs'].shape == (3, *tested)
             (face,) = sample['data_samples'].gt_instances.bboxes.tensor.tolist()
             assert face == [x, y, x + width, y + height]
 

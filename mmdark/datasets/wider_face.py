@@ -31,33 +31,37 @@ class WiderDataset(BaseDetDataset):
     prefix are not repeated: ``WIDER_val/images/0--Parade/a.jpg`` and ``0--Parade/a.jpg`` mean the same file when the
     prefix is ``WIDER_val/images``. An absolute name stands for itself.
 
-    Images are not opened here, so ``height`` and ``width`` are not given; ``img_id`` is the image's place in the file,
-    counted from 0 before any filter. That each image exists is checked with one directory listing a folder (not with
-    ``backend_args``, where files may live elsewhere).
+    Images are not opened here, so ``height`` and ``width`` are not given; ``img_id`` is the image's place in the file, or
+    among those that ``only`` names, counted from 0 before any filter. That each image exists is checked with one
+    directory listing a folder (not with ``backend_args``, where files may live elsewhere).
 
     Boxes whose width or height is not positive, or that are not finite, are dropped with one warning. Faces that the
     official file calls invalid stay faces, as in the published lists, which have no such flag.
 
     Args:
         *args: as :class:`mmdet.datasets.BaseDetDataset`.
+        only: a text file with an image's name a line, ``0--Parade/a.jpg``: all other images are left out. The suffix
+            does not matter, so the file serves a dark copy as PNG, too.
         ignore_invalid: marks the faces that the official file calls invalid with ``ignore_flag=1`` instead, so that
             they end up among the ``ignored_instances``.
         **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
             without faces, ``min_face=40`` those with a face whose shorter side is below 40 px; not in ``test_mode``.
 
     Raises:
-        InputError: a folder, the annotation or an image is missing, or the annotation is malformed.
+        InputError: a folder, the annotation, an image or the file of names is missing, the annotation is malformed, or
+            it does not know one of the names.
     """
 
     METAINFO: ClassVar[dict[str, Any]] = {'classes': ('face',), 'palette': [(0, 255, 0)]}
 
-    def __init__(self, *args: Any, ignore_invalid: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, only: str | None = None, ignore_invalid: bool = False, **kwargs: Any) -> None:
+        self.only = only
         self.ignore_invalid = ignore_invalid
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read ``ann_file``; one dict an image with ``img_id``, ``img_path`` and ``instances``."""
-        images = parse_wider_annotation(self._read_annotation(), self.ann_file)
+        images = self._wanted(parse_wider_annotation(self._read_annotation(), self.ann_file))
         paths = list(self._image_paths(images))
         if self.backend_args is None:
             self._check_images(images, paths)
@@ -99,6 +103,26 @@ class WiderDataset(BaseDetDataset):
         except OSError as error:
             reason = error.strerror or error
             raise InputError(f'annotation {self.ann_file!r} cannot be read ({reason}): {_HOW_TO_GET}') from None
+
+    def _wanted(self, images: list[WiderImage]) -> list[WiderImage]:
+        """The images that ``only`` names; all of them without it."""
+        if self.only is None:
+            return images
+        try:
+            with open(self.only, encoding='utf-8-sig') as file:
+                names = set(map(_in_event, file.read().split()))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, 'strerror', None) or 'not a text file'
+            raise InputError(
+                f"only={self.only!r} cannot be read ({reason}): name a text file with an image's name a line"
+            ) from None
+        wanted = [image for image in images if _in_event(image.name) in names]
+        if unknown := sorted(names - {_in_event(image.name) for image in wanted}):
+            raise InputError(
+                f'{self.only}: {len(unknown)} of {len(names)} images ({unknown[0]} first) are not in {self.ann_file}: '
+                'take them out, or name the annotation that they are in'
+            )
+        return wanted
 
     def _image_paths(self, images: list[WiderImage]) -> Iterator[str]:
         """Where each image should lie, by the rule in the class's docstring."""
@@ -184,3 +208,8 @@ def _smaller_side(face: dict) -> float:
     """The shorter side of an instance's box, pixels."""
     left, top, right, bottom = face['bbox']
     return min(right - left, bottom - top)
+
+
+def _in_event(name: str) -> str:
+    """``event/image`` of a name with any folders before and any suffix."""
+    return '/'.join(PurePosixPath(name).with_suffix('').parts[-2:])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -38,10 +40,16 @@ class WiderFaceMetric(FaceMetric):
         data_root: the folder of WIDER FACE.
         ground_truth: the folder of the mat files, relative to ``data_root`` or absolute; None for ``AP`` alone.
         outfile_prefix: a folder for result files in the official format, ``event/image.txt``.
+        tested_only: count the faces of tested images alone in the official numbers. For a part of the images: official
+            in all else, but not to be compared with published numbers.
+        heights: edges between classes of face height, pixels of the original image. ``AP_height_16-32`` and so on
+            stand beside ``AP``: exact AP over faces at least 16 and less than 32 pixels high, where, as in COCO's
+            classes of area, neither detections on other faces count nor unmatched ones of another height.
         **kwargs: as :class:`FaceMetric`.
 
     Raises:
-        InputError: files of the ground truth are damaged or some are missing; or as :class:`FaceMetric`.
+        InputError: files of the ground truth are damaged or some are missing; ``heights`` do not rise from above 0; or
+            as :class:`FaceMetric`.
     """
 
     default_prefix = 'wider'
@@ -51,9 +59,15 @@ class WiderFaceMetric(FaceMetric):
         data_root: str | os.PathLike = 'data/wider/',
         ground_truth: str | os.PathLike | None = 'eval_tools/ground_truth',
         outfile_prefix: str | None = None,
+        tested_only: bool = False,
+        heights: Sequence[float] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(outfile_prefix=outfile_prefix, **kwargs)
+        if not all(low < high for low, high in pairwise((0, *heights))):
+            raise InputError(f'{type(self).__name__}: heights={heights} must rise, from above 0')
+        self.tested_only = tested_only
+        self.heights = tuple(heights)
         self.ground_truth = None if ground_truth is None else os.path.join(data_root, ground_truth)
         self.truth: WiderGroundTruth | None = None
         files = (FACES_FILE, *SUBSET_FILES.values())
@@ -84,7 +98,7 @@ class WiderFaceMetric(FaceMetric):
             )
         if bare or (official and not any(len(image.faces) for image in images)):
             return official
-        return {'AP': self._annotated(images), **official}
+        return {**self._annotated(images), **official}
 
     def _official(self, images: Sequence[TestedImage]) -> dict[str, float]:
         """The numbers of the three subsets; none where the ground truth is missing or knows no image."""
@@ -104,7 +118,16 @@ class WiderFaceMetric(FaceMetric):
                 logging.INFO,
             )
             return {}
-        if missing:
+        truth = self.truth
+        if missing and self.tested_only:
+            truth = truth.of(tested)
+            self.say_once(
+                'missing',
+                f'official AP over {len(truth.faces)} of {len(self.truth.faces)} official images: not to be compared '
+                'with published numbers',
+                logging.INFO,
+            )
+        elif missing:
             self.say_once(
                 'missing',
                 f'{len(missing)} of {len(self.truth.faces)} official images were not tested ({missing[0]} first): '
@@ -115,21 +138,45 @@ class WiderFaceMetric(FaceMetric):
                 'strangers', f'{len(strangers)} tested images are not official ({strangers[0]} first) and do not count'
             )
         found = {name: _with_sides(rows) for name, rows in self.by_name(images).items()}
-        scores = evaluate_wider(found, self.truth)
+        scores = evaluate_wider(found, truth)
         self.compare(scores)
         official = {f'{subset}_AP': score.official.average_precision for subset, score in scores.items()}
         return official | {f'{subset}_exact_AP': score.exact.average_precision for subset, score in scores.items()}
 
-    def _annotated(self, images: Sequence[TestedImage]) -> float:
-        """Exact AP over all annotated faces."""
-        pairs = [(image.detections, np.concatenate([image.faces, image.ignored])) for image in images]
+    def _annotated(self, images: Sequence[TestedImage]) -> dict[str, float]:
+        """Exact AP over the annotated faces: all, and by height."""
+        pairs = [(_falling(image.detections), np.concatenate([image.faces, image.ignored])) for image in images]
         matched = match(pairs, overlap)
-        kept = [np.arange(len(faces)) < len(image.faces) for image, (_, faces) in zip(images, pairs, strict=True)]
-        kept = np.concatenate([*kept, [True]])  # the last is for a face of -1
-        counts = kept[matched.face]
-        num_faces = int(kept[:-1].sum())
-        self.say_if_empty(num_faces)
-        return exact_average_precision(matched.scores[counts], matched.is_first[counts], num_faces).average_precision
+        annotated = [np.arange(len(faces)) < len(image.faces) for image, (_, faces) in zip(images, pairs, strict=True)]
+        annotated = np.concatenate([*annotated, [False]])  # the last is for a face of -1
+        self.say_if_empty(int(annotated.sum()))
+        detected_height, face_height = (np.concatenate(boxes) for boxes in zip(*map(_heights, pairs), strict=True))
+        face_height = np.append(face_height, np.nan)
+        missed = matched.face < 0
+        scores = {}
+        for name, low, high in _height_classes(self.heights):
+            kept = annotated & (low <= face_height) & (face_height < high)
+            counts = kept[matched.face] | (missed & (low <= detected_height) & (detected_height < high))
+            curve = exact_average_precision(matched.scores[counts], matched.is_first[counts], int(kept.sum()))
+            scores[name] = curve.average_precision
+        return scores
+
+
+def _height_classes(edges: Sequence[float]) -> list[tuple[str, float, float]]:
+    """Name, least height and the height below which a face is, in pixels: all faces, then the classes."""
+    bounds = [*pairwise((0, *edges)), (edges[-1], math.inf)] if edges else []
+    classes = [(f'AP_height_{low:g}' + ('+' if high == math.inf else f'-{high:g}'), low, high) for low, high in bounds]
+    return [('AP', -math.inf, math.inf), *classes]
+
+
+def _falling(rows: np.ndarray) -> np.ndarray:
+    """Detections by falling score, as they are matched."""
+    return rows[np.argsort(-rows[:, 4], kind='stable')]
+
+
+def _heights(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Of the detections and of the faces of an image."""
+    return tuple(boxes[:, 3] - boxes[:, 1] for boxes in pair)
 
 
 def _with_sides(rows: np.ndarray) -> np.ndarray:

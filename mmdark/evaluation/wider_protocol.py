@@ -7,7 +7,7 @@ The official ground truth is int32. MATLAB and Octave therefore compute the over
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,14 @@ class WiderGroundTruth:
 
     faces: dict[str, np.ndarray]
     kept: dict[str, dict[str, np.ndarray]]
+
+    def of(self, names: Collection[str]) -> WiderGroundTruth:
+        """The ground truth of those images alone that have one of the names."""
+
+        def some(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: rows for name, rows in images.items() if name in names}
+
+        return WiderGroundTruth(some(self.faces), {subset: some(images) for subset, images in self.kept.items()})
 
 
 def load_wider_ground_truth(folder: str | os.PathLike) -> WiderGroundTruth:

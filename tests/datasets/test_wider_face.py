@@ -81,6 +81,17 @@ def test_min_face_keeps_images_with_large_faces_only(root: Path) -> None:
     assert [dataset.get_data_info(i)['instances'] for i in range(len(dataset))] == [[]]
 
 
+def test_a_file_of_names_leaves_out_all_other_images(root: Path) -> None:
+    (root / 'only.txt').write_text('0--Parade/none.png\n')  # a dark copy's suffix
+    dataset = build(root, only=str(root / 'only.txt'), test_mode=True)
+    assert [Path(dataset.get_data_info(index)['img_path']).name for index in range(len(dataset))] == ['none.jpg']
+    with pytest.raises(InputError, match=r'gone\.txt.*cannot be read \(No such file or directory\): name a text file'):
+        build(root, only=str(root / 'gone.txt'))
+    (root / 'only.txt').write_text('0--Parade/a.jpg\n0--Parade/b.jpg\n')
+    with pytest.raises(InputError, match=r'only\.txt: 1 of 2 images \(0--Parade/b first\) are not in .*gt\.txt'):
+        build(root, only=str(root / 'only.txt'))
+
+
 def test_boxes_without_size_are_dropped_with_one_warning(root: Path) -> None:
     rows = ['10 20 30 40', '1 1 0 5', '1 1 5 0', '1 1 -3 5', 'nan 1 2 3', '1 1 inf 3']
     (root / 'gt.txt').write_text(f'0--Parade/a.jpg\n{len(rows)}\n' + '\n'.join(rows) + '\n')

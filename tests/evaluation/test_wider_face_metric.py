@@ -133,6 +133,51 @@ def test_without_mats_exact_ap_over_all_faces_and_says_so(tmp_path: Path, said: 
     assert ours['day/AP'] == pytest.approx(float(theirs), abs=1e-6) and theirs > 0.05
 
 
+def test_ap_by_height_is_mmdets_by_scale() -> None:
+    """On squares, whose height is mmdet's scale but for the 1 that it adds; some faces are marked as ignored."""
+    generator = np.random.default_rng(0)
+    edges, images, found, annotations = (16, 32, 64), [], [], []
+    for index in range(20):
+        corner, side = generator.integers(0, 400, (12, 2)), generator.integers(4, 100, (12, 1))
+        faces = np.hstack([corner, corner + side]).astype(float)
+        shift, grow = generator.integers(-4, 5, (24, 2)), generator.integers(0, 8, (24, 1))
+        boxes = np.tile(faces, (2, 1)) + np.hstack([shift, shift + grow])
+        detections = np.column_stack([boxes, generator.random(24)])
+        images.append(sample(f'data/a/{index}.jpg', detections, faces[2:], faces[:2]))
+        found.append([detections])
+        labels = np.zeros(12, int)
+        annotations.append(dict(bboxes=faces[2:], labels=labels[2:], bboxes_ignore=faces[:2], labels_ignore=labels[:2]))
+    ours = numbers(settings(None, heights=edges), images)
+    ranges = [(0, 1e5), (0, 17), (17, 33), (33, 65), (65, 1e5)]
+    legacy = dict(iou_thr=0.5, dataset=('face',), logger='silent', nproc=1, use_legacy_coordinate=True)
+    theirs, _ = eval_map(found, annotations, scale_ranges=ranges, **legacy)
+    names = ('AP', 'AP_height_0-16', 'AP_height_16-32', 'AP_height_32-64', 'AP_height_64+')
+    assert ours == {
+        f'day/{name}': pytest.approx(float(each), abs=1e-6) for name, each in zip(names, theirs, strict=True)
+    }
+    assert len(set(ours.values())) == 5 and 0.05 < min(ours.values()) < max(ours.values()) < 0.95
+
+
+@pytest.mark.parametrize('heights', [(32, 16), (0, 16), (16, 16)])
+def test_heights_that_do_not_rise_are_refused(heights: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match='must rise, from above 0'):
+        WiderFaceMetric(heights=heights)
+
+
+def test_official_ap_of_a_part_counts_its_faces_alone(tmp_path: Path, said: list[str]) -> None:
+    """As if the ground truth knew no other images."""
+    _, faces, kept, images = given(6)
+    names = list(faces)[::2]
+    whole = write_ground_truth(tmp_path / 'whole', faces, kept)
+    part = {subset: {name: rows[name] for name in names} for subset, rows in kept.items()}
+    alone = write_ground_truth(tmp_path / 'part', {name: faces[name] for name in names}, part)
+    ours = numbers(settings(whole, tested_only=True), images[::2])
+    assert ours == numbers(settings(alone), images[::2])
+    assert ours['day/hard_AP'] > numbers(settings(whole), images[::2])['day/hard_AP'] > 0
+    (line,) = [line for line in said if 'not to be compared' in line]
+    assert f'over {len(names)} of {len(faces)} official images' in line
+
+
 def test_what_is_odd_is_said_once(tmp_path: Path, said: list[str]) -> None:
     _, faces, kept, images = given(5)
     folder = write_ground_truth(tmp_path, faces, kept)

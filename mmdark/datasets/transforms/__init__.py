@@ -1,5 +1,6 @@
 """Transforms: load photographs, augment them for faces of all sizes."""
 
+from mmdark.datasets.transforms.brighten import Brighten
 from mmdark.datasets.transforms.color_distortion import ColorDistortion
 from mmdark.datasets.transforms.dark_isp import DarkISP
 from mmdark.datasets.transforms.data_anchor_sampling import DataAnchorSampling
@@ -11,6 +12,7 @@ from mmdark.datasets.transforms.random_interp_resize import RandomInterpResize
 from mmdark.datasets.transforms.square_crop import RandomSquareCrop
 
 __all__ = [
+    'Brighten',
     'ColorDistortion',
     'DarkISP',
     'DataAnchorSampling',

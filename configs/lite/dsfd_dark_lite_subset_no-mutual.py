@@ -1,0 +1,5 @@
+"""Without mutual feature alignment, of the images and of the recomposed ones."""
+
+_base_ = ['./dsfd_dark_lite_subset.py']
+
+model = dict(loss_mutual=None)
