@@ -31,8 +31,8 @@ class WiderDataset(BaseDetDataset):
     prefix are not repeated: ``WIDER_val/images/0--Parade/a.jpg`` and ``0--Parade/a.jpg`` mean the same file when the
     prefix is ``WIDER_val/images``. An absolute name stands for itself.
 
-    Images are not opened here, so ``height`` and ``width`` are not given; ``img_id`` is the image's place in the file, or
-    among those that ``only`` names, counted from 0 before any filter. That each image exists is checked with one
+    Images are not opened here, so ``height`` and ``width`` are not given; ``img_id`` is the image's place in the file,
+    or among those that ``only`` names, counted from 0 before any filter. That each image exists is checked with one
     directory listing a folder (not with ``backend_args``, where files may live elsewhere).
 
     Boxes whose width or height is not positive, or that are not finite, are dropped with one warning. Faces that the
