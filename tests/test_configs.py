@@ -46,7 +46,7 @@ def dark_face(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def data_options(path: Path, wider: Path, dark_face: Path) -> dict[str, Any]:
     """The options that bring a config's data sets to the tiny folders."""
-    if path.parent.name == 'lite':
+    if path.parent.name == 'subset':
         return {'data_root': f'{wider}/', **subset_options(path, wider)}
     if path.parent.name != 'dark_face':
         return {'data_root': f'{wider}/'}

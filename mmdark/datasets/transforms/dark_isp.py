@@ -27,17 +27,24 @@ class DarkISP(BaseTransform):
         seed: None draws anew each time, from numpy's generator, which the Runner seeds. A number makes the darkness a
             function of the number and of the file name, the same for everyone: for validation and testing.
         keep_light: True adds ``dark_img`` and leaves ``img``, for training pairs; False replaces ``img``.
+        prob: chance that an image is darkened; otherwise it is its own dark image, so that a detector does not forget
+            the day.
 
     Raises:
-        ValueError: the preset is unknown.
+        ValueError: the preset is unknown; ``prob`` is no chance, or below 1 with a seed.
     """
 
-    def __init__(self, preset: str = 'corrected', seed: int | None = None, keep_light: bool = True) -> None:
+    def __init__(
+        self, preset: str = 'corrected', seed: int | None = None, keep_light: bool = True, prob: float = 1.0
+    ) -> None:
         if preset not in PRESETS:
             raise ValueError(f'unknown DarkISP preset {preset!r}; choose one of {", ".join(PRESETS)}')
+        if not 0 <= prob <= 1 or (prob < 1 and seed is not None):
+            raise ValueError(f'prob={prob} with seed={seed}: give 0 to 1, and 1 with a seed')
         self.preset = preset
         self.seed = seed
         self.keep_light = keep_light
+        self.prob = prob
 
     def sample(self, results: dict) -> tuple[ISPParameters, ISPNoise | TableNoise]:
         """The parameters and the noise for one image; that of 8-bit images in training is drawn the quick way."""
@@ -62,10 +69,16 @@ class DarkISP(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add ``dark_img``, or replace ``img``."""
-        dark = self.apply(results['img'], *self.sample(results))
+        if self.prob < 1 and np.random.random() >= self.prob:  # noqa: NPY002
+            dark = results['img'].astype(np.float32)
+        else:
+            dark = self.apply(results['img'], *self.sample(results))
         results['dark_img' if self.keep_light else 'img'] = dark
         return results
 
     def __repr__(self) -> str:
         """The arguments."""
-        return f'{type(self).__name__}(preset={self.preset!r}, seed={self.seed}, keep_light={self.keep_light})'
+        return (
+            f'{type(self).__name__}(preset={self.preset!r}, seed={self.seed}, keep_light={self.keep_light}, '
+            f'prob={self.prob})'
+        )

@@ -144,4 +144,23 @@ def test_unknown_preset() -> None:
 
 
 def test_repr_names_the_arguments() -> None:
-    assert repr(DarkISP('maet', 7, False)) == "DarkISP(preset='maet', seed=7, keep_light=False)"
+    assert repr(DarkISP('maet', 7, False)) == "DarkISP(preset='maet', seed=7, keep_light=False, prob=1.0)"
+
+
+def test_some_images_are_their_own_dark_image() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    np.random.seed(0)  # noqa: NPY002
+    spared = 0
+    for _ in range(400):
+        results = DarkISP(prob=0.75).transform(dict(img=image))
+        assert results['img'] is image and results['dark_img'].dtype == np.float32
+        spared += bool((results['dark_img'] == image).all())
+    assert 70 <= spared <= 130  # 100, and 3.5 standard deviations of 8.7
+    never = DarkISP(prob=0.0, keep_light=False).transform(dict(img=image))
+    assert (never['img'] == image).all()
+
+
+@pytest.mark.parametrize(('prob', 'seed'), [(1.5, None), (-0.1, None), (0.5, 0)])
+def test_what_is_no_chance_is_refused(prob: float, seed: int | None) -> None:
+    with pytest.raises(ValueError, match=f'prob={prob} with seed={seed}: give 0 to 1, and 1 with a seed'):
+        DarkISP(prob=prob, seed=seed)

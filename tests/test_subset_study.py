@@ -1,0 +1,80 @@
+"""The rows of docs/results.md differ in what they claim, start from the same detector and see as many images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmdark.apis.config_differences import config_differences
+
+FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'subset'
+FULL = Config.fromfile(FOLDER / 'dsfd_dark_lite_subset.py')
+START = Config.fromfile(FOLDER / 'dsfd_lite_subset_start.py')
+ROWS = {
+    path.stem.removeprefix('dsfd_dark_lite_subset_'): Config.fromfile(path)
+    for path in FOLDER.glob('dsfd_dark_lite_subset_*.py')
+}
+DETECTOR = ('type', 'data_preprocessor', 'backbone', 'neck', 'bbox_head', 'train_cfg', 'test_cfg')
+ONE_SETTING = {
+    'no-mutual': ('loss_mutual', None),
+    'no-teacher': ('enhancer', None),
+    'no-recomposition': ('recomposition', None),
+    'no-decomposition': ('loss_decomposition', None),
+}
+COMPARED = (*ONE_SETTING, 'day-only', 'augmentation-only')
+"""Rows of the table; the others are on the way to the weights that come with mmdark."""
+
+
+def test_each_row_has_a_claim() -> None:
+    assert ROWS.keys() == {*COMPARED, 'mixed', 'shipped'}
+
+
+@pytest.mark.parametrize('name', ONE_SETTING)
+def test_a_row_without_a_term_lacks_that_alone(name: str) -> None:
+    key, value = ONE_SETTING[name]
+    changed = config_differences(FULL, ROWS[name])
+    assert {changed_key: new for changed_key, (_, new) in changed.items()} == {f'model.{key}': value}
+
+
+@pytest.mark.parametrize('name', ['day-only', 'augmentation-only'])
+def test_rows_without_dai_net_train_the_same_detector_on_the_same_crops(name: str) -> None:
+    row = ROWS[name]
+    assert {*row.model} == {*DETECTOR} and row.model.type == 'DSFD'
+    assert all(row.model[key] == FULL.model[key] for key in DETECTOR[2:])
+    theirs, ours = (cfg.train_dataloader.dataset.pipeline for cfg in (FULL, row))
+    darkness = [dict(type='DarkISP', preset='corrected', keep_light=False)] if name == 'augmentation-only' else []
+    assert ours == [*theirs[:-2], *darkness, dict(type='PackDetInputs')]
+    assert theirs[-2:] == [dict(type='DarkISP', preset='corrected'), dict(type='PackDarkPair')]
+
+
+@pytest.mark.parametrize('name', COMPARED)
+def test_rows_have_the_same_budget_start_and_test(name: str) -> None:
+    """The study's rows are compared at equal numbers of images, on the same test images."""
+    row = ROWS[name]
+    for key in ('load_from', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'randomness', 'input_size'):
+        assert row[key] == FULL[key], key
+    for key in ('batch_size', 'sampler'):
+        assert row.train_dataloader[key] == FULL.train_dataloader[key]
+    assert row.val_dataloader.dataset.datasets[:2] == FULL.val_dataloader.dataset.datasets
+    assert row.val_evaluator.metrics[:2] == FULL.val_evaluator.metrics
+    assert row.train_dataloader.dataset.only == FULL.train_dataloader.dataset.only
+    assert START.train_dataloader.dataset.only == FULL.train_dataloader.dataset.only
+
+
+def test_the_test_images_are_new_and_the_dark_ones_are_their_copies() -> None:
+    train, val = (set((FOLDER / name).read_text().split()) for name in ('wider_train_880.txt', 'wider_val_249.txt'))
+    assert (len(train), len(val), len(train & val)) == (880, 249, 0)
+    day, dark = FULL.val_dataloader.dataset.datasets
+    assert {key for key in day if day[key] != dark[key]} == {'data_root'}
+
+
+def test_brightened_images_are_the_dark_ones_brightened_before_anything_else() -> None:
+    row = ROWS['day-only']
+    _, dark, *brightened = row.val_dataloader.dataset.datasets
+    assert row.val_evaluator.dataset_prefixes == ['day', 'dark', 'gamma', 'clahe']
+    for method, dataset in zip(('gamma', 'clahe'), brightened, strict=True):
+        first, step, *rest = dataset.pipeline
+        assert step == dict(type='Brighten', method=method) and [first, *rest] == dark.pipeline
+        assert {key for key in dark if dataset[key] != dark[key]} == {'pipeline'}
