@@ -49,8 +49,7 @@ Begin with
   mmdark detect night/ --out-dir out             boxes in out/results.json, pictures in out/pictures/
   mmdark train dsfd_dark_wider                   the main config, by its name
 
-Detecting needs weights: those that come with mmdark where it has some, the ones that the quickstart trained
-(bash tools/quickstart.sh in a clone of mmdark: 3 to 4 minutes), or your own with --weights FILE.
+Without --weights FILE the lite detector that comes with mmdark looks at your photographs.
 
 Exit status: 0 all well; 1 an error, in one line; 2 no such command or option; 3 some images could not be read,
 all others were; 130 ended by Ctrl-C, what was done is kept."""

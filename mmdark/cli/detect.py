@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parsed.add_argument('inputs', nargs='+', metavar='INPUT', help='image, folder, pattern, video, number of a webcam')
     model = parsed.add_argument_group('the detector')
-    model.add_argument('--weights', metavar='FILE', help="trained weights (default: mmdark's, or the quickstart's)")
+    model.add_argument('--weights', metavar='FILE', help='trained weights (default: those that come with mmdark)')
     model.add_argument('--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)')
     model.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
     model.add_argument('--score-thr', type=_score, default=0.3, help='faces from this score on (default: %(default)s)')

@@ -5,7 +5,7 @@ from .face_inferencer import FaceInferencer
 from .face_result import BrokenImage, FaceResult
 from .image_sources import IMAGE_SUFFIXES, ImageSource, each_source, image_sources
 from .tiles import detect_in_tiles, tile_side
-from .weights import WeightsFound, config_of, find_weights
+from .weights import config_of, shipped_weights
 
 __all__ = [
     'IMAGE_SUFFIXES',
@@ -14,13 +14,12 @@ __all__ = [
     'FaceResult',
     'ImageSource',
     'LoadedDetector',
-    'WeightsFound',
     'chosen_device',
     'config_of',
     'detect_in_tiles',
     'each_source',
-    'find_weights',
     'image_sources',
     'load_detector',
+    'shipped_weights',
     'tile_side',
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from mmdark.engine.hooks.strict_checkpoint import check_fits
 from mmdark.errors import InputError
 from mmdark.models.published_files import identify, unwrap, weight_path
 
-from .weights import WeightsFound, config_of, find_weights
+from .weights import SHIPPED, config_of, shipped_weights
 
 NO_DETECTORS = ('retinexnet', 'mmdark_retinexnet', 'vgg16_reducedfc', 'mmdark_vgg16_reducedfc', 'torchvision_')
 """Kinds of weight files that are parts of a detector, or where one starts."""
@@ -51,7 +50,7 @@ def load_detector(
         model: path of a config, name of one of mmdark's own, or the config itself; None takes the config that the
             weights were trained with.
         weights: a checkpoint of a training, converted or exported weights, published weights as they are, or
-            ``mmdark://NAME``; None takes those of :func:`find_weights`.
+            ``mmdark://NAME``; None takes those that come with mmdark, which are for one model.
         device: see :func:`chosen_device`.
 
     Raises:
@@ -59,8 +58,8 @@ def load_detector(
     """
     chosen = chosen_device(device)
     if weights is None:
-        found = _found_for(model)
-        weights, model = found.path, model or found.config
+        _check_shipped(model)
+        weights = shipped_weights()
     path = weight_path(weights)
     checkpoint = _read(path)
     cfg = _read_config(config_of(path, checkpoint) if model is None else model)
@@ -99,17 +98,11 @@ def chosen_device(name: str) -> torch.device:
     return device
 
 
-def _found_for(model: str | Config | None) -> WeightsFound:
-    """Weights that nobody named, if they are those of the model."""
-    if model is None:
-        return find_weights()
-    name = (model.filename or 'this config') if isinstance(model, Config) else str(model)
-    stem = None if isinstance(model, Config) else find_config(name).stem
-    with suppress(InputError):
-        found = find_weights()
-        if stem == found.config.stem:
-            return found
-    raise InputError(f'{name} needs its weights: name them (weights=FILE.pth)')
+def _check_shipped(model: str | Config | None) -> None:
+    """The weights that come with mmdark are for one of its models."""
+    name = (model.filename or 'this config') if isinstance(model, Config) else model
+    if model is not None and (isinstance(model, Config) or find_config(name).stem != SHIPPED):
+        raise InputError(f'{name} needs its weights: name them (weights=FILE.pth)')
 
 
 def _read(path: Path) -> dict[str, Any]:

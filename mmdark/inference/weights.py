@@ -1,56 +1,27 @@
-"""Where trained weights are found, and which config belongs to them."""
+"""The weights that come with mmdark, and which config belongs to weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from mmdark.apis.configs import PACKAGE, PUBLISHED_MODELS, find_config, own_configs
+from mmdark.apis.configs import PUBLISHED_MODELS, own_configs
 from mmdark.apis.export import metadata
 from mmdark.errors import InputError
 from mmdark.models.published_files import PACKAGED, weight_path
 
 SHIPPED = 'dsfd_dark_lite_wider'
-"""The config whose trained weights may come with mmdark."""
-QUICKSTART = Path('work_dirs') / 'quickstart'
+"""The config whose trained weights come with mmdark; docs/results.md says how they were made, and what they can do."""
 
 
-class WeightsFound(NamedTuple):
-    """Weights that nobody had to name.
-
-    Attributes:
-        path: of the checkpoint.
-        config: of its model.
-        where: for a person, ``'shipped with mmdark'`` or ``'the quickstart in work_dirs/quickstart'``.
-    """
-
-    path: Path
-    config: Path
-    where: str
-
-
-def find_weights() -> WeightsFound:
-    """Weights to begin with: those that come with mmdark, or the newest that the quickstart trained.
-
-    The quickstart's are looked for in the current folder, then in the checkout that mmdark lies in.
+def shipped_weights() -> Path:
+    """The weights that come with mmdark.
 
     Raises:
-        InputError: there are none; the line says how to get some.
+        InputError: they are missing.
     """
-    try:
-        return WeightsFound(weight_path(f'{PACKAGED}{SHIPPED}.pth'), find_config(SHIPPED), 'shipped with mmdark')
-    except InputError:
-        pass  # this mmdark comes without
-    for folder in (QUICKSTART, PACKAGE.parent / QUICKSTART):
-        checkpoints = sorted(filter(Path.is_file, folder.glob('*.pth')), key=lambda path: path.stat().st_mtime)
-        if checkpoints:
-            path = checkpoints[-1]
-            return WeightsFound(path, _beside(path, '') or find_config('dsfd_dark_lite_demo'), f'quickstart, {folder}')
-    raise InputError(
-        'there are no weights: train some in 3 to 4 minutes with bash tools/quickstart.sh in a clone of mmdark, or '
-        'name trained ones (weights=FILE.pth)'
-    )
+    return weight_path(f'{PACKAGED}{SHIPPED}.pth')
 
 
 def config_of(weights: Path, checkpoint: Mapping[str, Any]) -> Path:

@@ -47,10 +47,6 @@ def rows(said: str) -> dict[str, tuple[str, str]]:
 
 
 def test_a_sound_environment(tmp_path: Path) -> None:
-    """Its weights are those that a quickstart left in this folder."""
-    weights = tmp_path / 'work_dirs' / 'quickstart' / 'iter_3.pth'
-    weights.parent.mkdir(parents=True)
-    weights.touch()
     (tmp_path / 'data' / 'wider').mkdir(parents=True)
     done = run_doctor(tmp_path)
     table = rows(done.stdout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,55 +10,22 @@ import torch
 from mmdark.apis import config_path
 from mmdark.errors import InputError
 from mmdark.inference import weights
-from mmdark.inference.weights import config_of, find_weights
+from mmdark.inference.weights import SHIPPED, config_of, shipped_weights
 
 
-@pytest.fixture
-def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder, an empty checkout, a package without weights."""
-    (tmp_path / 'here').mkdir()
-    monkeypatch.chdir(tmp_path / 'here')
-    monkeypatch.setattr(weights, 'PACKAGE', tmp_path / 'checkout' / 'mmdark')
+def test_what_is_shipped_fits_its_config_and_is_small() -> None:
+    """In half precision, under 6 MB, and read by anyone: nothing but tensors and plain values."""
+    path = shipped_weights()
+    assert path.stat().st_size <= 6e6
+    checkpoint = torch.load(path, weights_only=True)
+    assert {value.dtype for value in checkpoint['state_dict'].values() if value.is_floating_point()} == {torch.float16}
+    assert config_of(path, checkpoint) == config_path(f'{SHIPPED}.py')
+
+
+def test_without_the_shipped_weights_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, 'SHIPPED', 'no_such_config')
-    return tmp_path
-
-
-def write(path: Path, age: int = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b'weights')
-    os.utime(path, (1e9 - age, 1e9 - age))
-    return path
-
-
-def test_the_quickstart_here_then_that_of_the_checkout(nothing_shipped: Path) -> None:
-    with pytest.raises(InputError, match=r'in a clone of mmdark, or name trained ones'):
-        find_weights()
-    theirs = write(nothing_shipped / 'checkout' / 'work_dirs' / 'quickstart' / 'iter_260.pth')
-    found = find_weights()
-    assert found.path == theirs and found.config == config_path('quickstart/dsfd_dark_lite_demo.py')
-    ours = Path('work_dirs') / 'quickstart'
-    write(ours / 'iter_9.pth', age=0)
-    write(ours / 'iter_260.pth', age=50)
-    (ours / 'dsfd_dark_lite_demo.py').write_text('model = dict()')
-    found = find_weights()
-    assert found.path == ours / 'iter_9.pth' and 'work_dirs/quickstart' in found.where, 'the newest'
-    assert found.config == config_path('quickstart/dsfd_dark_lite_demo.py'), 'not known to be a folder of training'
-    write(ours / 'last_checkpoint')
-    assert find_weights().config == ours / 'dsfd_dark_lite_demo.py', 'what it was trained with'
-
-
-def test_what_is_shipped_comes_first(nothing_shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(nothing_shipped / 'here' / 'work_dirs' / 'quickstart' / 'iter_260.pth')
-    monkeypatch.setattr(weights, 'SHIPPED', 'dsfd_dark_lite_wider')
-    shipped = write(nothing_shipped / 'package' / 'dsfd_dark_lite_wider.pth')
-
-    def weight_path(name: str) -> Path:
-        assert name == 'mmdark://dsfd_dark_lite_wider.pth'
-        return shipped
-
-    monkeypatch.setattr(weights, 'weight_path', weight_path)
-    found = find_weights()
-    assert found == (shipped, config_path('dsfd_dark_lite_wider.py'), 'shipped with mmdark')
+    with pytest.raises(InputError, match=r'no_such_config\.pth does not come with mmdark'):
+        shipped_weights()
 
 
 def test_the_config_of_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
