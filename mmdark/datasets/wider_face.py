@@ -110,7 +110,7 @@ class WiderDataset(BaseDetDataset):
             return images
         try:
             with open(self.only, encoding='utf-8-sig') as file:
-                names = set(map(_in_event, file.read().split()))
+                names = {_in_event(line.strip()) for line in file if line.strip()}
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, 'strerror', None) or 'not a text file'
             raise InputError(

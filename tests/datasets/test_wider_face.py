@@ -82,7 +82,7 @@ def test_min_face_keeps_images_with_large_faces_only(root: Path) -> None:
 
 
 def test_a_file_of_names_leaves_out_all_other_images(root: Path) -> None:
-    (root / 'only.txt').write_text('0--Parade/none.png\n')  # a dark copy's suffix
+    (root / 'only.txt').write_text('\n0--Parade/none.png \n')  # a dark copy's suffix
     dataset = build(root, only=str(root / 'only.txt'), test_mode=True)
     assert [Path(dataset.get_data_info(index)['img_path']).name for index in range(len(dataset))] == ['none.jpg']
     with pytest.raises(InputError, match=r'gone\.txt.*cannot be read \(No such file or directory\): name a text file'):
