@@ -69,7 +69,7 @@ def test_table_and_pictures(
         (['{tmp}/none.pth'], 'error: RetinexNet starts from {tmp}/none.pth, which does not exist'),
         (
             ['mmdark://other.pth'],
-            'error: mmdark://other.pth does not come with mmdark: name mmdark://retinexnet_wider.pth',
+            'error: mmdark://other.pth does not come with mmdark: name mmdark://dsfd_dark_lite_wider.pth, ',
         ),
         (
             ['{tmp}/vgg.pth'],

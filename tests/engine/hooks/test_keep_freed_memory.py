@@ -27,11 +27,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='the C library is not glibc')
 def test_pages_are_brought_once() -> None:
+    """The least of three processes: where the kernel puts something right behind the heap, that cannot grow."""
     found = {}
     for mode in ('as it is', 'kept'):
         command = [sys.executable, '-c', FAULTS, mode]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        found[mode] = int(done.stdout.split()[-1])
+        runs = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True) for _ in range(3)]
+        found[mode] = min(int(done.stdout.split()[-1]) for done in runs)
     assert found['kept'] < found['as it is'] / 4, found
 
 
