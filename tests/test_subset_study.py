@@ -23,7 +23,7 @@ ONE_SETTING = {
     'no-recomposition': ('recomposition', None),
     'no-decomposition': ('loss_decomposition', None),
 }
-COMPARED = (*ONE_SETTING, 'day-only', 'augmentation-only')
+COMPARED = (*ONE_SETTING, 'retinexnet', 'day-only', 'augmentation-only')
 """Rows of the table; the others are on the way to the weights that come with mmdark."""
 
 
@@ -36,6 +36,12 @@ def test_a_row_without_a_term_lacks_that_alone(name: str) -> None:
     key, value = ONE_SETTING[name]
     changed = config_differences(FULL, ROWS[name])
     assert {changed_key: new for changed_key, (_, new) in changed.items()} == {f'model.{key}': value}
+
+
+def test_the_trained_teacher_is_the_only_change_of_its_row() -> None:
+    row = ROWS['retinexnet']
+    assert {key.split('.')[1] for key in config_differences(FULL, row)} == {'enhancer'}
+    assert row.model.enhancer.init_cfg.checkpoint == 'mmdark://retinexnet_wider.pth'
 
 
 @pytest.mark.parametrize('name', ['day-only', 'augmentation-only'])

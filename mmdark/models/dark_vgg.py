@@ -31,6 +31,8 @@ class DarkVGG(BaseModule):
         widen_factor: factor on all widths; below 1 for lite variants. Widths are multiples of 8.
         norm_cfg: a normalisation after each convolution, for training from scratch; none as published.
         init_cfg: see mmengine. Without it the convolutions keep their Kaiming initialisation.
+        stem_channels: width of the stem alone, so of what light and dark share; ``64 * widen_factor`` without it. The
+            reflectance decoder's ``in_channels`` goes with it.
 
     Example:
         >>> import torch
@@ -41,12 +43,17 @@ class DarkVGG(BaseModule):
     published_room = 'vgg'
 
     def __init__(
-        self, widen_factor: float = 1.0, norm_cfg: OptConfigType = None, init_cfg: OptMultiConfig = None
+        self,
+        widen_factor: float = 1.0,
+        norm_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+        stem_channels: int | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.widen_factor = widen_factor
         self.norm_cfg = norm_cfg
         channels, fc, extras = self._widths()
+        channels = (stem_channels or channels[0], *channels[1:])
         self.stages = nn.ModuleList()
         previous = 3
         for convs, width in zip(STAGE_CONVS, channels, strict=True):

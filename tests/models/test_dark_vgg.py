@@ -38,6 +38,23 @@ def test_shapes(size: tuple[int, int]) -> None:
     assert [tuple(map_.shape[1:]) for map_ in maps] == list(wanted)
 
 
+def test_the_stem_alone_can_be_wider() -> None:
+    plain, wide = DarkVGG(widen_factor=0.125), DarkVGG(widen_factor=0.125, stem_channels=24)
+    shapes, wider = ({name: tuple(p.shape) for name, p in net.named_parameters()} for net in (plain, wide))
+    changed = {name: shape for name, shape in wider.items() if shape != shapes[name]}
+    assert wide.shallow_channels == 24 and wide.out_channels == plain.out_channels
+    assert changed == {
+        'stages.0.0.conv.weight': (24, 3, 3, 3),
+        'stages.0.0.conv.bias': (24,),
+        'stages.0.1.conv.weight': (24, 24, 3, 3),
+        'stages.0.1.conv.bias': (24,),
+        'stages.1.0.conv.weight': (16, 24, 3, 3),
+    }
+    images = torch.rand(1, 3, 32, 48)
+    assert wide.stem(images).shape == (1, 24, 16, 24)
+    assert [m.shape for m in wide(images)] == [m.shape for m in plain(images)]
+
+
 @pytest.mark.parametrize('size', [(1, 1), (27, 40), (5, 64), (28, 28)])
 def test_tiny_images_leave_something_at_every_level(size: tuple[int, int]) -> None:
     backbone = DarkVGG(widen_factor=0.125)

@@ -155,10 +155,11 @@ class SignalWorkers(Hook):
 
     def __init__(self) -> None:
         self.alive: list[bool] = []
+        self.not_ours = set(multiprocessing.active_children())  # workers of other tests, whose loaders still live
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if runner.iter == 1:  # both have begun: each has given a batch
-            self.workers = multiprocessing.active_children()
+            self.workers = set(multiprocessing.active_children()) - self.not_ours
             subprocess.run(['kill', '-TERM', *(str(worker.pid) for worker in self.workers)], check=True)
             time.sleep(0.3)
         elif runner.iter == 2:
