@@ -121,7 +121,7 @@ def _draw(runs: Sequence[RunLog], losses: list[str], scores: list[str], smooth: 
 
     columns = min(COLUMNS, max(len(losses), len(scores), 2))
     rows = -(-len(losses) // columns), -(-len(scores) // columns)
-    size = (PANEL[0] * columns, PANEL[1] * sum(rows) + 0.3)
+    size = (PANEL[0] * columns, PANEL[1] * sum(rows))
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(sum(rows), columns)
@@ -136,16 +136,28 @@ def _draw(runs: Sequence[RunLog], losses: list[str], scores: list[str], smooth: 
             marks = mark if not trained or len(y) == 1 else None
             _line(axes, x, y, window, dict(color=colour, ls=dashes, marker=marks))
         _finish(axes, name, 'iteration' if trained else 'epoch', scale=trained or name.endswith('loss'))
+    _legend(figure, run_labels(runs))
+    return figure
+
+
+def _legend(figure: Figure, labels: list[str]) -> None:
+    """Above the panels, in two columns where the names are short enough; the figure grows by its height."""
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=colour, ls=dashes, marker=mark, markersize=3)
-        for _, (colour, dashes, mark) in zip(runs, STYLES, strict=False)
+        for _, (colour, dashes, mark) in zip(labels, STYLES, strict=False)
     ]
-    figure.legend(
-        handles, run_labels(runs), loc='outside upper left', ncols=min(len(runs), 2), handlelength=3.5, frameon=False
-    )
-    return figure
+    for columns in (min(len(labels), 2), 1):
+        legend = figure.legend(
+            handles, labels, loc='outside upper left', ncols=columns, handlelength=3.5, frameon=False
+        )
+        extent = legend.get_window_extent(figure.canvas.get_renderer())
+        if extent.width <= figure.bbox.width or columns == 1:
+            break
+        legend.remove()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + extent.height / figure.dpi)
 
 
 def _line(axes: Axes, x: np.ndarray, y: np.ndarray, window: int, style: dict) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmdark.apis.log_plot import STYLES, curve, plot_runs, run_labels, smoothed
+from mmdark.apis.log_plot import DOTS_PER_INCH, PANEL, STYLES, curve, plot_runs, run_labels, smoothed
 from mmdark.errors import InputError
 
 
@@ -71,6 +71,17 @@ def test_each_scalar_has_its_panel_and_each_run_its_line(monkeypatch: pytest.Mon
     assert [text.get_text() for text in legend.get_texts()] == ['main, seed 0', 'main, seed 1']
     assert len({line.get_linestyle() for line in panels['loss'].get_lines()}) == 2  # for print in grey
     assert [line.get_color() for line in panels['loss'].get_lines()] == [STYLES[0][0], STYLES[1][0]]
+
+
+@pytest.mark.parametrize(('name', 'columns'), [('main', 2), ('dsfd_dark_lite_subset_augmentation-only', 1)])
+def test_names_are_never_cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, columns: int) -> None:
+    figure = drawn(monkeypatch, tmp_path, [run(f'{name}_{k}') for k in range(len(STYLES))], keys=['loss'])
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box, page = legend.get_window_extent(), figure.bbox
+    assert box.x0 >= page.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
+    assert len({round(text.get_window_extent().x0) for text in legend.get_texts()}) == columns
+    assert all(axes.get_window_extent().height > 0.5 * PANEL[1] * DOTS_PER_INCH for axes in figure.axes)
 
 
 def test_smoothed_lines_stand_over_the_faint_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
