@@ -169,7 +169,7 @@ def _line(axes: Axes, x: np.ndarray, y: np.ndarray, window: int, style: dict) ->
 
 
 def _finish(axes: Axes, name: str, place: str, scale: bool) -> None:
-    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     drawn = np.concatenate([line.get_ydata() for line in axes.lines])
     if scale and len(drawn) and drawn.min() > 0 and drawn.max() / drawn.min() > _LOG_FROM:
@@ -181,7 +181,8 @@ def _finish(axes: Axes, name: str, place: str, scale: bool) -> None:
         axes.ticklabel_format(axis='y', scilimits=(-2, 4))
     if not scale:  # a score
         axes.set_ylim(0, max(1.05 * drawn.max(initial=0), 0.05))
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    places = {x for line in axes.lines for x in line.get_xdata()}
+    axes.xaxis.set_major_locator(FixedLocator([*places]) if len(places) == 1 else MaxNLocator(4, integer=True))
     if place == 'iteration':  # 40k
         axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.set_title(name, loc='right')  # the exponent of the axis stands on the left

@@ -84,6 +84,11 @@ def test_names_are_never_cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert all(axes.get_window_extent().height > 0.5 * PANEL[1] * DOTS_PER_INCH for axes in figure.axes)
 
 
+def test_a_single_validation_stands_at_its_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (axes,) = drawn(monkeypatch, tmp_path, [run(count=10)], keys=['day/wider/AP']).axes
+    assert axes.get_xticks().tolist() == [1] and [label.get_text() for label in axes.get_xticklabels()] == ['1']
+
+
 def test_smoothed_lines_stand_over_the_faint_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = run(count=200)
     for options, window in (({'smooth': 5}, 5), ({}, 4)):
