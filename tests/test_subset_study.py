@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmdark.apis.config_differences import config_differences
+from mmdark.models import DarkVGG
 
-FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'subset'
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / 'configs' / 'subset'
 FULL = Config.fromfile(FOLDER / 'dsfd_dark_lite_subset.py')
 START = Config.fromfile(FOLDER / 'dsfd_lite_subset_start.py')
 ROWS = {
@@ -84,3 +88,25 @@ def test_brightened_images_are_the_dark_ones_brightened_before_anything_else() -
         first, step, *rest = dataset.pipeline
         assert step == dict(type='Brighten', method=method) and [first, *rest] == dark.pipeline
         assert {key for key in dark if dataset[key] != dark[key]} == {'pipeline'}
+
+
+def test_the_recipe_of_the_wider_stem_keeps_what_the_detector_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recipe,) = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/results.md').read_text(), re.DOTALL)
+    settings = {key: value for key, value in FULL.model.backbone.items() if key != 'type'}
+    plain, wide = DarkVGG(**settings), DarkVGG(**settings, stem_channels=2 * 16)
+    folder = tmp_path / 'work_dirs' / 'dsfd_lite_subset_start'
+    folder.mkdir(parents=True)
+    state = {f'backbone.{name}': weight for name, weight in plain.state_dict().items()}
+    torch.save(dict(meta={}, state_dict=state, optimizer={}), folder / 'iter_4000.pth')
+    monkeypatch.chdir(tmp_path)
+    exec(recipe, {})
+    widened = torch.load(folder / 'iter_4000_stem32.pth')['state_dict']
+    wide.load_state_dict({name.removeprefix('backbone.'): weight for name, weight in widened.items()})
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        for map_, wanted in zip(wide(images), plain(images), strict=True):
+            torch.testing.assert_close(map_, wanted, rtol=1e-4, atol=1e-5)
+    first, second = wide.stages[1][0].conv.weight.unflatten(1, (-1, 2)).unbind(2)
+    assert (first - second).abs().mean() > 0.1 * first.abs().mean()  # so that the two learn different things
