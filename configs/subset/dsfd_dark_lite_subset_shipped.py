@@ -4,7 +4,7 @@ _base_ = ['./dsfd_dark_lite_subset.py']
 
 max_iters = 110
 
-load_from = 'work_dirs/dsfd_dark_lite_subset_mixed/iter_1300.pth'
+load_from = 'work_dirs/dsfd_dark_lite_subset_mixed-again/iter_1700.pth'
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
