@@ -146,7 +146,7 @@ def _legend(figure: Figure, labels: list[str]) -> None:
 
     handles = [
         Line2D([], [], color=colour, ls=dashes, marker=mark, markersize=3)
-        for _, (colour, dashes, mark) in zip(labels, STYLES, strict=False)
+        for colour, dashes, mark in STYLES[: len(labels)]
     ]
     for columns in (min(len(labels), 2), 1):
         legend = figure.legend(
