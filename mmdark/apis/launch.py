@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import inspect
 import re
 import sys
@@ -111,6 +112,18 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
+def leave_distributed() -> None:
+    """Part from the other processes, if there are any; call it once the Runner is out of reach.
+
+    A Runner lies in a circle of references, and its wrapped model holds the process group: until the garbage is
+    collected, gloo's threads live on, and one that still runs while the interpreter ends makes it abort ("terminate
+    called without an active exception").
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+        gc.collect()
+
+
 def enable_amp(cfg: Config) -> None:
     """Train in bfloat16, on a GPU or a CPU."""
     cfg.optim_wrapper.type = 'Bfloat16OptimWrapper'
@@ -124,8 +137,7 @@ def run_or_explain(main: Callable[[], None]) -> None:
         except SystemExit as end:
             if end.code:
                 raise
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        leave_distributed()
     except InputError as error:
         sys.exit(f'error: {_last_line(error)}')
     except FileNotFoundError as error:

@@ -16,7 +16,7 @@ from mmengine.config import config as config_module
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdark.apis import load_config, prepare_distributed
+from mmdark.apis import leave_distributed, load_config, prepare_distributed
 from tests.meeting import meeting
 from tests.tiny_wider import CHANNELS, ROOT
 
@@ -78,6 +78,12 @@ def losses(root: str, work_dir: str, options: dict[str, Any], launcher: str = 'n
     return record.losses
 
 
+def gloo_threads() -> list[str]:
+    """The names of this process's threads of gloo, as Linux knows them."""
+    names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
+    return [name for name in names if 'gloo' in name]
+
+
 def two_process_losses(root: str, work_dir: Path, options: dict[str, Any]) -> list[list[dict[str, float]]]:
     """:func:`losses` of both of two processes."""
     environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'WORLD_SIZE': '2'}
@@ -108,5 +114,7 @@ if __name__ == '__main__':
     given_root, given_work_dir, given_options = sys.argv[1:]
     config_module.FormatCode = lambda text, **_: (text, True)  # a Runner formats its config five times
     found = losses(given_root, given_work_dir, json.loads(given_options), 'pytorch')
+    assert gloo_threads()
     Path(given_work_dir, f'losses_{os.environ["RANK"]}.json').write_text(json.dumps(found))
-    torch.distributed.destroy_process_group()  # or its threads may end the process on their own, with an error
+    leave_distributed()
+    assert not gloo_threads(), f'{gloo_threads()} may end the process on their own, with an error'
