@@ -38,23 +38,29 @@ def replaced_whole(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; its folder is made.
+@contextmanager
+def writing(path: str | os.PathLike, option: str = '') -> Iterator[None]:
+    """Say in one line what the system refuses while something is written.
+
+    Args:
+        path: of the file or folder that is written.
+        option: of the command line that named it, such as ``--out``.
 
     Raises:
         InputError: it cannot be written.
     """
     try:
-        with replaced_whole(path) as part:
-            part.write_bytes(content)
+        yield
     except OSError as error:
-        raise unwritable(path, error) from None
+        remedy = 'free some space or choose another place' if error.errno in FULL else 'choose another place'
+        place = f'{option} {path}'.lstrip()
+        raise InputError(f'{place} cannot be written ({error.strerror}): {remedy}') from None
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
-    """The line for a file or a folder that cannot be written."""
-    remedy = 'free some space or choose another folder' if error.errno in FULL else 'choose another folder'
-    return InputError(f'{path} cannot be written ({error.strerror}): {remedy}')
+def write_whole(path: Path, content: bytes, option: str = '') -> None:
+    """Write a file, whole or not at all; its folder is made. Arguments and errors as of :func:`writing`."""
+    with writing(path, option), replaced_whole(path) as part:
+        part.write_bytes(content)
 
 
 def write_verified(path: Path, content: bytes | memoryview) -> None:

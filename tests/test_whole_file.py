@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mmdark.engine import WholeFileBackend
-from mmdark.whole_file import CHUNK, clear_parts, replaced_whole, write_verified
+from mmdark.errors import InputError
+from mmdark.whole_file import CHUNK, clear_parts, replaced_whole, write_verified, write_whole, writing
 
 OLD, NEW = b'old', b'new' * CHUNK
 
@@ -38,6 +39,26 @@ def test_what_comes_back_changed_replaces_nothing(tmp_path: Path, monkeypatch: p
         write_verified(path, NEW)
     assert caught.value.errno == errno.EIO
     assert path.read_bytes() == OLD and [left.name for left in tmp_path.iterdir()] == ['a.bin']
+
+
+@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EDQUOT, errno.EACCES])
+@pytest.mark.parametrize('option', ['', '--out'])
+def test_what_the_system_refuses_is_said_in_one_line(tmp_path: Path, code: int, option: str) -> None:
+    remedy = 'choose another place' if code == errno.EACCES else 'free some space or choose another place'
+    with pytest.raises(InputError) as caught, writing(tmp_path, option):
+        raise OSError(code, os.strerror(code))
+    said = f'{tmp_path} cannot be written ({os.strerror(code)}): {remedy}'
+    assert str(caught.value) == (f'--out {said}' if option else said)
+
+
+def test_a_file_half_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / 'new folder' / 'a.txt'
+    write_whole(path, OLD)
+    replace = os.replace
+    monkeypatch.setattr(os, 'replace', lambda part, _: replace(part, tmp_path))  # a folder is in the way
+    with pytest.raises(InputError, match=r'--json .*a\.txt cannot be written \('):
+        write_whole(path, NEW, '--json')
+    assert path.read_bytes() == OLD and [left.name for left in path.parent.iterdir()] == ['a.txt']
 
 
 def test_file_and_folder_reach_the_disk_around_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

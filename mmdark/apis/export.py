@@ -15,7 +15,7 @@ from torch import Tensor
 from mmdark.compat import plain, read_checkpoint
 from mmdark.compat.checkpoints import SAFETENSORS, safetensors_torch
 from mmdark.errors import InputError
-from mmdark.whole_file import write_verified
+from mmdark.whole_file import write_verified, writing
 
 START_TIME = re.compile(r'_\d{8}_\d{6}$')
 """What mmengine adds to the name of a config to name a training."""
@@ -52,10 +52,8 @@ def export_weights(
         buffer = io.BytesIO()
         torch.save({'meta': meta, 'state_dict': weights}, buffer)
         written = buffer.getvalue()
-    try:
+    with writing(target):
         write_verified(target, written)
-    except OSError as error:
-        raise InputError(f'{target} cannot be written ({error.strerror}): name another place') from error
     known = ', '.join(f'{name} {value}' for name, value in meta.items())
     return f'{target}: {len(weights)} tensors, {len(written) / 2**20:.1f} MiB ({known or "nothing else is known"})'
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdark.errors import InputError
+from mmdark.whole_file import replaced_whole, writing
 
 from .run_log import RunLog, Scalars
 
@@ -78,11 +79,8 @@ def plot_runs(
 
     with matplotlib.rc_context(_FONT):
         figure = _draw(runs, losses, scores, smooth)
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path)
-        except OSError as error:
-            raise InputError(f'--out {path} cannot be written ({error.strerror}): choose another place') from None
+        with writing(path, '--out'), replaced_whole(Path(path)) as part:
+            figure.savefig(part, format=Path(path).suffix[1:])
 
 
 def curve(lines: Sequence[Scalars], place: str, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from torch import nn
 
 import mmdark
 from mmdark.errors import InputError
-from mmdark.whole_file import write_verified
+from mmdark.whole_file import write_verified, writing
 
 from .check_onnx import check_onnx
 from .detector_graph import DetectorGraph
@@ -84,10 +84,8 @@ def export_onnx(
     said = _summary(out, len(content), opset, limits, half, size)
     if check:
         said += '\n' + check_onnx(detector, content, every.SerializeToString(), limits, half, size, images)
-    try:
+    with writing(out):
         write_verified(out, content)
-    except OSError as error:
-        raise InputError(f'{out} cannot be written ({error.strerror}): name another place') from error
     return said
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdark.errors import InputError
+from mmdark.whole_file import replaced_whole, writing
 
 from .average_precision import PrecisionRecall, Score
 
@@ -59,11 +60,8 @@ def plot_precision_recall(path: str | os.PathLike, scores: Mapping[str, Score]) 
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel='recall', ylabel='precision')
         axes.grid(lw=0.3, color='0.85')
         axes.legend(loc='lower left', title='AP: official (solid) / exact (dashed)', title_fontsize=7, fontsize=7)
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path)
-        except OSError as error:
-            raise InputError(f'--plot {path} cannot be written ({error.strerror}): choose another place') from None
+        with writing(path, '--plot'), replaced_whole(Path(path)) as part:
+            figure.savefig(part, format=Path(path).suffix[1:])
 
 
 def _points(curve: PrecisionRecall) -> tuple[np.ndarray, np.ndarray]:

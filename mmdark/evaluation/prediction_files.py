@@ -15,7 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole
+from mmdark.whole_file import replaced_whole, write_whole, writing
 
 from .box_rows import (
     DARK_FACE_LABEL,
@@ -222,18 +222,14 @@ def write_wider_predictions(folder: str | os.PathLike, predictions: Mapping[str,
         predictions: ``event/image`` without suffix → array of shape ``(N, 5)``, x y w h score.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: a file cannot be written; those before it are there.
         ValueError: an array has another shape.
     """
     texts = {
         image: f'{image.rsplit("/", 1)[-1]}\n{len(rows)}\n{_lines(image, rows)}' for image, rows in predictions.items()
     }
-    try:
-        for image, text in texts.items():
-            with replaced_whole(Path(folder, image + SUFFIX)) as part:
-                part.write_text(text, encoding='utf-8', errors='surrogateescape')  # a name may be no text
-    except OSError as error:
-        raise InputError(f'{folder} cannot be written ({error.strerror}): choose another folder') from None
+    for image, text in texts.items():
+        write_whole(Path(folder, image + SUFFIX), text.encode(errors='surrogateescape'))  # a name may be no text
 
 
 def write_dark_face_zip(path: str | os.PathLike, predictions: Mapping[str, np.ndarray]) -> None:
@@ -252,12 +248,9 @@ def write_dark_face_zip(path: str | os.PathLike, predictions: Mapping[str, np.nd
     """
     texts = {f'{image}{SUFFIX}': _lines(image, rows) for image, rows in predictions.items()}
     path = Path(path)
-    try:
-        with replaced_whole(path) as part, ZipFile(part, 'w') as archive:
-            for name, text in texts.items():
-                archive.writestr(ZipInfo(name), text, ZIP_DEFLATED)
-    except OSError as error:
-        raise InputError(f'{path} cannot be written ({error.strerror}): choose another place') from None
+    with writing(path), replaced_whole(path) as part, ZipFile(part, 'w') as archive:
+        for name, text in texts.items():
+            archive.writestr(ZipInfo(name), text, ZIP_DEFLATED)
 
 
 def _lines(image: str, rows: np.ndarray) -> str:

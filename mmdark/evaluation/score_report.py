@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmdark.errors import InputError
+from mmdark.whole_file import write_whole
 
 from .average_precision import MAX_DIFFERENCE, Score
 
@@ -93,8 +93,4 @@ def report_scores(record: dict, scores: Mapping[str, Score], json_path: str | os
         print(f'problem: and {hidden} more; {hint}', file=sys.stderr)
     print(score_table(scores), flush=True)
     if json_path:
-        try:
-            Path(json_path).parent.mkdir(parents=True, exist_ok=True)
-            Path(json_path).write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
-        except OSError as error:
-            raise InputError(f'--json {json_path} cannot be written ({error.strerror}): choose another place') from None
+        write_whole(Path(json_path), (json.dumps(record, indent=2) + '\n').encode(), '--json')

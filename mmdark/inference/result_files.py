@@ -17,7 +17,7 @@ import numpy as np
 import mmdark
 from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import write_wider_predictions
-from mmdark.whole_file import unwritable, write_whole
+from mmdark.whole_file import write_whole, writing
 
 from .face_result import BrokenImage, FaceResult
 
@@ -78,10 +78,8 @@ class ResultFiles:
         self.folder, self.formats, self.about, self.draw = Path(folder), set(formats), dict(about or {}), draw
         self.images: list[_Written] = []
         self.broken: list[BrokenImage] = []
-        try:
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
 
     def add(self, name: str, result: FaceResult, image: np.ndarray | None = None) -> None:
         """Write what belongs to one photograph, and remember its faces.

@@ -13,8 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdark.errors import InputError
-from mmdark.whole_file import PART
+from mmdark.whole_file import PART, writing
 
 from .video_encoders import FfmpegEncoder, OpenCVEncoder, Sound, open_encoder
 
@@ -94,17 +93,14 @@ def written_video(path: Path, rate: float, sound: Sound | None = None) -> Iterat
     place = path.with_name(f'.{path.name}.{os.getpid()}{PART}.mp4')  # OpenCV takes the format from the name
     writer = VideoWriter(place, rate, sound)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f'.{glob.escape(path.name)}.*{PART}.mp4'):  # of one that was killed
-            left.unlink()
-        yield writer
-        with _undisturbed():
-            writer.close()
-            os.replace(place, path)
-    except OSError as error:
-        raise InputError(
-            f'{path} cannot be written ({error.strerror}): free some space or name another folder'
-        ) from None
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f'.{glob.escape(path.name)}.*{PART}.mp4'):  # of one that was killed
+                left.unlink()
+            yield writer
+            with _undisturbed():
+                writer.close()
+                os.replace(place, path)
     finally:
         writer.abandon()
         with suppress(OSError):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from mmdark.errors import InputError
 from mmdark.models.retinex_net import Decomposition
+from mmdark.whole_file import replaced_whole, writing
 
 from .teachers import Pair
 
@@ -48,11 +48,8 @@ def draw_teachers(path: str | Path, pair: Pair, teachers: Mapping[str, tuple[Dec
             place.spines[:].set_visible(False)
     for place, label in zip(figure.axes[:: len(columns)], ('light', 'dark'), strict=True):
         place.set_ylabel(label, fontsize=9)
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    except OSError as error:
-        raise InputError(f'{path} cannot be written ({error.strerror}): choose another place') from None
+    with writing(path), replaced_whole(Path(path)) as part:
+        figure.savefig(part, format=Path(path).suffix[1:])
 
 
 def _pixels(image: Tensor) -> np.ndarray:

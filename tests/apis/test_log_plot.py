@@ -33,8 +33,14 @@ def run(name: str = 'main', seed: int = 0, count: int = 40, factor: float = 1.0,
 def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: list, **options: object) -> Figure:
     """The figure that is written."""
     figures: list[Figure] = []
-    monkeypatch.setattr(Figure, 'savefig', lambda figure, path: figures.append(figure))
+
+    def savefig(figure: Figure, part: Path, format: str) -> None:
+        figures.append(figure)
+        part.write_text(format)
+
+    monkeypatch.setattr(Figure, 'savefig', savefig)
     plot_runs(tmp_path / 'curves.png', runs, **options)
+    assert (tmp_path / 'curves.png').read_text() == 'png'
     return figures[0]
 
 

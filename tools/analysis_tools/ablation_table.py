@@ -15,7 +15,7 @@ from mmdark.apis import run_or_explain
 from mmdark.apis.ablation_table import markdown_table, table_rows
 from mmdark.apis.run_log import read_run
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole
+from mmdark.whole_file import write_whole
 
 REFERENCE = 'dsfd_dark_wider'
 
@@ -55,11 +55,7 @@ def main() -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
     if args.out:
-        try:
-            with replaced_whole(Path(args.out)) as part:
-                part.write_text(text, encoding='utf-8')
-        except OSError as error:
-            raise InputError(f'--out {args.out} cannot be written ({error.strerror}): choose another place') from None
+        write_whole(Path(args.out), text.encode(), '--out')
 
 
 if __name__ == '__main__':

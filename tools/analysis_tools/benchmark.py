@@ -29,7 +29,7 @@ from mmdark.benchmark import (
     run_subject,
 )
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole
+from mmdark.whole_file import write_whole
 
 
 def parse_args() -> argparse.Namespace:
@@ -92,13 +92,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def write(path: str | None, option: str, text: str) -> None:
     """Write a file whole, where one is asked for."""
-    if path is None:
-        return
-    try:
-        with replaced_whole(Path(path)) as part:
-            part.write_text(text, encoding='utf-8')
-    except OSError as error:
-        raise InputError(f'{option} {path} cannot be written ({error.strerror}): choose another place') from None
+    if path is not None:
+        write_whole(Path(path), text.encode(), option)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from mmdark.errors import InputError
 from mmdark.models import RetinexNet
 from mmdark.parity.teacher_pictures import draw_teachers
 from mmdark.parity.teachers import choose_images, load_teacher, markdown_table, measure, read_pairs
+from mmdark.whole_file import write_whole
 
 OURS = 'mmdark://retinexnet_wider.pth'
 PICTURES = 4
@@ -72,11 +73,7 @@ def main() -> None:
     table = markdown_table(measured, settings)
     print(table, end='')
     if args.out:
-        try:
-            Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-            Path(args.out).write_text(table, encoding='utf-8')
-        except OSError as error:
-            raise InputError(f'--out {args.out} cannot be written ({error.strerror}): choose another place') from None
+        write_whole(Path(args.out), table.encode(), '--out')
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdark.drawing import brighten, draw_faces, join_panels
-from mmdark.errors import InputError
+from mmdark.whole_file import write_whole
 
 from ..panels import reflectance_of
 from .strict_checkpoint import detector_of
@@ -55,14 +55,7 @@ class DrawDarkPanels(Hook):
             if self.max_images is not None and len(self.names) >= self.max_images:
                 return
             path = self._free_path(Path(sample.img_path).stem)
-            picture = self._panels(model, inputs, sample)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                written = cv2.imwrite(str(path), picture)
-            except OSError:
-                written = False
-            if not written:
-                raise InputError(f'{path} cannot be written; is the disk full, or its folder read-only or a file?')
+            write_whole(path, cv2.imencode('.png', self._panels(model, inputs, sample))[1].tobytes())
 
     def _free_path(self, stem: str) -> Path:
         """A data set may hold the same name twice, by day and in the dark."""

@@ -1,6 +1,8 @@
 """The panels show what they say: the file, what the detector was given, its reflectance, its detections."""
 
+import errno
 import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,14 +109,22 @@ def test_the_same_name_twice_gives_two_pictures(tmp_path: Path) -> None:
         np.testing.assert_array_equal(light, cv2.resize(file, (WIDE, TALL)))
 
 
+def full_disk(path: Path, content: bytes) -> int:
+    """``Path.write_bytes`` where the space ends after half of the file."""
+    with path.open('wb') as file:
+        file.write(content[: len(content) // 2])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / 'pictures').touch()
     root = write_wider(tmp_path / 'wider', train=1, val=1)
     with pytest.raises(InputError, match=r'pictures/val_0\.png cannot be written'):
         run(tmp_path, root)
     hook = DrawDarkPanels(str(tmp_path / 'new'))
-    monkeypatch.setattr(cv2, 'imwrite', lambda *_: False)
+    monkeypatch.setattr(Path, 'write_bytes', full_disk)
     monkeypatch.setattr(hook, '_panels', lambda *_: np.zeros((1, 1, 3), np.uint8))
     runner, sample = SimpleNamespace(model=torch.nn.Identity()), SimpleNamespace(img_path='a.jpg')
-    with pytest.raises(InputError, match=r'new/a\.png cannot be written; is the disk full'):
+    with pytest.raises(InputError, match=r'new/a\.png cannot be written \(No space left on device\): free some space'):
         hook.after_test_iter(runner, 0, {'inputs': [0]}, [sample])
+    assert list((tmp_path / 'new').iterdir()) == []
