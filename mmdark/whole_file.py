@@ -57,9 +57,24 @@ def writing(path: str | os.PathLike, option: str = '') -> Iterator[None]:
         raise InputError(f'{place} cannot be written ({error.strerror}): {remedy}') from None
 
 
+@contextmanager
+def writing_whole(path: str | os.PathLike, option: str = '') -> Iterator[Path]:
+    """A place to write to: at the end it becomes ``path``, after an error what was there stays.
+
+    A link stays a link, and what is no file, such as ``/dev/stdout`` or a pipe, is written to as it is. Arguments and
+    errors as of :func:`writing`; the folder is made.
+    """
+    with writing(path, option):
+        if os.path.exists(path) and not os.path.isfile(path):
+            yield Path(path)
+        else:
+            with replaced_whole(Path(os.path.realpath(path))) as part:
+                yield part
+
+
 def write_whole(path: Path, content: bytes, option: str = '') -> None:
-    """Write a file, whole or not at all; its folder is made. Arguments and errors as of :func:`writing`."""
-    with writing(path, option), replaced_whole(path) as part:
+    """Write a file, whole or not at all, as :func:`writing_whole` has it."""
+    with writing_whole(path, option) as part:
         part.write_bytes(content)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,20 @@ def test_what_the_system_refuses_is_said_in_one_line(tmp_path: Path, code: int, 
         raise OSError(code, os.strerror(code))
     said = f'{tmp_path} cannot be written ({os.strerror(code)}): {remedy}'
     assert str(caught.value) == (f'--out {said}' if option else said)
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
+    real, link, pipe = (tmp_path / name for name in ('real.txt', 'link.txt', 'pipe'))
+    link.symlink_to(real)  # which is made
+    for content in (OLD, NEW):
+        write_whole(link, content)
+        assert link.is_symlink() and real.read_bytes() == content
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        received = pool.submit(pipe.read_bytes)
+        write_whole(pipe, OLD)
+        assert received.result(timeout=60) == OLD and pipe.is_fifo()
+    assert sorted(left.name for left in tmp_path.iterdir()) == ['link.txt', 'pipe', 'real.txt']
 
 
 def test_a_file_half_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

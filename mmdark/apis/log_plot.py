@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole, writing
+from mmdark.whole_file import writing_whole
 
 from .run_log import RunLog, Scalars
 
@@ -79,7 +79,7 @@ def plot_runs(
 
     with matplotlib.rc_context(_FONT):
         figure = _draw(runs, losses, scores, smooth)
-        with writing(path, '--out'), replaced_whole(Path(path)) as part:
+        with writing_whole(path, '--out') as part:
             figure.savefig(part, format=Path(path).suffix[1:])
 
 

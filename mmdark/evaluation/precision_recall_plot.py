@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole, writing
+from mmdark.whole_file import writing_whole
 
 from .average_precision import PrecisionRecall, Score
 
@@ -60,7 +60,7 @@ def plot_precision_recall(path: str | os.PathLike, scores: Mapping[str, Score]) 
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel='recall', ylabel='precision')
         axes.grid(lw=0.3, color='0.85')
         axes.legend(loc='lower left', title='AP: official (solid) / exact (dashed)', title_fontsize=7, fontsize=7)
-        with writing(path, '--plot'), replaced_whole(Path(path)) as part:
+        with writing_whole(path, '--plot') as part:
             figure.savefig(part, format=Path(path).suffix[1:])
 
 

@@ -15,7 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from mmdark.errors import InputError
-from mmdark.whole_file import replaced_whole, write_whole, writing
+from mmdark.whole_file import write_whole, writing_whole
 
 from .box_rows import (
     DARK_FACE_LABEL,
@@ -247,8 +247,7 @@ def write_dark_face_zip(path: str | os.PathLike, predictions: Mapping[str, np.nd
         ValueError: an array has another shape.
     """
     texts = {f'{image}{SUFFIX}': _lines(image, rows) for image, rows in predictions.items()}
-    path = Path(path)
-    with writing(path), replaced_whole(path) as part, ZipFile(part, 'w') as archive:
+    with writing_whole(path) as part, ZipFile(part, 'w') as archive:
         for name, text in texts.items():
             archive.writestr(ZipInfo(name), text, ZIP_DEFLATED)
 

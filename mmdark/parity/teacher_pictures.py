@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from mmdark.models.retinex_net import Decomposition
-from mmdark.whole_file import replaced_whole, writing
+from mmdark.whole_file import writing_whole
 
 from .teachers import Pair
 
@@ -48,7 +48,7 @@ def draw_teachers(path: str | Path, pair: Pair, teachers: Mapping[str, tuple[Dec
             place.spines[:].set_visible(False)
     for place, label in zip(figure.axes[:: len(columns)], ('light', 'dark'), strict=True):
         place.set_ylabel(label, fontsize=9)
-    with writing(path), replaced_whole(Path(path)) as part:
+    with writing_whole(path) as part:
         figure.savefig(part, format=Path(path).suffix[1:])
 
 
