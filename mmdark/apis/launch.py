@@ -115,13 +115,15 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
 def leave_distributed() -> None:
     """Part from the other processes, if there are any; call it once the Runner is out of reach.
 
-    A Runner lies in a circle of references, and its wrapped model holds the process group: until the garbage is
-    collected, gloo's threads live on, and one that still runs while the interpreter ends makes it abort ("terminate
-    called without an active exception").
+    A Runner lies in a circle of references, and its wrapped model shares the process group, whose threads must end
+    before the interpreter does: one that is left makes it abort ("terminate called without an active exception").
+    The garbage goes first, so that the last to let go of the group is ``destroy_process_group``, which frees it without
+    the interpreter's lock. Freed by the wrapped model, the group keeps the lock and waits for its threads, and a thread
+    that frees a tensor waits for the lock.
     """
     if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
         gc.collect()
+        torch.distributed.destroy_process_group()
 
 
 def enable_amp(cfg: Config) -> None:

@@ -1,6 +1,8 @@
 """From the command line to a Runner: options reach every place they should, and what is wrong ends in one line."""
 
 import gc
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmdark.apis import enable_amp, load_config, prepare_distributed, run_or_explain
 from mmdark.apis.launch import EMPTY_DATA
 from mmdark.errors import InputError
+from tests.meeting import meeting
 from tests.tiny_wider import LITE as TINY
 from tests.tiny_wider import ROOT, write_wider
 
@@ -228,6 +231,35 @@ def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch, end: SystemExit 
 
     run_or_explain(main)
     assert calls == ['ran', 'destroyed']
+
+
+BUSY = """
+import os, time, torch, torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from mmdark.apis import leave_distributed
+
+dist.init_process_group('gloo')
+circle = [DistributedDataParallel(torch.nn.Linear(2, 2))]
+circle.append(circle)
+time.sleep(2 * int(os.environ['RANK']))
+exchanges = [dist.all_reduce(torch.ones(1), async_op=True) for _ in range(100)]
+del circle, exchanges
+leave_distributed()
+"""
+
+
+def test_a_thread_that_still_frees_tensors_does_not_hold_up_the_end() -> None:
+    """The second process keeps the first waiting, whose threads are thus busy, for certain, when it leaves."""
+    with meeting() as place:
+        environment = {**os.environ, **place, 'PYTHONPATH': str(ROOT), 'WORLD_SIZE': '2'}
+        processes = [
+            subprocess.Popen([sys.executable, '-c', BUSY], env={**environment, 'RANK': str(rank)}) for rank in range(2)
+        ]
+        try:
+            assert [process.wait(timeout=60) for process in processes] == [0, 0]
+        finally:
+            for process in processes:
+                process.kill()
 
 
 def test_another_status_is_kept() -> None:
