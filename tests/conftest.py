@@ -8,9 +8,10 @@ from unittest.mock import patch
 import pytest
 from mmengine.config import config
 from mmengine.registry import init_default_scope
+from torch import distributed
 from yapf.yapflib import yapf_api
 
-import mmdark  # noqa: F401
+from mmdark.apis import leave_distributed
 
 init_default_scope('mmdet')
 
@@ -40,3 +41,11 @@ def _quick_garbage_collection() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def one_process() -> Iterator[None]:
+    """A gloo group of this process alone."""
+    distributed.init_process_group('gloo', store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    leave_distributed()

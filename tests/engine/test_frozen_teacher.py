@@ -1,7 +1,5 @@
 """A frozen teacher keeps no graph, is in no group of the optimizer, and in no exchange between processes."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from mmengine.config import Config
@@ -52,14 +50,6 @@ def test_the_teacher_saves_nothing_for_a_backward_pass() -> None:
         return len(tensors)
 
     assert saved_by(frozen=True) == 0 < saved_by(frozen=False)
-
-
-@pytest.fixture
-def one_process() -> Iterator[None]:
-    """A gloo group of this process alone."""
-    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.mark.usefixtures('one_process')

@@ -11,7 +11,6 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, nn
-from torch import distributed as dist
 
 from mmdark.engine import CompileParts
 from mmdark.errors import InputError
@@ -131,17 +130,14 @@ def test_in_a_training_and_its_checkpoint(tmp_path: Path) -> None:
         assert torch.allclose(value.float(), kept[True][name].float(), rtol=1e-3, atol=1e-4), name
 
 
+@pytest.mark.usefixtures('one_process')
 def test_inside_the_wrapper_of_several_processes() -> None:
-    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
-    try:
-        model, graphs = tiny_dai_net(), Graphs()
-        wanted = step(model)
-        model.zero_grad()
-        wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
-        started(wrapped, CompileParts(backend=graphs))
-        model.parse_losses(wrapped(pair_of(), samples_of(*FACES), mode='loss'))[0].backward()
-        assert graphs.programs >= 5  # torch cuts them where an exchange of gradients can begin
-        found = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
-        check_same((wanted[0], wanted[1]), (wanted[0], found))
-    finally:
-        dist.destroy_process_group()
+    model, graphs = tiny_dai_net(), Graphs()
+    wanted = step(model)
+    model.zero_grad()
+    wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
+    started(wrapped, CompileParts(backend=graphs))
+    model.parse_losses(wrapped(pair_of(), samples_of(*FACES), mode='loss'))[0].backward()
+    assert graphs.programs >= 5  # torch cuts them where an exchange of gradients can begin
+    found = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    check_same((wanted[0], wanted[1]), (wanted[0], found))
