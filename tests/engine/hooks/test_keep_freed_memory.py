@@ -19,7 +19,7 @@ from mmdark.engine import keep_freed_memory
 assert sys.argv[1] == 'as it is' or keep_freed_memory()
 torch.ones(1 << 24)  # 64 MiB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(50):
     torch.ones(1 << 24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -27,12 +27,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='the C library is not glibc')
 def test_pages_are_brought_once() -> None:
-    """The least of three processes: where the kernel puts something right behind the heap, that cannot grow."""
+    """Now and then a small block takes a piece of the freed one, which is then too short: up to six times in fifty."""
     found = {}
     for mode in ('as it is', 'kept'):
         command = [sys.executable, '-c', FAULTS, mode]
-        runs = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True) for _ in range(3)]
-        found[mode] = min(int(done.stdout.split()[-1]) for done in runs)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        found[mode] = int(done.stdout.split()[-1])
     assert found['kept'] < found['as it is'] / 4, found
 
 
