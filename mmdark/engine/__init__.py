@@ -21,6 +21,7 @@ from .hooks import (
     WorldRuntimeInfo,
     keep_freed_memory,
 )
+from .trapezoid_lr import TrapezoidLR
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     'SqrtScaleLR',
     'StopOnNonFinite',
     'StrictCheckpoint',
+    'TrapezoidLR',
     'ValidationLoss',
     'WholeCheckpoint',
     'WholeFileBackend',

@@ -6,6 +6,8 @@ from .dark_resnet import DarkResNet
 from .dark_vgg import DarkVGG
 from .dsfd import DSFD
 from .feature_enhance import FEM
+from .folded_mobile_net import FoldedMobileNetV2
+from .log_preprocessor import LogPreprocessor
 from .losses import (
     DecompositionLoss,
     IlluminationSmoothnessLoss,
@@ -30,7 +32,9 @@ __all__ = [
     'DarkVGG',
     'DecompositionLoss',
     'DualShotHead',
+    'FoldedMobileNetV2',
     'IlluminationSmoothnessLoss',
+    'LogPreprocessor',
     'MaxRGBRetinex',
     'MultiScaleTTA',
     'MutualAlignmentLoss',

@@ -48,8 +48,8 @@ def load_published(module: nn.Module, checkpoint: str) -> None:
     """Fill a module from a weight file, strictly.
 
     The module names the keys: its ``published_names()`` maps each published key to its own. Files in its own names do,
-    too. Keys of the file that the module does not ask for are left alone (``vgg16_reducedfc.pth`` holds nothing else,
-    whole detectors do).
+    too. A module that has ``translate_published(weights)`` first changes the weights by it. Keys of the file that the
+    module does not ask for are left alone (``vgg16_reducedfc.pth`` holds nothing else, whole detectors do).
 
     Args:
         module: what to fill.
@@ -63,6 +63,8 @@ def load_published(module: nn.Module, checkpoint: str) -> None:
         raise InputError(f'{type(module).__name__} starts from {checkpoint}, which does not exist')
     file = read_weight_file(checkpoint)
     published, names = file.weights, module.published_names()
+    if hasattr(module, 'translate_published'):
+        published = module.translate_published(published)
     if all(new in published for new in names.values()):
         names = {new: new for new in names.values()}
     needed = [name for name in names if not name.endswith(COUNTERS)]

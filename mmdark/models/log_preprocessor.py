@@ -1,0 +1,57 @@
+"""A data preprocessor that sees day and night alike: logarithms of the pixels, standardised per image."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.registry import MODELS
+from torch import Tensor
+
+SMALLEST_STD = 1e-3
+"""An image of one colour has no spread to divide by."""
+
+
+def log_standardized(pixels: Tensor, knee: float = 8.0) -> Tensor:
+    """``log(1 + pixels / knee)`` with mean 0 and standard deviation 1.
+
+    A darker exposure multiplies the pixels, which shifts their logarithms, and the mean takes the shift away. Pixels
+    well below the knee, where noise is, stay on a linear scale.
+
+    Args:
+        pixels: of one image on the 0-255 scale, any shape; negative ones count as 0.
+        knee: pixel value at which the linear part ends.
+
+    Example:
+        >>> log_standardized(torch.tensor([0.0, 255.0]))
+        tensor([-1.,  1.])
+    """
+    logs = torch.log1p(pixels.float().clamp(min=0) / knee)
+    return (logs - logs.mean()) / logs.std(correction=0).clamp(min=SMALLEST_STD)
+
+
+@MODELS.register_module()
+class LogPreprocessor(DetDataPreprocessor):
+    """``DetDataPreprocessor`` that gives :func:`log_standardized` images instead of mean and standard deviation.
+
+    Where a batch pads images to a common size, the padding is 0 and does not count.
+
+    Args:
+        knee: of :func:`log_standardized`.
+        **kwargs: of ``DetDataPreprocessor``, without ``mean`` and ``std``.
+    """
+
+    def __init__(self, knee: float = 8.0, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.knee = knee
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Batch, pad, and standardise each image; ``inputs`` becomes float32 ``(B, 3, H, W)``."""
+        batch = super().forward(data, training)
+        images = batch['inputs']
+        samples = batch.get('data_samples') or [None] * len(images)
+        result = torch.zeros_like(images, dtype=torch.float32)
+        for image, sample, out in zip(images, samples, result, strict=True):
+            height, width = image.shape[-2:] if sample is None else sample.img_shape[:2]
+            out[:, :height, :width] = log_standardized(image[:, :height, :width], self.knee)
+        batch['inputs'] = result
+        return batch
