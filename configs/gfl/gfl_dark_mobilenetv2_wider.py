@@ -100,9 +100,9 @@ optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=7.5e-4, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={'backbone': dict(lr_mult=0.25)}),
 )
-param_scheduler = dict(_delete_=True, type='TrapezoidLR', max_iters=max_iters, warm_up=500, cool_down=0.2)
+param_scheduler = dict(_delete_=True, type='TrapezoidLR', max_iters=max_iters, warm_up=200, cool_down=0.2)
 
-custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=500)]
+custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=200)]
 default_hooks = dict(
     checkpoint=dict(interval=250, max_keep_ckpts=3, save_best=None, rule=None),
     channels_last=dict(type='ChannelsLast'),
