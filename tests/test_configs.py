@@ -27,6 +27,8 @@ from tests.tiny_wider import CHANNELS, FACE, ROOT, write_wider
 
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if not {'_base_', 'retinex'} & set(path.parts))
 """Those of detectors; tests/models/test_retinex_training.py tests the teacher's."""
+DSFD_CONFIGS = [path for path in CONFIGS if path.parent.name != 'gfl']
+"""Those of DSFD, alone or in DAI-Net; see test_gfl_configs.py for the others."""
 LITE_CONFIGS = ('dsfd_dark_lite_wider.py', 'quickstart/dsfd_dark_lite_demo.py')
 MAIN = ROOT / 'configs' / 'dsfd_dark_wider.py'
 STRETCHED = {'dsfd_dark_lite_overfit': 320}
@@ -73,7 +75,7 @@ def main() -> Config:
     return Config.fromfile(MAIN)
 
 
-@every_config
+@pytest.mark.parametrize('path', DSFD_CONFIGS, ids=lambda path: path.stem)
 def test_models_build(path: Path) -> None:
     cfg = Config.fromfile(path)
     with torch.device('meta'):
