@@ -3,6 +3,7 @@
 from .bfloat16_optim_wrapper import Bfloat16OptimWrapper
 from .epoch_loop import CountedIndex, ResumableEpochLoop, ResumableSampler
 from .hooks import (
+    AverageBuffers,
     ChannelsLast,
     CompileParts,
     DrawDarkPanels,
@@ -24,6 +25,7 @@ from .hooks import (
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [
+    'AverageBuffers',
     'Bfloat16OptimWrapper',
     'ChannelsLast',
     'CompileParts',
