@@ -108,8 +108,14 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
         return
     if launcher != 'pytorch':
         raise InputError(f'--launcher {launcher} needs CUDA; without it use --launcher pytorch (tools/dist_train.sh)')
-    torch.distributed.init_process_group('gloo')
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
 
 
 def leave_distributed() -> None:

@@ -9,6 +9,7 @@ import torch
 from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -43,7 +44,7 @@ def build_model(cfg: Config, settings: Settings) -> nn.Module:
     model.to(settings.device)
     hooks = dict(ChannelsLast=settings.channels_last, CompileParts=settings.compile)
     for name in (name for name, asked in hooks.items() if asked):
-        runner = SimpleNamespace(model=model, logger=MMLogger.get_current_instance())
+        runner = SimpleNamespace(model=model, optim_wrapper=OptimWrapperDict(), logger=MMLogger.get_current_instance())
         HOOKS.build(dict(type=name)).before_train(runner)
     return model
 

@@ -3,6 +3,7 @@
 from .bfloat16_optim_wrapper import Bfloat16OptimWrapper
 from .epoch_loop import CountedIndex, ResumableEpochLoop, ResumableSampler
 from .hooks import (
+    AverageBuffers,
     ChannelsLast,
     CompileParts,
     DrawDarkPanels,
@@ -25,6 +26,7 @@ from .trapezoid_lr import TrapezoidLR
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [
+    'AverageBuffers',
     'Bfloat16OptimWrapper',
     'ChannelsLast',
     'CompileParts',

@@ -143,6 +143,11 @@ def test_processes_without_cuda_talk_through_gloo(monkeypatch: pytest.MonkeyPatc
         prepare_distributed(cfg, 'slurm')
     prepare_distributed(cfg, 'pytorch')
     assert cfg.launcher == 'pytorch' and started == ['gloo'] and cfg.model_wrapper_cfg.device_ids is None
+    assert not cfg.model_wrapper_cfg.find_unused_parameters and not cfg.model_wrapper_cfg.broadcast_buffers
+    cfg = load_config(MAIN, {'find_unused_parameters': True})
+    cfg.model_wrapper_cfg = {'bucket_cap_mb': 1}
+    prepare_distributed(cfg, 'pytorch')
+    assert cfg.model_wrapper_cfg.find_unused_parameters and cfg.model_wrapper_cfg.bucket_cap_mb == 1
 
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])

@@ -84,15 +84,13 @@ def gloo_threads() -> list[str]:
     return [name for name in names if 'gloo' in name]
 
 
-def two_process_losses(root: str, work_dir: Path, options: dict[str, Any]) -> list[list[dict[str, float]]]:
-    """:func:`losses` of both of two processes."""
+def run_two_processes(module: str, *arguments: str) -> None:
+    """Run ``python -m module arguments`` as both of two processes, and wait until both have ended well."""
     environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'WORLD_SIZE': '2'}
-    work_dir.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, '-m', 'tests.engine.world_losses', root, str(work_dir), json.dumps(options)]
     with meeting() as place:
         processes = [
             subprocess.Popen(
-                command,
+                [sys.executable, '-m', module, *arguments],
                 cwd=ROOT,
                 env={**environment, **place, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
                 stdout=subprocess.PIPE,
@@ -107,6 +105,12 @@ def two_process_losses(root: str, work_dir: Path, options: dict[str, Any]) -> li
                 process.kill()
     for process, text in zip(processes, said, strict=True):
         assert process.returncode == 0, text[-3000:]
+
+
+def two_process_losses(root: str, work_dir: Path, options: dict[str, Any]) -> list[list[dict[str, float]]]:
+    """:func:`losses` of both of two processes."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    run_two_processes('tests.engine.world_losses', root, str(work_dir), json.dumps(options))
     return [json.loads((work_dir / f'losses_{rank}.json').read_text()) for rank in (0, 1)]
 
 

@@ -1,5 +1,6 @@
 """Hooks, one job a file."""
 
+from .average_buffers import AverageBuffers
 from .channels_last import ChannelsLast
 from .compile_parts import CompileParts
 from .draw_dark_panels import DrawDarkPanels
@@ -18,6 +19,7 @@ from .whole_checkpoint import WholeCheckpoint
 from .world_runtime_info import WorldRuntimeInfo
 
 __all__ = [
+    'AverageBuffers',
     'ChannelsLast',
     'CompileParts',
     'DrawDarkPanels',

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
 
 from mmdark.compat import read_checkpoint
 from mmdark.engine import ChannelsLast
-from tests.engine.world_losses import losses, two_process_losses
 from tests.models.tiny_models import pair_of, samples_of, tiny_dai_net
 from tests.tiny_wider import lite_runner, write_wider
 
@@ -21,7 +24,7 @@ HOOK = [{'type': 'ChannelsLast'}]
 
 
 def reordered(model: nn.Module) -> nn.Module:
-    ChannelsLast().before_train(SimpleNamespace(model=model))
+    ChannelsLast().before_train(SimpleNamespace(model=model, optim_wrapper=OptimWrapperDict()))
     return model
 
 
@@ -93,13 +96,35 @@ def test_checkpoints_are_in_the_usual_order_and_training_resumes_bit_for_bit(tmp
     assert any(not torch.equal(value, wanted[name]) for name, value in read_checkpoint(middle)['state_dict'].items())
 
 
-def test_two_processes_agree_with_one_in_the_usual_order(tmp_path: Path) -> None:
-    root = f'{write_wider(tmp_path / "wider", train=8, val=1)}/'
-    options = {'train_cfg.max_iters': 2, 'input_size': 64}
-    first, second = two_process_losses(
-        root, tmp_path / 'two', {**options, 'train_dataloader.batch_size': 2, 'custom_hooks': HOOK}
-    )
-    alone = losses(root, str(tmp_path / 'one'), {**options, 'train_dataloader.batch_size': 4})
-    assert first == second and len(alone) == 2
-    for ours, theirs in zip(first, alone, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-7)
+@pytest.mark.parametrize('make', [partial(SGD, lr=0.1, momentum=0.9, fused=True), partial(AdamW, lr=0.1, fused=True)])
+def test_what_an_optimizer_keeps_follows_its_weights(make: Callable[..., Optimizer]) -> None:
+    """A resume gives the optimizer momenta in the usual order, and back. Fused ones would mix their numbers up."""
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 4, 3)
+    images = torch.rand(3, 2, 3, 8, 8)
+
+    def train(model: nn.Module, wrapper: OptimWrapper, images: Tensor) -> None:
+        for batch in images:
+            wrapper.update_params(model(batch).square().mean())
+
+    def resumed(state: dict, weights: dict) -> tuple[nn.Module, OptimWrapper]:
+        again = deepcopy(model)
+        again.load_state_dict(weights)
+        wrapper = OptimWrapper(make(again.parameters()))
+        wrapper.optimizer.load_state_dict(deepcopy(state))
+        return again, wrapper
+
+    wrapper = OptimWrapper(make(model.parameters()))
+    train(model, wrapper, images[:1])
+    state, weights = wrapper.optimizer.state_dict(), deepcopy(model.state_dict())
+    usual, usual_wrapper = resumed(state, weights)
+    train(usual, usual_wrapper, images[1:])
+
+    other, other_wrapper = resumed(state, weights)
+    ChannelsLast().before_train(SimpleNamespace(model=other, optim_wrapper=OptimWrapperDict(conv=other_wrapper)))
+    train(other, other_wrapper, images[1:2])
+    checkpoint = {'state_dict': other.state_dict(), 'optimizer': other_wrapper.optimizer.state_dict()}
+    ChannelsLast().before_save_checkpoint(None, checkpoint)
+    last, last_wrapper = resumed(checkpoint['optimizer'], checkpoint['state_dict'])
+    train(last, last_wrapper, images[2:])
+    assert torch.allclose(last.weight, usual.weight, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,45 @@
+"""Give all processes the same batch norm statistics, so that what is validated is what is saved."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from .strict_checkpoint import detector_of
+
+
+@HOOKS.register_module()
+class AverageBuffers(Hook):
+    """Replace the running statistics of batch norm by their mean over the processes, after each training iteration.
+
+    Each process has statistics of its own images, each validates its part of the images, and the checkpoint holds
+    those of the first process. mmengine's ``SyncBuffersHook`` takes the mean before a validation only, so a training
+    that resumes from a checkpoint in between would end with other numbers.
+
+    The mean is taken of all floating-point buffers that a checkpoint holds, in float64, where a buffer that is the
+    same everywhere keeps its bits. A model without such buffers, or a single process, costs nothing.
+    """
+
+    priority = 'VERY_HIGH'  # before a moving average copies them, and before any checkpoint
+
+    def before_train(self, runner: Runner) -> None:
+        """Note which buffers are saved."""
+        self.saved = detector_of(runner).state_dict().keys()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Exchange all buffers in one message."""
+        if get_world_size() == 1:
+            return
+        named = detector_of(runner).named_buffers()
+        buffers = [value for name, value in named if name in self.saved and value.is_floating_point()]
+        if not buffers:
+            return
+        numbers = torch.cat([value.flatten() for value in buffers]).double()
+        all_reduce(numbers, 'mean')
+        for value, mean in zip(buffers, numbers.split([value.numel() for value in buffers]), strict=True):
+            value.copy_(mean.view_as(value))
