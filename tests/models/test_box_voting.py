@@ -92,7 +92,7 @@ def published_voting(rows: np.ndarray, threshold: float = 0.3) -> np.ndarray:
 def test_equal_scores_are_taken_in_the_published_order(seed: int, equal: str) -> None:
     """Which of them starts a cluster decides about the clusters, and how many boxes there are."""
     boxes, scores = crowd(seed, faces=6, boxes=60)
-    scores = {'saturated': scores.mul(2).clamp(max=1), 'rounded': scores.mul(4).ceil() / 4, 'all': scores * 0 + 1}[equal]
+    scores = {'saturated': (2 * scores).clamp(max=1), 'rounded': (4 * scores).ceil() / 4, 'all': 0 * scores + 1}[equal]
     expected = published_voting(torch.cat([boxes, scores[:, None]], 1).numpy())
     voted = joined(box_voting(boxes, scores, drop_singletons=True))
     assert voted.shape == expected.shape
