@@ -33,6 +33,7 @@ CLAIMS = {
             'model.enhancer.init_cfg.checkpoint': 'weights/decomp.pth',
             'model.loss_decomposition.data_range': None,
             'model.loss_reconstruction.data_range': None,
+            'model.train_cfg.ignored_as_background': True,
             f'{PIPELINE}.6.preset': 'dainet',
             L2NORM: {'lr_mult': 0.0},
             'param_scheduler.by_epoch': False,

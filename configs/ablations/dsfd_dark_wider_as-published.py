@@ -1,7 +1,8 @@
 """The published behaviour, to the digit, wherever the other configs mend a defect of it.
 
 DarkISP as published; SSIM's data range from the batch; L2Norm scales that are never trained; learning-rate decays and
-a limit in iterations, whatever the number of GPUs; box voting (``tools/test.py --tta``) that drops single boxes.
+a limit in iterations, whatever the number of GPUs; ignored boxes, where a data set has any, trained as background; box
+voting (``tools/test.py --tta``) that drops single boxes.
 The teacher is the published one, in ``weights/decomp.pth``. Validation and test images stay those of the main config,
 so that AP can be compared.
 """
@@ -12,6 +13,7 @@ model = dict(
     enhancer=dict(init_cfg=dict(checkpoint='weights/decomp.pth')),
     loss_decomposition=dict(data_range=None),
     loss_reconstruction=dict(data_range=None),
+    train_cfg=dict(ignored_as_background=True),
 )
 train_dataloader = dict(
     dataset=dict(

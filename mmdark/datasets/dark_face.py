@@ -50,7 +50,8 @@ class DarkFaceDataset(BaseDetDataset):
         allow_missing: goes on with what is there, with one warning, where images or labels of the split are not.
         data_prefix: where images (``img``) and labels (``label``) lie below ``data_root``.
         **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
-            without faces, not in ``test_mode``.
+            without faces, not in ``test_mode``; ``filter_empty_gt=False`` has the training crops cut windows out of
+            them, too; without it they take another image instead.
 
     Raises:
         InputError: a folder, an image or a label is missing, a label or the list is malformed, or nothing is left.
@@ -86,6 +87,7 @@ class DarkFaceDataset(BaseDetDataset):
                 'instances': [
                     {'bbox': list(box[:4]), 'bbox_label': 0, 'ignore_flag': 0} for box in boxes if self._keeps(box)
                 ],
+                'keep_empty': not (self.filter_cfg or {}).get('filter_empty_gt', True),
             }
             for place, boxes in zip(places, labels, strict=True)
         ]

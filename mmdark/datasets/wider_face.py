@@ -46,6 +46,8 @@ class WiderDataset(BaseDetDataset):
             they end up among the ``ignored_instances``.
         **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
             without faces, ``min_face=40`` those with a face whose shorter side is below 40 px; not in ``test_mode``.
+            ``filter_empty_gt=False`` has the training crops cut windows out of images without faces, too; without it
+            they take another image instead.
 
     Raises:
         InputError: a folder, the annotation, an image or the file of names is missing, the annotation is malformed, or
@@ -66,8 +68,9 @@ class WiderDataset(BaseDetDataset):
         if self.backend_args is None:
             self._check_images(images, paths)
         self._warn_dropped(images)
+        keep_empty = not (self.filter_cfg or {}).get('filter_empty_gt', True)
         return [
-            {'img_id': index, 'img_path': path, 'instances': self._instances(image.faces)}
+            {'img_id': index, 'img_path': path, 'instances': self._instances(image.faces), 'keep_empty': keep_empty}
             for index, (image, path) in enumerate(zip(images, paths, strict=True))
         ]
 

@@ -72,7 +72,7 @@ class Detection:
     def faces_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found | InputError]:
         """The faces on each image, or why there are none: images of one size go through the detector together.
 
-        Together, images of several sizes would be filled up to the largest, which changes what is found on the others.
+        Together, images of several sizes would first be filled up to the largest, which costs memory.
 
         Args:
             images: each ``(H, W, 3)`` BGR uint8.

@@ -49,8 +49,11 @@ def box_voting(
     """Merge overlapping boxes into one each: the mean weighted with the scores, and the highest score.
 
     The best box and all that overlap it make a cluster; what is left goes on in the same way. Overlaps are computed
-    with one pixel added to widths and heights, as published. It runs on the CPU in float64, whatever the input: the
-    clusters follow one from another, and each is a row of overlaps too short for a GPU.
+    with one pixel added to widths and heights, as published. Of equal scores the last one comes first, as in the
+    published ``argsort()[::-1]`` (with a stable sort; NumPy's default mixes equal scores on some processors).
+
+    It runs on the CPU in float64, whatever the input: the clusters follow one from another, and each is a row of
+    overlaps too short for a GPU.
 
     Args:
         boxes: x1 y1 x2 y2, shape ``(N, 4)``.
@@ -69,7 +72,7 @@ def box_voting(
         (tensor([[ 0.,  0.,  9., 10.],
                 [50., 50., 60., 60.]]), tensor([0.7500, 0.5000]))
     """
-    order = scores.detach().cpu().argsort(descending=True, stable=True)
+    order = scores.detach().cpu().argsort(stable=True).flip(0)
     left, votes = boxes.detach().cpu().double()[order], scores.detach().cpu().double()[order]
     merged: list[Tensor] = []
     best: list[Tensor] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from torch import Tensor
 
 
 @MODELS.register_module()
@@ -12,3 +14,27 @@ class DSFD(SingleStageDetector):
 
     The neck returns (original, enhanced) maps, and the head is a ``DualShotHead``.
     """
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+        """Faces of each image, which do not depend on the images that it is batched with.
+
+        A batch fills up its smaller images, and group norm and the convolutions would see that. So images of one size
+        go through the network together, without what the batch added.
+
+        Args:
+            batch_inputs: RGB images in [0, 1], filled up to one size, ``(B, 3, H, W)``.
+            batch_data_samples: of the images; ``pad_shape`` is the size that an image has alone.
+            rescale: boxes in pixels of the original image.
+
+        Returns:
+            The samples, with ``pred_instances``.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, sample in enumerate(batch_data_samples):
+            size = sample.metainfo.get('pad_shape', batch_inputs.shape[-2:])
+            groups.setdefault(tuple(size[:2]), []).append(index)
+        for (height, width), indices in groups.items():
+            images = batch_inputs if len(groups) == 1 else batch_inputs[indices]
+            samples = [batch_data_samples[index] for index in indices]
+            super().predict(images[..., :height, :width], samples, rescale)
+        return batch_data_samples

@@ -32,11 +32,13 @@ class PALHead(SSDHead):
     It is mmdet's SSDHead in what it takes and returns, with matching, losses and detections computed for all images at
     once, in float32 under autocast, too. No loss waits for the device. As published, faces are matched in fractions of
     the image, hard negatives are counted in each image, the losses are divided by the number of positives in the batch
-    (the batch size if there is none), in training over all processes, and ``nms_pre`` counts over all levels.
+    (the batch size if there is none), in training over all processes, and ``nms_pre`` counts over all levels. Priors
+    whose best overlap is an ignored box are neither positive nor negative.
 
     Args:
         *args: see ``SSDHead``; ``num_classes`` is 1. Of ``train_cfg``, the assigner's ``pos_iou_thr``,
-            ``neg_pos_ratio``, ``smoothl1_beta`` and ``allowed_border`` are read.
+            ``neg_pos_ratio``, ``smoothl1_beta``, ``allowed_border`` and ``ignored_as_background`` are read. The last
+            (False if left out) takes ignored boxes for background, as published.
         **kwargs: see ``SSDHead``.
 
     Raises:
@@ -71,11 +73,13 @@ class PALHead(SSDHead):
             bbox_preds: of each level, ``(B, 4, h, w)``.
             batch_gt_instances: faces of each image in ``bboxes``, pixels.
             batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
-            batch_gt_instances_ignore: not looked at: the published loss takes them for background.
+            batch_gt_instances_ignore: ignored boxes of each image in ``bboxes``, or None where there are none.
         """
         with torch.autocast(cls_scores[0].device.type, enabled=False):
             boxes = [instances.bboxes for instances in batch_gt_instances]
-            matches, targets, inside = self.match(_sizes(cls_scores), boxes, batch_img_metas)
+            background = self.train_cfg.get('ignored_as_background', False)
+            ignored = None if background else _ignored_boxes(batch_gt_instances_ignore, boxes)
+            matches, targets, inside = self.match(_sizes(cls_scores), boxes, batch_img_metas, ignored)
             positives = matches.positive.sum(dtype=torch.float32)
             if self.training:  # gradients are means over the processes: together, all losses over all positives
                 positives = reduce_mean(positives)
@@ -85,8 +89,9 @@ class PALHead(SSDHead):
             losses = F.binary_cross_entropy_with_logits(
                 scores[:, 0] - scores[:, 1], matches.positive.float(), reduction='none'
             )
-            learnt = matches.positive if inside is None else matches.positive | ~inside
-            hard = _hardest(losses.masked_fill(learnt, 0), self.train_cfg['neg_pos_ratio'] * matches.positive.sum(1))
+            left_out = matches.ignored if inside is None else matches.ignored | ~inside
+            counts = self.train_cfg['neg_pos_ratio'] * matches.positive.sum(1)
+            hard = _hardest(losses.masked_fill(matches.positive | left_out, 0), counts)
             distances = F.smooth_l1_loss(
                 _flat(bbox_preds), targets, beta=self.train_cfg['smoothl1_beta'], reduction='none'
             )
@@ -96,7 +101,11 @@ class PALHead(SSDHead):
             )
 
     def match(
-        self, sizes: tuple[tuple[int, int], ...], boxes: Sequence[Tensor], metas: Sequence[dict]
+        self,
+        sizes: tuple[tuple[int, int], ...],
+        boxes: Sequence[Tensor],
+        metas: Sequence[dict],
+        ignored: Sequence[Tensor] | None = None,
     ) -> tuple[Matches, Tensor, Tensor | None]:
         """Which prior learns which face, and what.
 
@@ -104,6 +113,7 @@ class PALHead(SSDHead):
             sizes: height and width of each map.
             boxes: faces of each image, ``(M, 4)``, pixels.
             metas: ``img_shape`` and ``pad_shape`` of each image.
+            ignored: ignored boxes of each image, ``(N, 4)``, pixels; None: there are none.
 
         Returns:
             The matches; the box deltas to learn, ``(B, 4, P)``, 0 where there is nothing to learn; which priors take
@@ -119,9 +129,11 @@ class PALHead(SSDHead):
         if any(own.inside is not None for own in of_images):
             everywhere = corners.new_ones(corners.shape[2], dtype=torch.bool)
             inside = torch.stack([everywhere if own.inside is None else own.inside for own in of_images])
-        faces, real = pad_faces(
-            [(each / own.size).to(corners.dtype) for each, own in zip(boxes, of_images, strict=True)]
-        )
+
+        def fractions(pixels: Sequence[Tensor]) -> list[Tensor]:
+            return [(each / own.size).to(corners.dtype) for each, own in zip(pixels, of_images, strict=True)]
+
+        faces, real = pad_faces(fractions(boxes), ignored and fractions(ignored))
         matches = match_priors(corners, sizes, faces, real, self.train_cfg['assigner']['pos_iou_thr'], inside)
         targets = encode(corners, matches.faces, self.bbox_coder.means, self.bbox_coder.stds)
         return matches, targets.masked_fill_(~matches.positive[:, None], 0), inside
@@ -211,6 +223,14 @@ def _check_rule(assigner: ConfigType) -> None:
             "PALHead does not have; use dict(type='MaxIoUAssigner', pos_iou_thr=x, neg_iou_thr=x, min_pos_iou=0.0, "
             'gt_max_assign_all=False) with the threshold x of your choice'
         )
+
+
+def _ignored_boxes(instances: OptInstanceList, faces: Sequence[Tensor]) -> list[Tensor] | None:
+    """The boxes of each image's ignored instances, ``(N, 4)``; None where no image has any."""
+    found = [None if each is None else each.get('bboxes') for each in instances or []]
+    if not any(boxes is not None and len(boxes) for boxes in found):
+        return None
+    return [own[:0] if boxes is None else boxes for boxes, own in zip(found, faces, strict=True)]
 
 
 def _sizes(maps: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:

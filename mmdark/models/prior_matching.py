@@ -24,32 +24,37 @@ class Matches(NamedTuple):
     Attributes:
         positive: bool, ``(B, P)``.
         faces: the face of each prior, whether it is positive or not: corners as rows, ``(B, 4, P)``.
+        ignored: those that learn nothing at all, because what they overlap most is an ignored box: bool, ``(B, P)``.
     """
 
     positive: Tensor
     faces: Tensor
+    ignored: Tensor
 
 
-def pad_faces(boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def pad_faces(boxes: Sequence[Tensor], ignored: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Boxes of a batch in one tensor.
 
     Args:
-        boxes: of each image, ``(M, 4)`` each.
+        boxes: faces of each image, ``(M, 4)`` each.
+        ignored: ignored boxes of each image, ``(N, 4)`` each; None: there are none.
 
     Returns:
-        Boxes ``(B, G, 4)``, G the most of any image and at least 1, and a bool mask ``(B, G)`` of those that exist.
+        Boxes ``(B, G, 4)``, the faces of an image before its ignored boxes, G the most of any image and at least 1, and
+        a bool mask ``(B, G)`` of the faces.
 
     Example:
         >>> faces, real = pad_faces([torch.ones(2, 4), torch.ones(1, 4)])
         >>> faces.shape, real.tolist()
         (torch.Size([2, 2, 4]), [[True, True], [True, False]])
     """
-    most = max(1, *map(len, boxes))
+    rows = boxes if ignored is None else [torch.cat(pair) for pair in zip(boxes, ignored, strict=True)]
+    most = max(1, *map(len, rows))
     faces = boxes[0].new_zeros(len(boxes), most, 4)
     real = torch.zeros(len(boxes), most, dtype=torch.bool, device=faces.device)
-    for row, mask, own in zip(faces, real, boxes, strict=True):
-        row[: len(own)] = own
-        mask[: len(own)] = True
+    for place, (row, own) in enumerate(zip(rows, boxes, strict=True)):
+        faces[place, : len(row)] = row
+        real[place, : len(own)] = True
     return faces, real
 
 
@@ -66,16 +71,19 @@ def match_priors(
 
     Of equal overlaps the first one counts. Where faces share their best prior, the last of them has it.
 
+    A prior that overlaps an ignored box more than any face, by however little, learns nothing, unless a face keeps it.
+    There is no threshold: in an ignored box there may be faces of any size, as in the box around a crowd.
+
     Args:
         priors: corners as rows, ``(B, 4, P)``, in the unit of the faces; see :func:`overlaps`.
         sizes: height and width of each map.
-        faces: corners ``(B, G, 4)``.
-        real: which faces exist, bool, ``(B, G)``.
+        faces: corners ``(B, G, 4)``: faces, then ignored boxes.
+        real: which of them are faces, bool, ``(B, G)``. The others are ignored boxes, or nothing, without a size.
         iou_threshold: from 0 to 1.
         inside: which priors take part, bool, ``(B, P)``; None: all.
 
     Returns:
-        The positive priors and the face of each.
+        The positive priors, the face of each, and the priors that learn nothing.
     """
     limit = AT_ONCE_ON_CPU if priors.device.type == 'cpu' else AT_ONCE
     images = max(1, limit // (faces.shape[1] * priors.shape[2]))
@@ -103,9 +111,11 @@ def _match(iou: Tensor, faces: Tensor, real: Tensor, iou_threshold: float, insid
     which = count - iou.eq_(most[:, None]).mul_(earlier).amax(dim=1).long()  # several times as fast as max(dim=1)
     number = torch.arange(count, device=faces.device).where(real, -1)
     keeper = torch.full_like(which, -1).scatter_reduce_(1, best, number, 'amax')
-    positive = (most >= iou_threshold) | (keeper >= 0)
-    which = keeper.where(keeper >= 0, which)
-    return Matches(positive, faces.transpose(1, 2).gather(2, which[:, None].expand(-1, 4, -1)))
+    kept = keeper >= 0
+    ignored = ~real.gather(1, which) & (most > 0) & ~kept
+    positive = (most >= iou_threshold) & ~ignored | kept
+    which = keeper.where(kept, which)
+    return Matches(positive, faces.transpose(1, 2).gather(2, which[:, None].expand(-1, 4, -1)), ignored)
 
 
 def overlaps(priors: Tensor, sizes: Sequence[tuple[int, int]], faces: Tensor) -> Tensor:

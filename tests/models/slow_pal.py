@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,24 @@ def iou(one: Array, other: Array) -> float:
     return shared / (sum(areas) - shared)
 
 
-def match(priors: Array, faces: Array, threshold: float = 0.35) -> dict[int, int]:
-    """Prior → face, for the positive priors of one image."""
+def covered(priors: Array, faces: Array, ignored: Array) -> set[int]:
+    """The priors whose best overlap is an ignored box; of equal overlaps the face's counts."""
+    found = set()
+    for place, prior in enumerate(priors):
+        most = max((iou(prior, face) for face in faces), default=0)
+        if any(iou(prior, box) > most for box in ignored):
+            found.add(place)
+    return found
+
+
+def match(
+    priors: Array, faces: Array, threshold: float = 0.35, left_out: Container[int] = frozenset()
+) -> dict[int, int]:
+    """Prior → face, for the positive priors of one image; those left out have a face only if it keeps them."""
     overlaps = [[iou(prior, face) for face in faces] for prior in priors]
     matched = {}
     for place, row in enumerate(overlaps):
-        if row and max(row) >= threshold:
+        if row and max(row) >= threshold and place not in left_out:
             matched[place] = int(np.argmax(row))
     for face in range(len(faces)):  # each keeps its best prior; a later face takes it from an earlier one
         matched[int(np.argmax([row[face] for row in overlaps]))] = face
@@ -51,7 +63,12 @@ def fractions(priors: Array, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def pal(
-    scores: Array, deltas: Array, priors: Array, faces: Sequence[Array], size: tuple[int, int]
+    scores: Array,
+    deltas: Array,
+    priors: Array,
+    faces: Sequence[Array],
+    size: tuple[int, int],
+    ignored: Sequence[Array] | None = None,
 ) -> tuple[float, float]:
     """Classification and box loss of a batch.
 
@@ -62,14 +79,20 @@ def pal(
         faces: per image ``(M, 4)``.
         size: height and width of the images. A face within several priors overlaps each of them equally, and rounding
             decides; so matching is in float32, and in fractions.
+        ignored: per image ``(K, 4)``; None where there are none.
     """
+    ignored = [np.zeros((0, 4))] * len(faces) if ignored is None else ignored
     loss_cls = loss_bbox = 0.0
     positives = 0
-    for score, delta, boxes in zip(scores, deltas, faces, strict=True):
-        matched = match(fractions(priors, size), (boxes / np.tile(size[::-1], 2)).astype(np.float32))
+    for score, delta, boxes, marked in zip(scores, deltas, faces, ignored, strict=True):
+        in_image = fractions(priors, size)
+        own, others = ((each / np.tile(size[::-1], 2)).astype(np.float32) for each in (boxes, marked))
+        left_out = covered(in_image, own, others)
+        matched = match(in_image, own, left_out=left_out)
         positives += len(matched)
         log_sum = np.log(np.exp(score).sum(1))
-        negatives = sorted((log_sum[n] - score[n, 1] for n in range(len(priors)) if n not in matched), reverse=True)
+        background = [n for n in range(len(priors)) if n not in matched and n not in left_out]
+        negatives = sorted((log_sum[n] - score[n, 1] for n in background), reverse=True)
         loss_cls += sum(log_sum[n] - score[n, 0] for n in matched) + sum(negatives[: 3 * len(matched)])
         for place, face in matched.items():
             (px1, py1, px2, py2), (x1, y1, x2, y2) = priors[place], boxes[face]

@@ -36,7 +36,7 @@ def slow_voting(rows: list[list[float]], threshold: float, drop: bool) -> list[l
         both = length(max(a[0], b[0]), min(a[2], b[2])) * length(max(a[1], b[1]), min(a[3], b[3]))
         return both / (length(a[0], a[2]) * length(a[1], a[3]) + length(b[0], b[2]) * length(b[1], b[3]) - both)
 
-    rows, merged = sorted(rows, key=lambda row: -row[4]), []
+    rows, merged = sorted(rows, key=lambda row: row[4])[::-1], []
     while rows:
         cluster = [row for row in rows if overlap(rows[0], row) >= threshold]
         rows = [row for row in rows if row not in cluster]
@@ -69,6 +69,44 @@ def test_agrees_with_slow_voting(seed: int, threshold: float, drop: bool) -> Non
     voted = joined(box_voting(boxes, scores, threshold, drop_singletons=drop))
     assert 2 < len(voted) < 90
     np.testing.assert_allclose(voted, slow, rtol=0, atol=1e-9)
+
+
+def published_voting(rows: np.ndarray, threshold: float = 0.3) -> np.ndarray:
+    """The steps of the published script in NumPy: ``argsort()[::-1]``, clusters of one are dropped."""
+    rows, merged = rows[rows[:, 4].argsort(kind='stable')[::-1]], []
+    while len(rows):
+        areas = (rows[:, 2] - rows[:, 0] + 1) * (rows[:, 3] - rows[:, 1] + 1)
+        width = np.minimum(rows[0, 2], rows[:, 2]) - np.maximum(rows[0, 0], rows[:, 0]) + 1
+        height = np.minimum(rows[0, 3], rows[:, 3]) - np.maximum(rows[0, 1], rows[:, 1]) + 1
+        shared = width.clip(0) * height.clip(0)
+        together = shared / (areas[0] + areas - shared) >= threshold
+        cluster, rows = rows[together], rows[~together]
+        if len(cluster) > 1:
+            mean = (cluster[:, :4] * cluster[:, 4:]).sum(0) / cluster[:, 4].sum()
+            merged.append([*mean, cluster[:, 4].max()])
+    return np.array(merged)
+
+
+@pytest.mark.parametrize('equal', ['saturated', 'rounded', 'all'])
+@pytest.mark.parametrize('seed', range(4))
+def test_equal_scores_are_taken_in_the_published_order(seed: int, equal: str) -> None:
+    """Which of them starts a cluster decides about the clusters, and how many boxes there are."""
+    boxes, scores = crowd(seed, faces=6, boxes=60)
+    scores = {'saturated': (2 * scores).clamp(max=1), 'rounded': (4 * scores).ceil() / 4, 'all': 0 * scores + 1}[equal]
+    expected = published_voting(torch.cat([boxes, scores[:, None]], 1).numpy())
+    voted = joined(box_voting(boxes, scores, drop_singletons=True))
+    assert voted.shape == expected.shape
+    np.testing.assert_allclose(voted, expected, rtol=0, atol=1e-9)
+
+
+def test_the_last_of_equal_scores_starts() -> None:
+    """A box between two pairs overlaps both by 0.54, and they each other by 0.25: first it would take all five."""
+    left = torch.tensor([3.0, 0.0, 0.0, 6.0, 6.0])
+    boxes = torch.stack([left, left * 0, left + 9, left * 0 + 9], 1)
+    voted, scores = box_voting(boxes, torch.ones(5), drop_singletons=True)
+    assert voted[:, 0].tolist() == pytest.approx([5, 0]) and scores.tolist() == [1, 1]
+    alone, _ = box_voting(boxes.flip(0), torch.ones(5), drop_singletons=True)
+    assert alone[:, 0].tolist() == pytest.approx([3])
 
 
 @pytest.mark.parametrize('seed', range(3))

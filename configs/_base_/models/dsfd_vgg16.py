@@ -52,6 +52,7 @@ model = dict(
         smoothl1_beta=1.0,
         neg_pos_ratio=3,
         allowed_border=-1,
+        ignored_as_background=False,
     ),
     test_cfg=dict(score_thr=0.05, nms_pre=5000, nms=dict(type='nms', iou_threshold=0.3), max_per_img=750),
 )

@@ -16,7 +16,6 @@ from mmdark.datasets.transforms.face_crop import FaceCrop
 from mmdark.datasets.transforms.face_geometry import (
     centers_inside,
     face_boxes,
-    learnable_faces,
     record_homography,
     select_faces,
 )
@@ -47,7 +46,7 @@ class DataAnchorSampling(FaceCrop):
 
     Own choices where the published description is silent: a face under one pixel is treated as one pixel (bounds the
     scale by 64); where no window is valid, the face being blown up beyond it, the scale is lowered until the face just
-    fits.
+    fits; an image that its data set keeps without faces is cut as if it had one, of a random size at a random place.
 
     Args:
         input_size: side of the window, which is the input of the network, pixels.
@@ -57,7 +56,8 @@ class DataAnchorSampling(FaceCrop):
             mean of the Caffe VGG weights, which are BGR. Grey images get its average.
 
     Required keys: ``img``, ``gt_bboxes``. Modified keys: ``img``, ``img_shape``, ``scale_factor``, the faces,
-    ``homography_matrix``. Returns ``None`` (mmengine then takes another random image) where there is no face to aim at.
+    ``homography_matrix``. Returns ``None`` (mmengine then takes another random image) where there is no face to aim at,
+    but see :class:`FaceCrop`.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class DataAnchorSampling(FaceCrop):
 
     @cache_randomness
     def _sample(self, faces: np.ndarray, img_shape: tuple[int, int]) -> AnchorWindow:
-        """Draw scale, window and interpolation for faces of shape ``(N, 4)``, N at least 1."""
+        """Draw scale, window and interpolation for faces of shape ``(N, 4)``, or for an imagined one."""
+        faces = faces if len(faces) else self._imagined_face(img_shape)
         face = faces[np.random.randint(len(faces))].astype(np.float64)  # noqa: NPY002
         width, height = face[2:] - face[:2]
         side = max(np.sqrt(width * height), 1.0)
@@ -91,6 +92,15 @@ class DataAnchorSampling(FaceCrop):
             left, top = face[:2] * scale
         return AnchorWindow(float(scale), float(left), float(top), interpolation)
 
+    def _imagined_face(self, img_shape: tuple[int, int]) -> np.ndarray:
+        """A square somewhere in the image, from the smallest anchor to half the short side; ``(1, 4)``."""
+        largest = max(min(img_shape) / 2, 1)
+        smallest = min(self.anchors[0], largest)
+        part, x, y = np.random.uniform(size=3)  # noqa: NPY002
+        side = smallest * (largest / smallest) ** part
+        left, top = x * (img_shape[1] - side), y * (img_shape[0] - side)
+        return np.array([[left, top, left + side, top + side]], dtype=np.float32)
+
     def _sample_corners(self, face: np.ndarray, img_shape: tuple[float, float]) -> np.ndarray:
         """Left top corners of windows around ``face``, or around the whole image if it fits; shape ``(50, 2)``."""
         if max(img_shape) > self.input_size:
@@ -107,16 +117,14 @@ class DataAnchorSampling(FaceCrop):
         union = (faces[:, 2:] - faces[:, :2]).prod(1) + self.input_size**2 - overlap
         return (inside | (overlap > _MIN_IOU * union)).any(1)
 
-    def _apply(self, results: dict, window: AnchorWindow) -> dict | None:
-        """Cut the window out of ``results``; ``None`` if no face stays."""
+    def _apply(self, results: dict, window: AnchorWindow) -> dict:
+        """Cut the window out of ``results``, with the faces that stay."""
         img, (left, top) = cut_rescaled(results['img'], window, self.input_size, self.pad_value)
         results['gt_bboxes'].rescale_((window.scale, window.scale))
         results['gt_bboxes'].translate_((-left, -top))
         boxes = face_boxes(results)
         large = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1) > self.min_face**2
         select_faces(results, large & centers_inside(boxes, (0, 0, self.input_size, self.input_size)))
-        if len(learnable_faces(results)) == 0:
-            return None
         results['img'], results['img_shape'] = img, img.shape[:2]
         results['scale_factor'] = (window.scale, window.scale)
         record_homography(results, window.scale, (-left, -top))

@@ -6,24 +6,28 @@ from typing import Any
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import autocast_box_type
 
-from mmdark.datasets.transforms.face_geometry import learnable_faces
+from mmdark.datasets.transforms.face_geometry import is_kept_empty, learnable_faces
 
 
 class FaceCrop(BaseTransform):
     """A crop aimed at faces; ``None`` (mmengine then takes another random image) where there is none to aim at.
 
-    Besides ``_apply`` a crop has ``_sample(faces, img_shape)``, which draws a window for faces of shape ``(N, 4)``.
-    That one is not abstract here: mmcv's ``cache_randomness``, which marks it, cannot be asked for on a class.
+    Of an image that its data set keeps without faces (``filter_empty_gt=False``) a window is taken anywhere.
+
+    Besides ``_apply`` a crop has ``_sample(faces, img_shape)``, which draws a window for faces of shape ``(N, 4)``, or
+    anywhere where N is 0. That one is not abstract here: mmcv's ``cache_randomness``, which marks it, cannot be asked
+    for on a class.
     """
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict | None:
         """Sample a window and apply it."""
-        faces = learnable_faces(results)
-        if len(faces) == 0:
+        faces, kept_empty = learnable_faces(results), is_kept_empty(results)
+        if len(faces) == 0 and not kept_empty:
             return None
-        return self._apply(results, self._sample(faces, results['img'].shape[:2]))
+        results = self._apply(results, self._sample(faces, results['img'].shape[:2]))
+        return results if kept_empty or len(learnable_faces(results)) else None
 
     @abstractmethod
-    def _apply(self, results: dict, window: Any) -> dict | None:
-        """Cut the window out of ``results``; ``None`` if no face stays."""
+    def _apply(self, results: dict, window: Any) -> dict:
+        """Cut the window out of ``results``, with the faces that stay."""

@@ -31,6 +31,18 @@ def learnable_faces(results: dict) -> np.ndarray:
     return boxes[has_size(boxes) if ignored is None else has_size(boxes) & ~np.asarray(ignored, dtype=bool)]
 
 
+def is_kept_empty(results: dict) -> bool:
+    """Whether the annotation of an image has no face to learn, and its data set keeps such images.
+
+    ``results['keep_empty']`` says whether it does. A data set that says nothing, such as mmdet's, has left out the
+    images that it does not keep. An image that has lost its faces on the way here is not meant.
+    """
+    instances, boxes = results.get('instances'), results.get('gt_bboxes')
+    if instances is None or boxes is None or not results.get('keep_empty', True):
+        return False
+    return all(instance.get('ignore_flag') for instance in instances)
+
+
 def centers_inside(boxes: np.ndarray, window: tuple[float, float, float, float]) -> np.ndarray:
     """Which boxes, shape ``(N, 4)``, have their centre strictly inside ``window`` (x1 y1 x2 y2); shape ``(N,)``."""
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -5,7 +5,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
-from mmdark.datasets.transforms.face_geometry import face_boxes, has_size, select_faces
+from mmdark.datasets.transforms.face_geometry import face_boxes, has_size, is_kept_empty, select_faces
 
 
 @TRANSFORMS.register_module()
@@ -18,7 +18,8 @@ class KeepFaces(BaseTransform):
         min_size: leaves out faces with a side below this, pixels, after clipping.
         clip: cuts the boxes at the border of the image.
         allow_empty: whether an image may be left without faces; if not, ``None`` is returned for it and mmengine takes
-            another random image in training. Ignored faces do not count.
+            another random image in training. Ignored faces do not count. An image that its data set keeps without faces
+            (``filter_empty_gt=False``) may be without them in any case.
     """
 
     def __init__(self, min_size: float = 0, clip: bool = False, allow_empty: bool = True) -> None:
@@ -39,7 +40,7 @@ class KeepFaces(BaseTransform):
         boxes = face_boxes(results)
         select_faces(results, (boxes[:, 2:] - boxes[:, :2] >= self.min_size).all(1))
         ignored = results.get('gt_ignore_flags', np.zeros(len(results['gt_bboxes']), dtype=bool))
-        if not self.allow_empty and ignored.all():
+        if not self.allow_empty and ignored.all() and not is_kept_empty(results):
             return None
         return results
 

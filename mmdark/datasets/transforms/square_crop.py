@@ -8,7 +8,6 @@ from mmdark.datasets.transforms.face_crop import FaceCrop
 from mmdark.datasets.transforms.face_geometry import (
     centers_inside,
     face_boxes,
-    learnable_faces,
     record_homography,
     select_faces,
 )
@@ -31,7 +30,7 @@ class RandomSquareCrop(FaceCrop):
         num_candidates: how many squares are drawn.
 
     Required keys: ``img``, ``gt_bboxes``. Modified keys: ``img``, ``img_shape``, the faces, ``homography_matrix``.
-    Returns ``None`` (mmengine then takes another random image) where there is no face.
+    Returns ``None`` (mmengine then takes another random image) where there is no face, but see :class:`FaceCrop`.
     """
 
     def __init__(self, min_scale: float = 0.3, num_candidates: int = 5) -> None:
@@ -48,22 +47,20 @@ class RandomSquareCrop(FaceCrop):
         return candidates[np.random.randint(len(candidates))]  # noqa: NPY002
 
     def _sample_square(self, faces: np.ndarray, img_shape: tuple[int, int], min_scale: float) -> Window | None:
-        """The first of 50 random squares that holds a face wholly."""
+        """The first of 50 random squares that holds a face wholly, or the first of all if there is no face."""
         short = min(img_shape)
         part, x, y = np.random.uniform(size=(3, _TRIES))  # noqa: NPY002
         sides = np.maximum(np.floor(short * (min_scale + part * (1 - min_scale))), 1)
         corners = np.stack([x * (img_shape[1] - sides + 1), y * (img_shape[0] - sides + 1)], axis=1).astype(int)
         squares = np.concatenate([corners, corners + sides[:, None].astype(int)], axis=1)
         low, high = squares[:, None, :2], squares[:, None, 2:]
-        valid = np.flatnonzero(((faces[:, :2] >= low) & (faces[:, 2:] <= high)).all(2).any(1))
+        valid = np.flatnonzero(((faces[:, :2] >= low) & (faces[:, 2:] <= high)).all(2).any(1) | (len(faces) == 0))
         return tuple(squares[valid[0]].tolist()) if len(valid) else None
 
-    def _apply(self, results: dict, window: Window) -> dict | None:
-        """Cut the window out of ``results``; ``None`` if no face stays."""
+    def _apply(self, results: dict, window: Window) -> dict:
+        """Cut the window out of ``results``, with the faces that stay."""
         x1, y1, x2, y2 = window
         select_faces(results, centers_inside(face_boxes(results), window))
-        if len(learnable_faces(results)) == 0:
-            return None
         results['img'] = results['img'][y1:y2, x1:x2]
         results['img_shape'] = results['img'].shape[:2]
         results['gt_bboxes'].translate_((-x1, -y1))

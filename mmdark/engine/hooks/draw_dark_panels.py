@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmdet.registry import HOOKS
+from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -26,7 +27,8 @@ class DrawDarkPanels(Hook):
     """Write a PNG for each tested image: light | dark | reflectance | detections with scores.
 
     Light is the image file, dark what the detector was given, reflectance what its decoder makes of that (left out
-    where the model has none); detections are drawn on the dark image, brightened for the person who looks.
+    where the model has none); detections are drawn on the dark image, brightened for the person who looks. Several
+    processes write the pictures of one, under the same names: each its own images, in the order of ``DefaultSampler``.
 
     Args:
         out_dir: folder of the PNGs, named after the images.
@@ -39,6 +41,12 @@ class DrawDarkPanels(Hook):
         self.score_thr = score_thr
         self.max_images = max_images
         self.names: set[str] = set()
+        self.seen = 0
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Begin with the first image."""
+        self.names.clear()
+        self.seen = 0
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: list) -> None:
         """Draw the images of one batch.
@@ -51,20 +59,30 @@ class DrawDarkPanels(Hook):
             images = [
                 view.flip(-1) if sample.get('flip') else view for view, sample in zip(images[0], outputs, strict=True)
             ]
+        rank, world = get_dist_info()
         for inputs, sample in zip(images, outputs, strict=True):
-            if self.max_images is not None and len(self.names) >= self.max_images:
+            place = self.seen * world + rank
+            self.seen += 1
+            if self.max_images is not None and place >= self.max_images:
                 return
-            path = self._free_path(Path(sample.img_path).stem)
+            if world > 1:
+                dataset = runner.test_dataloader.dataset
+                if place >= len(dataset):  # fills up the last round
+                    return
+                for other in range(len(self.names), place):  # the other processes' images
+                    self._free_name(dataset.get_data_info(other)['img_path'])
+            path = self.out_dir / f'{self._free_name(sample.img_path)}.png'
             write_whole(path, cv2.imencode('.png', self._panels(model, inputs, sample))[1].tobytes())
 
-    def _free_path(self, stem: str) -> Path:
-        """A data set may hold the same name twice, by day and in the dark."""
-        name, number = stem, 1
+    def _free_name(self, img_path: str) -> str:
+        """The next image's name; a data set may hold the same name twice, by day and in the dark."""
+        stem = name = Path(img_path).stem
+        number = 1
         while name in self.names:
             number += 1
             name = f'{stem}-{number}'
         self.names.add(name)
-        return self.out_dir / f'{name}.png'
+        return name
 
     def _panels(self, model: nn.Module, inputs: Tensor, sample: object) -> np.ndarray:
         """``inputs``: what went into the preprocessor, ``(3, H, W)`` BGR on the 0-255 scale."""

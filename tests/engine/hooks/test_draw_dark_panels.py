@@ -2,7 +2,9 @@
 
 import errno
 import math
+import multiprocessing
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +15,15 @@ import pytest
 import torch
 from mmcv.transforms import Compose
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
+from mmdark.apis import leave_distributed, prepare_distributed
 from mmdark.drawing import GAP, GREEN, HEADER, brighten
 from mmdark.engine import DrawDarkPanels
 from mmdark.errors import InputError
+from tests.meeting import meeting
 from tests.tiny_wider import lite_config, photo, write_annotation, write_wider
 
 HEIGHT, WIDTH = 80, 96
@@ -107,6 +112,80 @@ def test_the_same_name_twice_gives_two_pictures(tmp_path: Path) -> None:
     for light, event in zip(lights, ('1--One', '2--Two'), strict=True):
         file = cv2.imread(str(root / 'WIDER_val' / 'images' / event / 'same.png'))
         np.testing.assert_array_equal(light, cv2.resize(file, (WIDE, TALL)))
+
+
+def day_and_dark(root: Path, work_dir: Path, folder: Path, batch_size: int, **hook: Any) -> Config:
+    """Three images by day and in the dark, of two sizes; the weights are the same in each process."""
+    cfg = lite_config(root, work_dir, options={'test_dataloader.batch_size': batch_size})
+    dark = cfg.test_dataloader.dataset
+    day = {**dark, 'pipeline': [step for step in dark.pipeline if step.type != 'DarkISP']}
+    cfg.test_dataloader.dataset = {'type': 'ConcatDataset', 'datasets': [day, dark]}
+    cfg.default_hooks.draw_dark_panels = {'type': 'DrawDarkPanels', 'out_dir': str(folder), **hook}
+    return cfg
+
+
+def draw_share(rank: int, place: dict[str, str], given: Sequence[Any], hook: dict[str, Any]) -> None:
+    """One of two processes."""
+    torch.set_num_threads(1)
+    os.environ.update(place, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2')
+    cfg = day_and_dark(*given, **hook)
+    prepare_distributed(cfg, 'pytorch')
+    Runner.from_cfg(cfg).test()
+    leave_distributed()
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(('batch_size', 'most'), [(1, None), (2, 5)])
+def test_two_processes_draw_what_one_draws(
+    batch_size: int, most: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 3 + 3 images each process sees some by day and some in the dark."""
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    root = write_wider(tmp_path / 'wider', train=1, val=3)
+    photo(7, (128, 96)).save(root / 'WIDER_val' / 'images' / '0--Noise' / 'val_1.jpg')
+    alone = tmp_path / 'alone'
+    Runner.from_cfg(day_and_dark(root, tmp_path / 'work', alone, 1, max_images=most)).test()
+    names = ['val_0.png', 'val_1.png', 'val_2.png', 'val_0-2.png', 'val_1-2.png', 'val_2-2.png'][:most]
+    assert sorted(pictures(alone)) == sorted(names) and len(set(pictures(alone).values())) == len(names)
+    given, context = (root, tmp_path / 'work', tmp_path / 'two', batch_size), multiprocessing.get_context('fork')
+    with meeting() as place:
+        hook = {'max_images': most}
+        processes = [context.Process(target=draw_share, args=(rank, place, given, hook)) for rank in (0, 1)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(240)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert pictures(tmp_path / 'two') == pictures(alone)
+
+
+class Named(list):
+    """A data set that knows the paths of its images alone."""
+
+    def get_data_info(self, index: int) -> dict[str, str]:
+        return {'img_path': self[index]}
+
+
+@pytest.mark.parametrize(('images', 'world'), [(7, 2), (7, 3), (2, 4)])
+def test_the_images_that_fill_up_the_last_round_are_not_drawn_again(
+    images: int, world: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each picture has the number of its place in the data set for a colour."""
+    dataset = Named(f'{place % 2}.jpg' for place in range(images))
+    runner = SimpleNamespace(model=torch.nn.Identity(), test_dataloader=SimpleNamespace(dataset=dataset))
+    for rank in range(world):
+        monkeypatch.setattr('mmdark.engine.hooks.draw_dark_panels.get_dist_info', lambda rank=rank: (rank, world))
+        hook = DrawDarkPanels(str(tmp_path))
+        monkeypatch.setattr(hook, '_panels', lambda _, place, sample: np.full((1, 1, 3), place, np.uint8))
+        for place in range(rank, -(-images // world) * world, world):
+            sample = SimpleNamespace(img_path=dataset[place % images])
+            hook.after_test_iter(runner, 0, {'inputs': [place]}, [sample])
+    names = [f'{place % 2}.png' if place < 2 else f'{place % 2}-{place // 2 + 1}.png' for place in range(images)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert [cv2.imread(str(tmp_path / name))[0, 0, 0] for name in names] == list(range(images))
 
 
 def full_disk(path: Path, content: bytes) -> int:
