@@ -13,6 +13,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
     sqrt_scale_lr=dict(type='SqrtScaleLR', enable=True, base_batch_size=4),
+    resume_by_config=dict(type='ResumeByConfig'),
     keep_freed_memory=dict(type='KeepFreedMemory'),
     plain_checkpoint=dict(type='PlainCheckpoint'),
     save_on_sigterm=dict(type='SaveOnSigterm'),

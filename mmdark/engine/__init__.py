@@ -12,6 +12,7 @@ from .hooks import (
     LiveProgress,
     NameScalars,
     PlainCheckpoint,
+    ResumeByConfig,
     SaveOnSigterm,
     SqrtScaleLR,
     StopOnNonFinite,
@@ -21,6 +22,7 @@ from .hooks import (
     WorldRuntimeInfo,
     keep_freed_memory,
 )
+from .one_cycle import ShortOneCycleLR
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [
@@ -37,7 +39,9 @@ __all__ = [
     'PlainCheckpoint',
     'ResumableEpochLoop',
     'ResumableSampler',
+    'ResumeByConfig',
     'SaveOnSigterm',
+    'ShortOneCycleLR',
     'SqrtScaleLR',
     'StopOnNonFinite',
     'StrictCheckpoint',
