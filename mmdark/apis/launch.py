@@ -166,9 +166,9 @@ def run_or_explain(main: Callable[[], None]) -> None:
             )
         if ONE_VALUE in str(error):
             sys.exit(
-                'error: batch norm had one value per channel, the one cell of the smallest map of one image, and cannot '
-                'train on it; raise input_size or train_dataloader.batch_size, or leave out a last batch of one image '
-                'with train_dataloader.drop_last=True'
+                'error: batch norm cannot train on one value per channel, the single cell of the smallest map of one '
+                'image; raise input_size or train_dataloader.batch_size, or leave out a last batch of one image with '
+                'train_dataloader.drop_last=True'
             )
         if not BUILD_ERRORS.search(str(error)):
             raise
