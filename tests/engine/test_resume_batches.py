@@ -213,7 +213,7 @@ def test_another_data_set_starts_the_epoch_anew_in_one_line(tmp_path: Path) -> N
 def test_an_epoch_that_was_cut_goes_on(by_epochs: bool, tmp_path: Path) -> None:
     """Cut after 11 iterations, in the second epoch, which a checkpoint that counts epochs takes for a whole one."""
     options = dict(schedule=[dict(type='MultiStepLR', milestones=[1, 2], gamma=0.1, by_epoch=True)])
-    options |= dict(default_hooks__checkpoint__by_epoch=by_epochs)
+    options |= dict(default_hooks__checkpoint__by_epoch=by_epochs, default_hooks__checkpoint__interval=1)
     first = train(tmp_path, train_cfg__max_iters=11, **options)
     assert first.runner.iter == 11
     second = train(tmp_path, resume=True, **options)
