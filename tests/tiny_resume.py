@@ -70,6 +70,7 @@ class Seen:
     batch: int
     numbers: list[int]
     groups: list[dict[str, Any]]
+    weight: float
 
     @property
     def rate(self) -> float:
@@ -115,7 +116,8 @@ class Watch(Hook):
             {key: value for key, value in group.items() if key != 'params'}
             for group in runner.optim_wrapper.optimizer.param_groups
         ]
-        self.life.seen.append(Seen(runner.iter, runner.epoch, batch_idx, numbers, groups))
+        weight = float(next(runner.model.parameters()).sum())
+        self.life.seen.append(Seen(runner.iter, runner.epoch, batch_idx, numbers, groups, weight))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
         """Hooks of detectors ask for them."""
