@@ -14,10 +14,23 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
-from tests.tiny_wider import FACE, LITE, QUICKSTART, ROOT, lite_runner, photo, write_annotation, write_wider
+from mmdark.apis import load_config
+from tests.tiny_wider import (
+    FACE,
+    LITE,
+    QUICKSTART,
+    ROOT,
+    lite_config,
+    lite_runner,
+    photo,
+    write_annotation,
+    write_wider,
+)
 
 MODES = {'grey.jpg': 'L', 'rgba.png': 'RGBA', 'cmyk.jpg': 'CMYK', 'palette.png': 'P'}
+LITE_CONFIG, MAIN_CONFIG = (str(ROOT / 'configs' / f'dsfd_dark_{name}wider.py') for name in ('lite_', ''))
 ONE = {'model.neck.norm_cfg': None}
 """Batch norm cannot train on one image of 64 pixels, whose last map is a single cell."""
 
@@ -214,3 +227,48 @@ def test_a_loss_that_is_no_number_ends_the_tool_in_one_line(tmp_path: Path, monk
         line.startswith('iteration 1: loss_smoothness = inf, on ') and 'train_0.jpg' in line and 'train_1.jpg' in line
     )
     assert list(tmp_path.glob('*.pth')) == []
+
+
+@pytest.mark.parametrize('iterations', [1, 2, 9, 10, 11])
+def test_the_lite_config_trains_on_tiny_budgets(iterations: int, tmp_path: Path) -> None:
+    """Its cycle has ``pct_start=0.1``: with ten steps the way up has none."""
+    root = write_wider(tmp_path / 'wider', train=2, val=1)
+    cfg = lite_config(root, tmp_path, iterations, {'param_scheduler.total_steps': iterations})
+    cfg.param_scheduler.pct_start = load_config(LITE_CONFIG).param_scheduler.pct_start
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(losses := Losses())
+    runner.train()
+    assert runner.iter == len(losses.values) == iterations
+
+
+def test_batch_norm_of_a_single_value_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 128 pixels the last map has one cell; two images train."""
+    root = write_wider(tmp_path / 'wider', train=3, val=1)
+    options = {
+        'data_root': f'{root}/',
+        'input_size': 128,
+        'max_iters': 2,
+        'param_scheduler.total_steps': 2,
+        'model.neck.norm_cfg.type': 'BN',
+    }
+    for batch in (1, 2):  # the second batch of two has one image
+        more = {**options, 'train_dataloader.batch_size': batch}
+        line = tool(monkeypatch, 'train', '--work-dir', str(tmp_path), options=more)
+        assert line.startswith('batch norm cannot train on one value per channel') and 'drop_last=True' in line
+    losses = train(root, tmp_path, 2, {'input_size': 128, 'train_dataloader.drop_last': True})
+    assert len(losses.names) == 4
+
+
+@pytest.mark.parametrize('config', [LITE_CONFIG, MAIN_CONFIG])
+def test_no_workers_need_nothing_else(config: str) -> None:
+    """What is for workers is left out, in training, validation and test; with workers it stays."""
+    names = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    options = {f'{name}.num_workers': 0 for name in names}
+    options |= {'train_dataloader.prefetch_factor': 4, 'train_dataloader.timeout': 30}
+    cfg = load_config(config, options)
+    for name in names:
+        settings = {key: value for key, value in cfg[name].items() if key not in ('dataset', 'sampler')}
+        loader = DataLoader([{'inputs': 1}], **settings)  # torch refuses what is for workers
+        assert [int(batch['inputs']) for batch in loader] == [1]
+    with_workers = load_config(config, {'train_dataloader.prefetch_factor': 4})
+    assert with_workers.train_dataloader.persistent_workers and with_workers.train_dataloader.prefetch_factor == 4

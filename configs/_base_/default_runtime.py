@@ -14,6 +14,7 @@ default_hooks = dict(
     visualization=dict(type='DetVisualizationHook'),
     sqrt_scale_lr=dict(type='SqrtScaleLR', enable=True, base_batch_size=4),
     average_buffers=dict(type='AverageBuffers'),
+    resume_by_config=dict(type='ResumeByConfig'),
     keep_freed_memory=dict(type='KeepFreedMemory'),
     plain_checkpoint=dict(type='PlainCheckpoint'),
     save_on_sigterm=dict(type='SaveOnSigterm'),

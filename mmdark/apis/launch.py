@@ -24,6 +24,10 @@ MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_sche
 BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required|Duplicate key is not')
 EMPTY_DATA = 'need at least one array to concatenate'
 """What mmengine says where a data set is empty after filtering."""
+ONE_VALUE = 'Expected more than 1 value per channel when training'
+"""What torch says where batch norm has nothing to average."""
+FOR_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
+"""What torch's data loader refuses where it has no workers."""
 
 
 def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -51,6 +55,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     for name in [name for name, hook in cfg.get('default_hooks', {}).items() if hook is None]:
         if name not in MMENGINE_HOOKS:  # mmengine leaves out its own when they are None, and stops at any other
             del cfg.default_hooks[name]
+    _expect_no_workers(cfg)
     for key in cfg:
         close = difflib.get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.85)
         if key not in RUNNER_KEYS and close and close[0] not in cfg:
@@ -95,6 +100,15 @@ def _dicts_with(node: object, key: str, value: object) -> Iterator[dict]:
     elif isinstance(node, (list, tuple)):
         for child in node:
             yield from _dicts_with(child, key, value)
+
+
+def _expect_no_workers(cfg: Config) -> None:
+    """Take out of the data loaders without workers what is for workers."""
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name) or {}
+        if not loader.get('num_workers'):
+            for key in FOR_WORKERS:
+                loader.pop(key, None)
 
 
 def prepare_distributed(cfg: Config, launcher: str) -> None:
@@ -155,6 +169,12 @@ def run_or_explain(main: Callable[[], None]) -> None:
             sys.exit(
                 'error: a data set has no image to train on: its annotation must hold faces, under the name that '
                 "metainfo.classes gives ('face'; letter by letter)"
+            )
+        if ONE_VALUE in str(error):
+            sys.exit(
+                'error: batch norm cannot train on one value per channel, the single cell of the smallest map of one '
+                'image; raise input_size or train_dataloader.batch_size, or leave out a last batch of one image with '
+                'train_dataloader.drop_last=True'
             )
         if not BUILD_ERRORS.search(str(error)):
             raise

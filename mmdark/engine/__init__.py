@@ -13,6 +13,7 @@ from .hooks import (
     LiveProgress,
     NameScalars,
     PlainCheckpoint,
+    ResumeByConfig,
     SaveOnSigterm,
     SqrtScaleLR,
     StopOnNonFinite,
@@ -22,6 +23,7 @@ from .hooks import (
     WorldRuntimeInfo,
     keep_freed_memory,
 )
+from .one_cycle import ShortOneCycleLR
 from .trapezoid_lr import TrapezoidLR
 from .whole_file_backend import WholeFileBackend
 
@@ -40,7 +42,9 @@ __all__ = [
     'PlainCheckpoint',
     'ResumableEpochLoop',
     'ResumableSampler',
+    'ResumeByConfig',
     'SaveOnSigterm',
+    'ShortOneCycleLR',
     'SqrtScaleLR',
     'StopOnNonFinite',
     'StrictCheckpoint',

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
 
 from mmdark.compat import read_checkpoint
 from mmdark.errors import InputError
@@ -85,18 +84,3 @@ def test_a_checkpoint_between_two_steps_is_refused(tmp_path: Path) -> None:
     runner.hooks[-1].by_epoch = True
     with pytest.raises(InputError, match=r'\(epochs\).*by_epoch=False'):
         runner.train()
-
-
-def test_a_changed_length_moves_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resume with larger batches has fewer iterations: the last group is that of the new end."""
-    with pytest.raises(Killed):
-        accumulate(tmp_path, Record(kill_at=15), 3, interval=3, batch_size=1).train()
-    told = []
-    plain = OptimWrapper.initialize_count_status
-    monkeypatch.setattr(
-        OptimWrapper, 'initialize_count_status', lambda self, *status: (told.append(status[1:]), plain(self, *status))
-    )
-    runner = accumulate(tmp_path, Record(), 3, interval=3, batch_size=5, resume=True)
-    runner.train()
-    assert told[-1] == (15, 15 + 4 * 2) and runner.iter == 23
-    assert all(parameter.grad is None for parameter in runner.model.parameters())

@@ -4,7 +4,6 @@ The oracle is the uninterrupted run. Ten numbers, batches of three: four batches
 """
 
 import gc
-import logging
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
@@ -199,41 +197,9 @@ def test_cut_at_a_number_of_iterations_with_a_last_validation(
     assert (tmp_path / f'iter_{runner.iter}.pth').is_file()
 
 
-@pytest.mark.parametrize(('before', 'after', 'epoch'), [(3, 1, 10), (1, 5, 2)])
-def test_a_changed_batch_size_warns_once_and_goes_on(tmp_path: Path, before: int, after: int, epoch: int) -> None:
-    """The epoch of the checkpoint starts anew; the iteration number goes on."""
-    stop = 6 if before == 3 else 15
-    with pytest.raises(Killed):
-        make(tmp_path, Record(kill_at=stop), batch_size=before).train()
-    record, lines = Record(), []
-    runner = make(tmp_path, record, batch_size=after, max_iters=stop + 2 * epoch + 1, resume=True)
-    handler = logging.Handler()
-    handler.emit = lambda entry: lines.append(entry.getMessage())
-    MMLogger.get_current_instance().addHandler(handler)
-    runner.train()
-    assert runner.epoch == 4 and runner.max_iters == stop + 2 * epoch + 1
-    assert [entry[0] for entry in record.seen] == list(range(stop, stop + 2 * epoch + 1))
-    anew = chain.from_iterable(entry[2] for entry in record.seen[:epoch])
-    assert sorted(anew) == pytest.approx([number / 10 for number in range(10)])
-    assert [entry[1] for entry in record.seen] == [*range(epoch), *range(epoch), 0]
-    (line,) = (line for line in lines if 'batch size' in line)
-    assert f'iteration {stop} does not lie in epoch 2 of {epoch} batches' in line
-
-
 def test_another_sampler_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r'needs sampler=dict.*ResumableSampler.*got DefaultSampler'):
         make(tmp_path, Record(), sampler='DefaultSampler').train()
-
-
-def test_a_larger_batch_does_not_end_the_training_early(tmp_path: Path) -> None:
-    """Killed in the second of five epochs, that and three more are left, of two batches each."""
-    with pytest.raises(Killed):
-        make(tmp_path, Record(kill_at=15), batch_size=1).train()
-    record = Record()
-    runner = make(tmp_path, record, batch_size=5, resume=True)
-    runner.train()
-    assert runner.epoch == 5 and runner.max_iters == runner.iter == 15 + 4 * 2
-    assert len(record.seen) == 4 * 2
 
 
 def test_the_sampler_leaves_out_once_and_keeps_the_order() -> None:

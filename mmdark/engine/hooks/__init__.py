@@ -10,6 +10,7 @@ from .leave_out_weights import LeaveOutWeights
 from .live_progress import LiveProgress
 from .name_scalars import NameScalars
 from .plain_checkpoint import PlainCheckpoint
+from .resume_by_config import ResumeByConfig
 from .save_on_sigterm import SaveOnSigterm
 from .sqrt_scale_lr import SqrtScaleLR
 from .stop_on_non_finite import StopOnNonFinite
@@ -29,6 +30,7 @@ __all__ = [
     'LiveProgress',
     'NameScalars',
     'PlainCheckpoint',
+    'ResumeByConfig',
     'SaveOnSigterm',
     'SqrtScaleLR',
     'StopOnNonFinite',

@@ -17,7 +17,6 @@ from mmdark.errors import InputError
 GROUP_KEYS = ('lr', 'initial_lr', 'max_lr', 'min_lr')
 SCHEDULER_KEYS = ('base_values', '_last_value', 'eta_min', 'eta_max', 'min_values')
 """What mmengine's schedulers hold that is a learning rate, not a ratio of two."""
-META = 'sqrt_scale_lr'
 
 
 @HOOKS.register_module()
@@ -28,8 +27,7 @@ class SqrtScaleLR(Hook):
     mmengine's ``auto_scale_lr`` has the same keys and a linear rule, and leaves the limits of schedulers
     (``eta_min``, ``eta_max``) as they are; here the whole curve is multiplied.
 
-    A resumed training goes on with the learning rates of its checkpoint; if the images in a step have changed since,
-    these are multiplied by the ratio of both factors.
+    A resumed training is scaled in the same way, by the images that a step has now.
 
     Args:
         enable: False does nothing.
@@ -67,9 +65,9 @@ class SqrtScaleLR(Hook):
             )
         batch, accumulated = runner.train_dataloader.batch_sampler.batch_size, accumulated_batches(optim_wrapper)
         self.world_batch = batch * runner.world_size * accumulated
-        factor = self._factor(self.world_batch)
+        factor = round(math.sqrt(self.world_batch / self.base_batch_size), 4)
+        lr = _base_rate(optim_wrapper.param_groups[-1])
         _scale(optim_wrapper.param_groups, (vars(scheduler) for scheduler in runner.param_schedulers or ()), factor)
-        lr = optim_wrapper.defaults['lr']
         print_log(
             f'learning rate {lr:.6g} x {factor:g} = {lr * factor:.6g}, for {batch} images x {runner.world_size} '
             f'processes x {accumulated} accumulated = {self.world_batch} in a step: sqrt({self.world_batch} / '
@@ -77,37 +75,10 @@ class SqrtScaleLR(Hook):
             logger='current',
         )
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Write down for how many images in a step the learning rates are."""
-        if self.enable:
-            checkpoint['meta'][META] = dict(world_batch=self.world_batch, factor=self._factor(self.world_batch))
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Scale the learning rates of a checkpoint to resume from if they are for another number of images."""
-        if not self.enable or not runner._resume or 'optimizer' not in checkpoint:
-            return
-        was = checkpoint['meta'].get(META)
-        if was is None:
-            print_log(
-                'the checkpoint does not say for how many images in a step its learning rates are; they stay',
-                logger='current',
-            )
-            return
-        ratio = self._factor(self.world_batch) / was['factor']
-        if ratio == 1:
-            return
-        optimizer = checkpoint['optimizer']
-        groups = [*optimizer['param_groups'], *filter(None, [optimizer.get('base_param_settings')])]
-        _scale(groups, checkpoint.get('param_schedulers', ()), ratio)
-        print_log(
-            f"the checkpoint's learning rates are for {was['world_batch']} images in a step (x {was['factor']:g}), "
-            f'there are {self.world_batch} now (x {self._factor(self.world_batch):g}): they are multiplied by '
-            f'{ratio:.6g}',
-            logger='current',
-        )
-
-    def _factor(self, world_batch: int) -> float:
-        return round(math.sqrt(world_batch / self.base_batch_size), 4)
+def _base_rate(group: dict) -> float:
+    """The rate that the schedules start from, or go up to."""
+    return group.get('max_lr', group.get('initial_lr', group['lr']))
 
 
 def _scale(groups: Iterable[dict], schedulers: Iterable[dict], factor: float) -> None:

@@ -18,7 +18,6 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmdark.compat import read_checkpoint
 from mmdark.engine import SqrtScaleLR
 from mmdark.errors import InputError
 from tests.tiny_wider import ROOT
@@ -119,42 +118,50 @@ def test_the_whole_curve_is_scaled(schedule: str, tmp_path: Path) -> None:
     assert rates(tmp_path / 'off', schedule, accumulative_counts=6, hooks=off) == plain
 
 
-@pytest.mark.parametrize('schedule', SCHEDULES)
-def test_a_resume_takes_the_checkpoints_rates(schedule: str, tmp_path: Path) -> None:
-    """Also where images in a step have changed: the ratio of the factors goes on top, and is said."""
-    whole = rates(tmp_path, schedule, batch=2)
-    checkpoint = tmp_path / 'iter_6.pth'
-    assert read_checkpoint(checkpoint)['meta']['sqrt_scale_lr'] == {'world_batch': 2, 'factor': 0.7071}
-    more = {'resume': True, 'load_from': str(checkpoint)}
-    assert rates(tmp_path / 'same', schedule, **more) == whole[6:]
+def lines_of(runner: Runner) -> list[str]:
+    """What a training logs."""
     lines: list[str] = []
-    curve = Curve()
-    runner = make(tmp_path / 'other', schedule, curve, accumulative_counts=6, **more)
     handler = logging.Handler()
     handler.emit = lambda entry: lines.append(entry.getMessage())
     MMLogger.get_current_instance().addHandler(handler)
     MMLogger.get_current_instance().setLevel('INFO')
     runner.train()
-    assert curve.rates == times(whole[6:], 1.7321 / 0.7071)
-    (line,) = (line for line in lines if 'multiplied by' in line)
-    assert 'are for 2 images in a step (x 0.7071), there are 12 now (x 1.7321)' in line
-    (line,) = (line for line in lines if line.startswith('learning rate'))
+    return lines
+
+
+@pytest.mark.parametrize('schedule', SCHEDULES)
+def test_a_resume_is_scaled_by_the_images_of_today(schedule: str, tmp_path: Path) -> None:
+    """From there on as a training that had so many from its beginning."""
+    hooks = {
+        'sqrt_scale_lr': {'type': 'SqrtScaleLR', 'base_batch_size': 4},
+        'resume_by_config': {'type': 'ResumeByConfig'},
+    }
+    whole = rates(tmp_path, schedule, batch=2, hooks=hooks)
+    more = {'resume': True, 'load_from': str(tmp_path / 'iter_6.pth'), 'hooks': hooks}
+    assert rates(tmp_path / 'same', schedule, **more) == whole[6:]
+    other = rates(tmp_path / 'all', schedule, accumulative_counts=6, hooks=hooks)
+    assert rates(tmp_path / 'other', schedule, accumulative_counts=6, **more) == other[6:]
+    assert other == times(whole, 1.7321 / 0.7071)
+
+
+@pytest.mark.parametrize('schedule', ['steps', 'one cycle'])
+def test_the_rate_that_is_printed_is_the_one_that_is_used(schedule: str, tmp_path: Path) -> None:
+    """A one-cycle schedule goes up to its own, whatever the optimizer's is."""
+    curve = Curve()
+    runner = make(tmp_path, schedule, curve, accumulative_counts=6)
+    runner.optim_wrapper['optimizer']['lr'] = 0.3 if schedule == 'one cycle' else 0.1
+    (line,) = (line for line in lines_of(runner) if line.startswith('learning rate'))
     assert line == (
         'learning rate 0.1 x 1.7321 = 0.17321, for 2 images x 1 processes x 6 accumulated = 12 in a step: '
         'sqrt(12 / 4) = 1.7321'
     )
+    assert max(entry[-1] for entry in curve.rates) == pytest.approx(0.17321, rel=0.02)
 
 
 def test_weights_alone_bring_no_rates(tmp_path: Path) -> None:
     whole = rates(tmp_path, 'steps')
     again = rates(tmp_path / 'again', 'steps', load_from=str(tmp_path / 'iter_6.pth'), accumulative_counts=6)
     assert again == times(whole, 1.7321 / 0.7071)
-
-
-def test_an_older_checkpoint_keeps_its_rates(tmp_path: Path) -> None:
-    plain = rates(tmp_path, 'steps', hooks={})
-    more = {'resume': True, 'load_from': str(tmp_path / 'iter_6.pth')}
-    assert rates(tmp_path / 'again', 'steps', **more) == plain[6:]
 
 
 def test_both_rules_at_once_are_refused(tmp_path: Path) -> None:
