@@ -19,7 +19,7 @@ from make_demo_faces import DATA, make_demo_faces, read_photograph  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
-from mmdark.apis import FaceInferencer, load_config, run_or_explain  # noqa: E402
+from mmdark.apis import FaceInferencer, load_config, make_work_dir, run_or_explain  # noqa: E402
 from mmdark.datasets.transforms import DarkISP  # noqa: E402
 from mmdark.drawing import counted  # noqa: E402
 from mmdark.errors import InputError  # noqa: E402
@@ -80,8 +80,6 @@ def configure(args: argparse.Namespace) -> Config:
         {
             'data_root': f'{data_root}/',
             'max_iters': args.max_iters,
-            'param_scheduler.total_steps': args.max_iters,
-            'default_hooks.checkpoint.interval': args.max_iters,
             'train_dataloader.dataset.ann_file': annotation(data_root, 'train'),
             'test_dataloader.dataset.ann_file': annotation(data_root, 'val'),
         },
@@ -103,6 +101,7 @@ def log_to_file_only(runner: Runner) -> None:
 def main() -> None:
     """Detect, then train, test, draw."""
     args = parse_args()
+    make_work_dir(str(args.work_dir))
     find_faces_in_the_dark(args.work_dir / 'dark')
     print('mmdark quickstart: training starts; about three minutes on two free CPU cores', flush=True)
     runner = Runner.from_cfg(configure(args))

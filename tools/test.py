@@ -9,7 +9,7 @@ from mmengine.config import DictAction
 from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
-from mmdark.apis import enable_tta, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import enable_tta, load_config, make_work_dir, prepare_distributed, run_or_explain
 from mmdark.errors import InputError
 
 
@@ -40,6 +40,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out}: the file is a pickle; name it *.pkl')
+    make_work_dir(cfg.work_dir)
     if args.tta:
         cfg = enable_tta(cfg)
     if args.show_dir:

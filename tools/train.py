@@ -14,6 +14,8 @@ from mmdark.apis import (
     enable_amp,
     enable_tensorboard,
     load_config,
+    make_work_dir,
+    note_start,
     prepare_distributed,
     run_or_explain,
 )
@@ -46,6 +48,7 @@ def main() -> None:
     args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    make_work_dir(cfg.work_dir)
     if args.amp:
         enable_amp(cfg)
     if args.tensorboard:
@@ -54,6 +57,7 @@ def main() -> None:
     prepare_distributed(cfg, args.launcher)
     runner = Runner.from_cfg(cfg)
     choose_start(runner, args.resume)
+    note_start(runner)
     runner.train()
 
 

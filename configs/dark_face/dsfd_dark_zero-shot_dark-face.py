@@ -4,7 +4,7 @@
 
 The checkpoint is one of ``configs/dsfd_dark_wider.py``, or a published one that went through the converter. Only the
 test differs from that config. Validation stays on darkened WIDER FACE: a checkpoint chosen on DARK FACE would be no
-zero-shot. ``data_root`` is DARK FACE here.
+zero-shot. ``data_root`` is DARK FACE here, for the test alone.
 """
 
 _base_ = ['../dsfd_dark_wider.py']
@@ -15,6 +15,12 @@ allow_missing = False
 # What is dark already is not darkened.
 test_pipeline = [step for step in _base_.test_pipeline if step['type'] != 'DarkISP']
 tta_pipeline = [step for step in _base_.tta_pipeline if step['type'] != 'DarkISP']
+
+train_dataloader = dict(dataset=dict(data_root='data/wider/'))
+val_dataloader = dict(
+    dataset=dict(datasets=[dict(part, data_root='data/wider/') for part in _base_.val_dataloader.dataset.datasets])
+)
+val_evaluator = dict(metrics=[dict(metric, data_root='data/wider/') for metric in _base_.val_evaluator.metrics])
 
 test_dataloader = dict(
     dataset=dict(

@@ -32,4 +32,5 @@ default_hooks = dict(
     logger=dict(interval=20),
     live_progress=dict(plain_interval=20),
     checkpoint=dict(interval=max_iters, save_best=None, rule=None),
+    validation_loss=dict(input_size=input_size),
 )

@@ -6,9 +6,9 @@ from .configs import PUBLISHED_MODELS, config_path, find_config, tool_path
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
 from .export import export_weights
 from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, view_steps
-from .launch import enable_amp, leave_distributed, load_config, prepare_distributed, run_or_explain
+from .launch import enable_amp, leave_distributed, load_config, make_work_dir, prepare_distributed, run_or_explain
 from .log_backends import check_backends, enable_tensorboard
-from .resume import choose_start, last_checkpoint
+from .resume import choose_start, last_checkpoint, note_start
 
 __all__ = [
     'PARTS',
@@ -28,6 +28,8 @@ __all__ = [
     'last_checkpoint',
     'leave_distributed',
     'load_config',
+    'make_work_dir',
+    'note_start',
     'prepare_distributed',
     'run_or_explain',
     'to_mmdark',

@@ -41,7 +41,7 @@ def find_config(given: str) -> Path:
     Raises:
         InputError: there is neither; the line names what is spelt alike.
     """
-    if Path(given).is_file():
+    if Path(given).exists():
         return Path(given)
     ours = own_configs()
     if given.removesuffix('.py') in ours:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import gc
-import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from mmdark.errors import InputError
+from mmdark.whole_file import writing
 
+from .config_files import RUNNER_KEYS, read_config
+from .config_sections import settle_sections
+from .config_spelling import check_spelling
 from .config_text import FormattedOnce
+from .config_variables import is_variable, with_variables
 from .configs import find_config
 
-RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
-MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-BUILD_ERRORS = re.compile(r'unexpected keyword argument|is not in the|missing \d+ required|Duplicate key is not')
+BUILD_ERRORS = re.compile(
+    r'unexpected keyword argument|is not in the|missing \d+ required|must contain the key|rule must be specified|'
+    'either all None or not None|should not be None when calling|batch_size should be a positive'
+)
 EMPTY_DATA = 'need at least one array to concatenate'
 """What mmengine says where a data set is empty after filtering."""
 ONE_VALUE = 'Expected more than 1 value per channel when training'
@@ -35,33 +42,37 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
 
     Args:
         path: of the config file, or the name of one of ours (``dsfd_dark_wider``).
-        options: of ``--cfg-options``. The name of a variable of the config (``data_root``, ``input_size``) changes the
-            value wherever it stands under that name; the config language alone would change the variable only. None
-            leaves out a default hook.
+        options: of ``--cfg-options``. A variable of the config (``data_root``, ``input_size``) changes in all files,
+            and wherever its old value is written out under its name; the config language alone
+            would change the variable only. None leaves out a default hook.
         work_dir: where logs and checkpoints go; ``work_dirs/<config name>`` by default.
 
     Raises:
-        InputError: the file is missing, or a key is unknown.
+        InputError: a file is missing or broken, or a key is unknown.
     """
     path = str(find_config(path))
-    cfg = Config.fromfile(path)
+    file, read = read_config(path)
+    check_spelling(file, read)
     options = options or {}
     for key in options:
-        _check_key(cfg, key)
-    for key in options.keys() & cfg.keys() - RUNNER_KEYS:
-        for node in list(_dicts_with(cfg._cfg_dict, key, cfg[key])):
+        _check_key(read, key)
+    cfg = with_variables(file, read, _new_values(read, options))
+    for key in options.keys() & read.keys() - RUNNER_KEYS:
+        for node in list(_dicts_with(cfg._cfg_dict, key, read[key])):
             node[key] = options[key]
     cfg.merge_from_dict(options)
-    for name in [name for name, hook in cfg.get('default_hooks', {}).items() if hook is None]:
-        if name not in MMENGINE_HOOKS:  # mmengine leaves out its own when they are None, and stops at any other
-            del cfg.default_hooks[name]
+    settle_sections(path, cfg)
     _expect_no_workers(cfg)
-    for key in cfg:
-        close = difflib.get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.85)
-        if key not in RUNNER_KEYS and close and close[0] not in cfg:
-            raise InputError(f"config {path}: nothing reads '{key}'; did you mean '{close[0]}'?")
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     return FormattedOnce(cfg._cfg_dict, cfg_text=cfg.text, filename=cfg.filename, env_variables=cfg.env_variables)
+
+
+def _new_values(cfg: Config, options: dict) -> dict:
+    """What the options make of the variables of a config."""
+    own = {key: value for key, value in options.items() if (name := key.split('.')[0]) in cfg and is_variable(name)}
+    changed = Config({key.split('.')[0]: copy.deepcopy(cfg[key.split('.')[0]]) for key in own})
+    changed.merge_from_dict(own)
+    return changed.to_dict()
 
 
 def _check_key(cfg: Config, key: str) -> None:
@@ -109,6 +120,18 @@ def _expect_no_workers(cfg: Config) -> None:
         if not loader.get('num_workers'):
             for key in FOR_WORKERS:
                 loader.pop(key, None)
+
+
+def make_work_dir(path: str) -> None:
+    """Make the folder of a training or a test.
+
+    Raises:
+        InputError: it cannot be made, or nothing can be written there.
+    """
+    with writing(path, '--work-dir'):
+        os.makedirs(path, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
 
 
 def prepare_distributed(cfg: Config, launcher: str) -> None:
@@ -164,7 +187,7 @@ def run_or_explain(main: Callable[[], None]) -> None:
         sys.exit(f'error: {_last_line(error)}')
     except FileNotFoundError as error:
         sys.exit(f'error: {error.filename or error} does not exist: name it in the config or with --cfg-options')
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, RuntimeError) as error:
         if EMPTY_DATA in str(error):
             sys.exit(
                 'error: a data set has no image to train on: its annotation must hold faces, under the name that '
@@ -178,7 +201,11 @@ def run_or_explain(main: Callable[[], None]) -> None:
             )
         if not BUILD_ERRORS.search(str(error)):
             raise
-        sys.exit(f'error: the config cannot be built: {_last_line(error)}')
+        line = next(
+            (line for line in str((error.args or [error])[0]).splitlines() if BUILD_ERRORS.search(line)),
+            _last_line(error),
+        )
+        sys.exit(f'error: the config cannot be built: {line.split(", but got ")[0]}')
 
 
 def _last_line(error: Exception) -> str:

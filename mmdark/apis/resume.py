@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 import zipfile
@@ -92,3 +93,16 @@ def choose_start(runner: Runner, resume: str | None) -> None:
             start = [path, True]
     broadcast_object_list(start)
     runner._load_from, runner._resume = start
+
+
+def note_start(runner: Runner) -> None:
+    """Write into the config beside the log what a training goes on from: it was written before that was chosen.
+
+    Args:
+        runner: the training, after :func:`choose_start`.
+    """
+    log = runner._resume and is_main_process() and runner.visualizer.get_backend('LocalVisBackend')
+    if log:
+        cfg = copy.deepcopy(runner.cfg)
+        cfg.load_from, cfg.resume = runner._load_from, True
+        log.add_config(cfg)

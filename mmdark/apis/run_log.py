@@ -84,7 +84,7 @@ def read_run(path: str | os.PathLike) -> RunLog:
     config, load_from = Config({}), None
     for file, lines in starts:
         config = _config_beside(file)
-        if config.get('resume'):
+        if config.get('resume') or _must_have_resumed(train, lines):
             config.load_from = load_from  # it names the checkpoint that was resumed from
             _take_back(train, val, lines)
         else:
@@ -119,6 +119,12 @@ def _lines(file: Path) -> Iterator[Scalars]:
 def _config_beside(file: Path) -> Config:
     path = file.with_name('config.py')
     return Config.fromfile(path, import_custom_modules=False) if path.is_file() else Config({})
+
+
+def _must_have_resumed(train: list[Scalars], lines: list[Scalars]) -> bool:
+    """Whether a start does nothing but the validation that follows what was trained before it."""
+    only_validated = not any('iter' in line for line in lines)
+    return bool(train) and only_validated and lines[0]['step'] >= train[-1].get('epoch', 0)
 
 
 def _take_back(train: list[Scalars], val: list[Scalars], lines: list[Scalars]) -> None:

@@ -1,6 +1,7 @@
 """The official protocols of WIDER FACE and DARK FACE, exact average precision, and both as metrics of mmdet."""
 
 from mmdark.evaluation.average_precision import PrecisionRecall, Score, exact_average_precision
+from mmdark.evaluation.coco_face_metric import CocoFaceMetric
 from mmdark.evaluation.dark_face_metric import DarkFaceMetric
 from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
 from mmdark.evaluation.precision_recall_plot import plot_precision_recall
@@ -16,6 +17,7 @@ from mmdark.evaluation.wider_face_metric import WiderFaceMetric
 from mmdark.evaluation.wider_protocol import WiderGroundTruth, evaluate_wider, load_wider_ground_truth
 
 __all__ = [
+    'CocoFaceMetric',
     'DarkFaceMetric',
     'PrecisionRecall',
     'Score',

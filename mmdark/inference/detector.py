@@ -14,6 +14,7 @@ from torch import nn
 
 from mmdark.apis.configs import PUBLISHED_MODELS, find_config
 from mmdark.apis.convert import to_mmdark
+from mmdark.apis.launch import load_config
 from mmdark.compat import read_checkpoint
 from mmdark.datasets import WiderDataset
 from mmdark.engine.hooks.strict_checkpoint import check_fits
@@ -122,15 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _read_config(model: str | Path | Config) -> Config:
     if isinstance(model, Config):
         return copy.deepcopy(model)
-    path = find_config(str(model))
-    try:
-        return Config.fromfile(path)
-    except InputError:
-        raise
-    except Exception as error:  # a config is a program: it fails with any exception
-        raise InputError(
-            f'config {path} cannot be read ({type(error).__name__}: {_one_line(error)}): mend it, or name another'
-        ) from error
+    return load_config(str(model))
 
 
 def _build(cfg: Config) -> nn.Module:

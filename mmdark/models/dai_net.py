@@ -42,7 +42,8 @@ class DAINet(DSFD):
         **kwargs: of DSFD.
 
     Raises:
-        InputError: no such recomposition; or there is a teacher, but no loss that teaches the reflectance decoder.
+        InputError: no such recomposition; the backbone cannot be split; or there is a teacher, but no loss that teaches
+            the reflectance decoder.
     """
 
     def __init__(
@@ -61,6 +62,11 @@ class DAINet(DSFD):
         super().__init__(**kwargs)
         if recomposition not in RECOMPOSITIONS:
             raise InputError(f'model.recomposition={recomposition!r}: choose one of {RECOMPOSITIONS}')
+        if missing := [name for name in ('stem', 'forward_stages') if not hasattr(self.backbone, name)]:
+            raise InputError(
+                f'model.backbone={type(self.backbone).__name__} has no {" and no ".join(missing)}, with which DAINet '
+                'splits it: take DarkResNet or DarkVGG, or add them (docs/training.md, "Another backbone")'
+            )
         self.recomposition = recomposition
         self.loss_mutual = _built(loss_mutual)
         self.enhancer = _built(enhancer)

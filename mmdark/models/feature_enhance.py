@@ -12,6 +12,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdark.errors import InputError
+
 XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform', bias=0)
 Maps = tuple[Tensor, ...]
 
@@ -99,6 +101,7 @@ class FEM(BaseModule):
         init_cfg: OptMultiConfig = XAVIER,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.in_channels = list(in_channels)
         coarse_to_fine = tuple(reversed(in_channels))
         relu: ConfigType = dict(type='ReLU')
         self.topdown = nn.ModuleList(
@@ -115,7 +118,17 @@ class FEM(BaseModule):
         )
 
     def forward(self, originals: Maps) -> tuple[Maps, Maps]:
-        """Original maps, finest first, to (L2-normalised originals, L2-normalised enhanced maps)."""
+        """Original maps, finest first, to (L2-normalised originals, L2-normalised enhanced maps).
+
+        Raises:
+            InputError: the backbone gives other maps than ``in_channels`` says.
+        """
+        widths = [int(original.shape[1]) for original in originals]
+        if widths != self.in_channels:
+            raise InputError(
+                f'model.backbone gives maps of {widths} channels, but model.neck.in_channels={self.in_channels}: '
+                'give the neck and both shots the channels of the backbone (docs/training.md, "Another backbone")'
+            )
         x = self.topdown[0](originals[-1])
         path = [x]
         for topdown, lateral, original in zip(self.topdown[1:], self.laterals, originals[-2::-1], strict=True):

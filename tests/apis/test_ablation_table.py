@@ -135,6 +135,14 @@ def test_runs_of_one_config_with_other_settings_are_rows_of_their_own(tmp_path: 
     }
 
 
+def test_a_run_preempted_in_its_last_validation_counts(tmp_path: Path) -> None:
+    cfg = settings(0, train_cfg={'max_epochs': 99, 'max_iters': 4})
+    write_start(tmp_path, '20260101_000000', [train_line(i) for i in range(1, 5)], cfg)
+    write_start(tmp_path, '20260102_000000', [val_line(1, dark=0.5)], cfg)
+    text = table([read_run(tmp_path)], metrics=[DARK])
+    assert cells(text)['dsfd_dark_wider'] == ['1', '4 iterations', '0.5000'] and 'left out' not in text
+
+
 def test_an_unknown_reference_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='--reference nobody: no such row; there are main'):
         table([run(tmp_path, 'main', [0.5])], 'nobody')

@@ -4,12 +4,15 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from mmdark.apis import choose_start, last_checkpoint
+from mmdark.apis import choose_start, last_checkpoint, note_start
 from mmdark.apis.resume import LAUNCHED
+from tests.tiny_wider import lite_runner, write_wider
 
 
 def write(path: Path, time: str | None, iteration: int, age: int = 0, **content: Any) -> Path:
@@ -124,3 +127,19 @@ def test_started_again_by_torchrun_it_goes_on_with_its_own_checkpoints(
     monkeypatch.setenv(LAUNCHED, '20260103_000000')  # those of an older training are not its own
     assert chosen(folder, None) == ('start.pth', False, [])
     assert chosen(folder, 'mine.pth') == ('mine.pth', True, [])
+
+
+@pytest.mark.parametrize('resume', [None, 'auto'])
+def test_the_log_says_what_a_training_goes_on_from(tmp_path: Path, resume: str | None) -> None:
+    """As ``tools/train.py`` does it; the reader joins the starts by it, and the file of the config stays as it was."""
+    for start in (None, resume):
+        own = {'visualizer.name': uuid4().hex}  # mmengine keeps one of each name
+        runner = lite_runner(write_wider(tmp_path / uuid4().hex, train=2), tmp_path / 'run', options=own)
+        choose_start(runner, start)
+        note_start(runner)
+        if start is None:
+            write(tmp_path / 'run' / 'iter_5.pth', '20260101_100000', 5)
+    config = Config.fromfile(Path(runner._log_dir) / 'vis_data' / 'config.py')
+    expected = (True, str(tmp_path / 'run' / 'iter_5.pth')) if resume else (False, None)
+    assert (config.resume, config.load_from) == expected
+    assert not runner.cfg.resume

@@ -51,6 +51,23 @@ def test_a_run_resumed_at_the_end_of_an_epoch_validates_again(tmp_path: Path) ->
     assert run.val == ({'dark/wider/AP': 0.2, 'epoch': 1, 'iter': 4},)
 
 
+@pytest.mark.parametrize('noted', [True, False])
+@pytest.mark.parametrize('limits', [{'max_epochs': 3}, {'max_epochs': 99, 'max_iters': 11}], ids=['epochs', 'cut'])
+def test_a_start_that_only_validated_completes_the_run(tmp_path: Path, limits: dict[str, int], noted: bool) -> None:
+    """Preempted in its last validation; ``--resume`` was not in the config that mmdark 1.0 wrote beside the log."""
+    last = limits.get('max_iters', 12)
+    first = [train_line(i) for i in range(1, last + 1)]
+    first = [*first[:4], val_line(1, dark=0.1), *first[4:8], val_line(2, dark=0.2), *first[8:]]
+    write_start(tmp_path, '20260101_000000', first, settings(train_cfg=limits))
+    assert not read_run(tmp_path).finished
+    resumed = settings(train_cfg=limits, **({'resume': True, 'load_from': f'iter_{last}.pth'} if noted else {}))
+    write_start(tmp_path, '20260102_000000', [val_line(3, dark=0.3)], resumed)
+    run = read_run(tmp_path)
+    assert run.finished and (run.iterations, run.epochs) == (last, 3)
+    assert [line['iter'] for line in run.train] == list(range(1, last + 1))
+    assert [(line['iter'], line['dark/wider/AP']) for line in run.val] == [(4, 0.1), (8, 0.2), (last, 0.3)]
+
+
 def test_a_run_begun_anew_forgets_the_one_before(tmp_path: Path) -> None:
     write_run(tmp_path, 'dsfd_dark_wider', [{'dark': 0.1}, {'dark': 0.2}, {'dark': 0.3}])
     write_start(tmp_path, '20260102_000000', [train_line(2)], settings(seed=5))

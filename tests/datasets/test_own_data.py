@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 import torch
-from mmdet.registry import DATASETS
+from mmdet.registry import DATASETS, EVALUATOR
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
@@ -66,6 +66,36 @@ def test_perfect_detections_give_one(name: str, write: Callable, key: str, tmp_p
             )
             evaluator.process([sample])
         assert low <= evaluator.evaluate(len(dataset))[key.removeprefix('dark/')] <= high
+
+
+NOTHING = InstanceData(bboxes=torch.zeros(0, 4), scores=torch.zeros(0), labels=torch.zeros(0, dtype=torch.long))
+
+
+@pytest.mark.parametrize('by_day', [True, False], ids=['by day alone', 'nowhere'])
+@FORMATS
+def test_no_detection_gives_zero(name: str, write: Callable, key: str, by_day: bool, tmp_path: Path) -> None:
+    """COCO: mmdet has no number at all then."""
+    cfg = config(name, write(tmp_path / name, train=1, val=2), tmp_path / 'work')
+    data, metric = DATASETS.build(cfg.val_dataloader.dataset), EVALUATOR.build(cfg.val_evaluator)
+    metric.dataset_meta = data.metainfo
+    for place in range(len(data)):
+        sample = data[place]['data_samples']
+        faces = sample.gt_instances.bboxes.tensor
+        found = InstanceData(bboxes=faces, scores=torch.ones(1), labels=torch.zeros(1, dtype=torch.long))
+        sample.pred_instances = found if by_day and place < len(data) // 2 else NOTHING
+        metric.process([sample])
+    metrics = metric.evaluate(len(data))
+    assert metrics[key] == 0.0 and metrics[key.replace('dark', 'day')] == (1.0 if by_day else 0.0)
+
+
+@FORMATS
+def test_a_training_without_detections_goes_on(name: str, write: Callable, key: str, tmp_path: Path) -> None:
+    cfg = config(name, write(tmp_path / name, train=2, val=1), tmp_path / 'work')
+    cfg.train_cfg.max_epochs, cfg.model.test_cfg.score_thr = 2, 2.0
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 2 and runner.message_hub.get_scalar(f'val/{key}').data[0].tolist() == [0.0, 0.0]
+    assert list((tmp_path / 'work').glob('best_*_iter_1.pth'))
 
 
 def test_difficult_and_crowd_are_ignored(tmp_path: Path) -> None:

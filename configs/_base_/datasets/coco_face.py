@@ -59,6 +59,6 @@ val_evaluator = dict(
     _delete_=True,
     type='MultiDatasetsEvaluator',
     dataset_prefixes=['day', 'dark'],
-    metrics=[dict(type='CocoMetric', metric='bbox', proposal_nums=(100, 300, 1000), prefix='coco')] * 2,
+    metrics=[dict(type='CocoFaceMetric', metric='bbox', proposal_nums=(100, 300, 1000), prefix='coco')] * 2,
 )
 test_evaluator = val_evaluator

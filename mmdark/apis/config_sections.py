@@ -1,0 +1,47 @@
+"""The sections of a config, of the kind that the Runner takes."""
+
+from __future__ import annotations
+
+import logging
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from mmdark.errors import InputError
+
+from .config_spelling import check_settings, close_key
+
+MMENGINE_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'}
+NEVER_NONE = {'env_cfg', 'model', 'randomness'}
+LOOPS = {f'{part}_{kind}' for part in ('train', 'val', 'test') for kind in ('dataloader', 'cfg')}
+SECTIONS = {
+    dict: {'default_hooks', 'log_processor', 'optim_wrapper', 'visualizer', *LOOPS, *NEVER_NONE},
+    list: {'custom_hooks'},
+}
+
+
+def settle_sections(path: str, cfg: Config) -> None:
+    """Check the sections, and take out default hooks that are None.
+
+    Args:
+        path: of the config.
+        cfg: it is changed.
+
+    Raises:
+        InputError: a section is of a kind at which the Runner fails, a hook has no class, or a setting is misspelt.
+    """
+    for kind, keys in SECTIONS.items():
+        for key in sorted(keys & cfg.keys()):
+            if not isinstance(cfg[key], kind) and not (cfg[key] is None and key not in NEVER_NONE):
+                raise InputError(f'config {path}: {key} is {cfg[key]!r}: it must be a {kind.__name__}')
+    if not isinstance(logging.getLevelName(cfg.get('log_level', 'INFO')), int):
+        raise InputError(f'config {path}: log_level is {cfg.log_level!r}: name a level, such as INFO or WARNING')
+    cfg.default_hooks = cfg.get('default_hooks') or {}
+    for name, hook in list(cfg.default_hooks.items()):
+        if hook is None and name not in MMENGINE_HOOKS:  # mmengine leaves out its own, and stops at any other
+            del cfg.default_hooks[name]
+        elif not isinstance(hook, (dict, Hook, type(None))) or (isinstance(hook, dict) and 'type' not in hook):
+            close = close_key(name, MMENGINE_HOOKS | cfg.default_hooks.keys() - {name}, 0.6)
+            hint = f"did you mean '{close}'?" if close else 'name its class, dict(type=…), or None'
+            raise InputError(f'config {path}: default_hooks.{name} is no hook; {hint}')
+    check_settings(path, cfg)
