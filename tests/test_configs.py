@@ -148,6 +148,7 @@ def test_runners_build_with_their_loops_and_evaluators(
     assert runner.max_iters == min(cut or math.inf, epochs * len(runner.train_dataloader))
     assert isinstance(runner.test_loop.evaluator, Evaluator) and (runner.val_loop is None) == (not runner.cfg.val_cfg)
     assert {type(hook).__name__ for hook in runner.hooks} >= {
+        'AverageBuffers',
         'LiveProgress',
         'PlainCheckpoint',
         'SaveOnSigterm',

