@@ -86,8 +86,9 @@ class ResumeByConfig(Hook):
 
     def _compare(self, runner: Runner, meta: dict[str, Any]) -> None:
         """Log what differs from the checkpoint."""
-        old, new = read_settings(meta.get('cfg', '')), read_settings(runner.cfg.pretty_text)
-        if old and isinstance(runner.train_loop, ResumableEpochLoop):
+        new = read_settings(runner.cfg.pretty_text)
+        old = read_settings(meta.get('cfg', '')) or dict(new)
+        if isinstance(runner.train_loop, ResumableEpochLoop):
             runner.train_loop.former_batch_size = old.get('train_dataloader', {}).get('batch_size')
         new[PROCESSES] = runner.world_size
         old[PROCESSES] = meta.get(PROCESSES, runner.world_size)
