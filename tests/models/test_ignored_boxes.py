@@ -13,11 +13,14 @@ import pytest
 import torch
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 
 from mmdark.apis import load_config
+from mmdark.datasets.transforms import DataAnchorSampling, KeepFaces, RandomSquareCrop
+from mmdark.datasets.transforms.data_anchor_sampling import AnchorWindow
 from mmdark.engine import ValidationLoss
 from tests.tiny_own_data import write_coco, write_voc
 from tests.tiny_wider import FACE, photo, write_annotation, write_wider
@@ -177,7 +180,7 @@ def test_from_the_annotation_to_the_loss(write: Callable[[Path], Config], tmp_pa
 
 
 def test_an_ignored_box_stays_on_its_pixels(tmp_path: Path) -> None:
-    """Crops, flips and filters move it with the image."""
+    """Crops and flips move it with the image, and while any of it is seen, no filter takes it away."""
     cfg = wider(tmp_path)
     for path in (tmp_path / 'WIDER_train' / 'images' / '0--Noise').glob('*.jpg'):
         image = np.zeros((80, 96, 3), np.uint8)
@@ -195,8 +198,9 @@ def test_an_ignored_box_stays_on_its_pixels(tmp_path: Path) -> None:
         packed = dataset[index]
         boxes = packed['data_samples'].ignored_instances.bboxes.tensor.numpy()
         ys, xs = np.nonzero(packed['inputs'].numpy().mean(0) > 127)
-        if len(boxes) and len(xs) > 30:
+        if len(xs) > 5:
             seen += 1
+            assert len(boxes) == 1
             pixels = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
             np.testing.assert_allclose(boxes[0].clip(0, 64), pixels, rtol=0, atol=3)
     assert seen > 8
@@ -240,3 +244,25 @@ def test_the_validation_loss_leaves_them_out_too(tmp_path: Path) -> None:
     wanted = sum(slow_pal.pal(*given, [invalid]))
     assert metrics['dark/pal2_loss'] == pytest.approx(wanted, rel=1e-4)
     assert abs(sum(slow_pal.pal(*given)) - wanted) > 1e-3 * wanted
+
+
+def test_a_crowd_stays_while_a_part_of_it_is_in_the_window() -> None:
+    """A face stays where its centre is inside; an ignored box whose rest is cut off is no background for that."""
+    boxes = [[-20.0, 10, 30, 50], [-20, 10, 30, 50], [40, 40, 44, 44], [-30, 0, 0, 90], [60, 60, 80, 80]]
+
+    def results() -> dict:
+        return {
+            'img': np.zeros((100, 100, 3), np.uint8),
+            'gt_bboxes': HorizontalBoxes(np.array(boxes, np.float32)),
+            'gt_bboxes_labels': np.arange(5),
+            'gt_ignore_flags': np.array([False, True, True, True, False]),
+        }
+
+    for cut in (
+        RandomSquareCrop()._apply(results(), (0, 0, 100, 100)),
+        DataAnchorSampling(100)._apply(results(), AnchorWindow(1.0, 0.0, 0.0, cv2.INTER_LINEAR)),
+        KeepFaces(min_size=6)(results()),
+    ):
+        kept = cut['gt_bboxes_labels'].tolist()
+        assert [label for label in kept if label] == [1, 2, 4]
+        assert cut['gt_ignore_flags'].tolist()[-3:] == [True, True, False]

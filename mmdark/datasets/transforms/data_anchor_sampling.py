@@ -16,6 +16,8 @@ from mmdark.datasets.transforms.face_crop import FaceCrop
 from mmdark.datasets.transforms.face_geometry import (
     centers_inside,
     face_boxes,
+    ignored_flags,
+    reach_into,
     record_homography,
     select_faces,
 )
@@ -42,7 +44,8 @@ class DataAnchorSampling(FaceCrop):
 
     With k the anchor nearest to the face's side (square root of its area), the new side is one of the anchors 0 to
     min(k + 1, last) times 2^U(-1, 1). Of up to 50 random windows one is taken that holds a face wholly or has an
-    IoU above 0.7 with one. Faces stay whose centre is inside and whose area is above ``min_face`` squared.
+    IoU above 0.7 with one. Faces stay whose centre is inside and whose area is above ``min_face`` squared, ignored
+    boxes that reach into the window.
 
     Own choices where the published description is silent: a face under one pixel is treated as one pixel (bounds the
     scale by 64); where no window is valid, the face being blown up beyond it, the scale is lowered until the face just
@@ -124,7 +127,9 @@ class DataAnchorSampling(FaceCrop):
         results['gt_bboxes'].translate_((-left, -top))
         boxes = face_boxes(results)
         large = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1) > self.min_face**2
-        select_faces(results, large & centers_inside(boxes, (0, 0, self.input_size, self.input_size)))
+        inside = (0, 0, self.input_size, self.input_size)
+        faces, ignored = large & centers_inside(boxes, inside), ignored_flags(results)
+        select_faces(results, np.where(ignored, reach_into(boxes, inside), faces))
         results['img'], results['img_shape'] = img, img.shape[:2]
         results['scale_factor'] = (window.scale, window.scale)
         record_homography(results, window.scale, (-left, -top))

@@ -22,13 +22,18 @@ def has_size(boxes: np.ndarray) -> np.ndarray:
     return np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
 
 
+def ignored_flags(results: dict) -> np.ndarray:
+    """Which boxes of ``results['gt_bboxes']`` are ignored, shape ``(N,)``; none without flags."""
+    flags = results.get('gt_ignore_flags')
+    return np.zeros(len(results['gt_bboxes']), dtype=bool) if flags is None else np.asarray(flags, dtype=bool)
+
+
 def learnable_faces(results: dict) -> np.ndarray:
     """The boxes that a crop may be aimed at, shape ``(N, 4)``: of some size and not ignored; none without boxes."""
     if results.get('gt_bboxes') is None:
         return np.zeros((0, 4), dtype=np.float32)
     boxes = face_boxes(results)
-    ignored = results.get('gt_ignore_flags')
-    return boxes[has_size(boxes) if ignored is None else has_size(boxes) & ~np.asarray(ignored, dtype=bool)]
+    return boxes[has_size(boxes) & ~ignored_flags(results)]
 
 
 def is_kept_empty(results: dict) -> bool:
@@ -47,6 +52,11 @@ def centers_inside(boxes: np.ndarray, window: tuple[float, float, float, float])
     """Which boxes, shape ``(N, 4)``, have their centre strictly inside ``window`` (x1 y1 x2 y2); shape ``(N,)``."""
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     return ((centers > window[:2]) & (centers < window[2:])).all(1)
+
+
+def reach_into(boxes: np.ndarray, window: tuple[float, float, float, float]) -> np.ndarray:
+    """Which boxes, shape ``(N, 4)``, have a size and overlap ``window`` (x1 y1 x2 y2); shape ``(N,)``."""
+    return has_size(boxes) & (boxes[:, :2] < window[2:]).all(1) & (boxes[:, 2:] > window[:2]).all(1)
 
 
 def record_homography(results: dict, scale: float, shift: tuple[float, float]) -> None:

@@ -1,11 +1,10 @@
 """Leave out the faces that cannot be learnt from: no number, no size, not in the image, too small."""
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
-from mmdark.datasets.transforms.face_geometry import face_boxes, has_size, is_kept_empty, select_faces
+from mmdark.datasets.transforms.face_geometry import face_boxes, ignored_flags, is_kept_empty, reach_into, select_faces
 
 
 @TRANSFORMS.register_module()
@@ -15,7 +14,7 @@ class KeepFaces(BaseTransform):
     Labels and ignore flags go with their boxes. Results without ``gt_bboxes`` pass unchanged.
 
     Args:
-        min_size: leaves out faces with a side below this, pixels, after clipping.
+        min_size: leaves out faces with a side below this, pixels, after clipping; ignored ones stay.
         clip: cuts the boxes at the border of the image.
         allow_empty: whether an image may be left without faces; if not, ``None`` is returned for it and mmengine takes
             another random image in training. Ignored faces do not count. An image that its data set keeps without faces
@@ -31,16 +30,12 @@ class KeepFaces(BaseTransform):
         if 'gt_bboxes' not in results:
             return results
         height, width = results['img'].shape[:2]
-        border = np.array([width, height], dtype=np.float32)
-        boxes = face_boxes(results)
-        keep = has_size(boxes) & (boxes[:, :2] < border).all(1) & (boxes[:, 2:] > 0).all(1)
-        select_faces(results, keep)
+        select_faces(results, reach_into(face_boxes(results), (0, 0, width, height)))
         if self.clip:
             results['gt_bboxes'].clip_((height, width))
         boxes = face_boxes(results)
-        select_faces(results, (boxes[:, 2:] - boxes[:, :2] >= self.min_size).all(1))
-        ignored = results.get('gt_ignore_flags', np.zeros(len(results['gt_bboxes']), dtype=bool))
-        if not self.allow_empty and ignored.all() and not is_kept_empty(results):
+        select_faces(results, (boxes[:, 2:] - boxes[:, :2] >= self.min_size).all(1) | ignored_flags(results))
+        if not self.allow_empty and ignored_flags(results).all() and not is_kept_empty(results):
             return None
         return results
 

@@ -8,6 +8,8 @@ from mmdark.datasets.transforms.face_crop import FaceCrop
 from mmdark.datasets.transforms.face_geometry import (
     centers_inside,
     face_boxes,
+    ignored_flags,
+    reach_into,
     record_homography,
     select_faces,
 )
@@ -23,7 +25,8 @@ class RandomSquareCrop(FaceCrop):
 
     The side is the image's short side for the first candidate and that times U(min_scale, 1) for the others; each has
     50 tries to hold a face. Without a candidate the whole image is kept, which need not be square. Faces stay whose
-    centre is inside; they are not clipped. Resize comes as the next transform.
+    centre is inside, ignored boxes that reach into the square; they are not clipped. Resize comes as the next
+    transform.
 
     Args:
         min_scale: smallest side as a part of the short side.
@@ -60,7 +63,8 @@ class RandomSquareCrop(FaceCrop):
     def _apply(self, results: dict, window: Window) -> dict:
         """Cut the window out of ``results``, with the faces that stay."""
         x1, y1, x2, y2 = window
-        select_faces(results, centers_inside(face_boxes(results), window))
+        boxes, ignored = face_boxes(results), ignored_flags(results)
+        select_faces(results, np.where(ignored, reach_into(boxes, window), centers_inside(boxes, window)))
         results['img'] = results['img'][y1:y2, x1:x2]
         results['img_shape'] = results['img'].shape[:2]
         results['gt_bboxes'].translate_((-x1, -y1))
