@@ -9,11 +9,13 @@ _base_ = ['./dsfd_dark_wider.py']
 _channels = [64, 120, 120, 248, 120, 64]
 _small = dict(type='Normal', layer='Conv2d', std=0.01)
 model = dict(
-    backbone=dict(widen_factor=0.24, norm_cfg=dict(type='GN', num_groups=8), init_cfg=None),
-    neck=dict(in_channels=_channels, norm_cfg=dict(type='BN')),
-    bbox_head=dict(
-        first_shot=dict(in_channels=_channels, init_cfg=_small),
-        second_shot=dict(in_channels=_channels, init_cfg=_small),
+    detector=dict(
+        backbone=dict(widen_factor=0.24, norm_cfg=dict(type='GN', num_groups=8), init_cfg=None),
+        neck=dict(in_channels=_channels, norm_cfg=dict(type='BN')),
+        bbox_head=dict(
+            first_shot=dict(in_channels=_channels, init_cfg=_small),
+            second_shot=dict(in_channels=_channels, init_cfg=_small),
+        ),
     ),
     enhancer=dict(_delete_=True, type='MaxRGBRetinex'),
     reflectance_decoder=dict(in_channels=16),

@@ -19,6 +19,6 @@ def _is_the_command() -> bool:
 if not _is_the_command():
     from mmdark import compat  # isort: split
 
-    from mmdark import datasets, engine, evaluation, models
+    from mmdark import adaptation, datasets, engine, evaluation, models
 
-__all__ = ['compat', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['adaptation', 'compat', 'datasets', 'engine', 'evaluation', 'models']

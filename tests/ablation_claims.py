@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from mmengine.config import Config
+
 from mmdark.apis.config_differences import ABSENT
+from tests.tiny_wider import ROOT
 
 PIPELINE = 'train_dataloader.dataset.pipeline'
 L2NORM = 'optim_wrapper.paramwise_cfg.custom_keys.l2norm'
@@ -13,10 +16,14 @@ RETINEX = tuple(
 )
 PAL = tuple(f'pal{shot}_loss_{kind}' for shot in (1, 2) for kind in ('cls', 'bbox'))
 EVERY_LOSS = {*PAL, *RETINEX, 'loss_mutual'}
+DAY = Config.fromfile(ROOT / 'configs' / 'dsfd' / 'dsfd_vgg16_wider.py').model.to_dict()
+DARK_PARTS = ('detector', 'tap', 'recomposition', 'losses', 'enhancer', 'reflectance_decoder')
 NO_DAI_NET = {
-    'model.type': 'DSFD',
-    **{f'model.{part}': ABSENT for part in ('enhancer', 'reflectance_decoder', 'loss_mutual', *RETINEX)},
+    **{f'model.{part}': ABSENT for part in DARK_PARTS},
+    **{f'model.{part}': value for part, value in DAY.items() if part != 'data_preprocessor'},
+    **{f'model.data_preprocessor.{key}': value for key, value in DAY['data_preprocessor'].items()},
 }
+"""The detector by itself."""
 LITE_CHANNELS = [64, 120, 120, 248, 120, 64]
 
 
@@ -31,9 +38,9 @@ CLAIMS = {
     'as-published': Claim(
         {
             'model.enhancer.init_cfg.checkpoint': 'weights/decomp.pth',
-            'model.loss_decomposition.data_range': None,
-            'model.loss_reconstruction.data_range': None,
-            'model.train_cfg.ignored_as_background': True,
+            'model.losses.decomposition.data_range': None,
+            'model.losses.reconstruction.data_range': None,
+            'model.detector.train_cfg.ignored_as_background': True,
             f'{PIPELINE}.6.preset': 'dainet',
             L2NORM: {'lr_mult': 0.0},
             'param_scheduler.by_epoch': False,
@@ -55,13 +62,13 @@ CLAIMS = {
     'isp-maet': Claim({f'{PIPELINE}.6.preset': 'maet'}),
     'lite': Claim(
         {
-            'model.backbone.widen_factor': 0.24,
-            'model.backbone.norm_cfg': {'type': 'GN', 'num_groups': 8},
-            'model.backbone.init_cfg': None,
-            'model.neck.in_channels': LITE_CHANNELS,
-            'model.neck.norm_cfg': {'type': 'BN'},
+            'model.detector.backbone.widen_factor': 0.24,
+            'model.detector.backbone.norm_cfg': {'type': 'GN', 'num_groups': 8},
+            'model.detector.backbone.init_cfg': None,
+            'model.detector.neck.in_channels': LITE_CHANNELS,
+            'model.detector.neck.norm_cfg': {'type': 'BN'},
             **{
-                f'model.bbox_head.{shot}_shot.{key}': value
+                f'model.detector.bbox_head.{shot}_shot.{key}': value
                 for shot in ('first', 'second')
                 for key, value in (
                     ('in_channels', LITE_CHANNELS),
@@ -92,10 +99,10 @@ CLAIMS = {
         }
     ),
     'max-rgb-teacher': Claim({'model.enhancer.type': 'MaxRGBRetinex', 'model.enhancer.init_cfg': ABSENT}),
-    'no-coherence': Claim({'model.loss_coherence': None}, without={'loss_coherence'}),
-    'no-decomposition': Claim({'model.loss_decomposition': None}, without={'loss_decomposition'}),
+    'no-coherence': Claim({'model.losses.coherence': None}, without={'loss_coherence'}),
+    'no-decomposition': Claim({'model.losses.decomposition': None}, without={'loss_decomposition'}),
     'no-interchange': Claim({'model.recomposition': 'own'}),
-    'no-mutual': Claim({'model.loss_mutual': None}, without={'loss_mutual'}),
+    'no-mutual': Claim({'model.losses.mutual': None}, without={'loss_mutual'}),
     'no-recomposition': Claim({'model.recomposition': None}, without={'loss_coherence'}),
     'no-teacher': Claim({'model.enhancer': None}, without={*RETINEX}),
 }

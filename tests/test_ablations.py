@@ -93,7 +93,8 @@ def main_trained(wider: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 def scales(model: nn.Module) -> Iterator[set[float]]:
     """The distinct scales of each L2Norm."""
-    for norms in (model.neck.l2norm_original, model.neck.l2norm_enhanced):
+    neck = getattr(model, 'detector', model).neck
+    for norms in (neck.l2norm_original, neck.l2norm_enhanced):
         yield from (set(norm.weight.tolist()) for norm in norms)
 
 
@@ -136,6 +137,7 @@ def losses_of(path: Path) -> dict[str, float]:
     cfg = eighth(deepcopy(Config.fromfile(path).model))
     model = MODELS.build(cfg)
     for key, parameter in model.named_parameters():
+        key = key.removeprefix('detector.')
         generator = torch.Generator().manual_seed(len(key) + parameter.numel())
         if parameter.dim() > 1:
             nn.init.kaiming_normal_(parameter, generator=generator)
@@ -188,7 +190,7 @@ def calls(path: Path) -> dict[str, int]:
 
         return add
 
-    model.backbone.stages[0][0].register_forward_pre_hook(count('stem'))
+    model.detector.backbone.stages[0][0].register_forward_pre_hook(count('stem'))
     if getattr(model, 'enhancer', None) is not None:
         model.reflectance_decoder.register_forward_pre_hook(count('decoder'))
         model.enhancer.register_forward_pre_hook(count('teacher'))

@@ -11,10 +11,12 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / 'mmdark').rglob('*.py'))
 TOOLS = sorted((ROOT / 'tools').rglob('*.py'))
-ROOMS = ('datasets', 'engine', 'evaluation', 'models')
+ROOMS = ('adaptation', 'datasets', 'engine', 'evaluation', 'models')
 DAY_FILES = ('box_voting', 'dark_resnet', 'dark_vgg', 'dsfd', 'feature_enhance', 'multi_scale_tta', 'pal_head')
 DARK_WORDS = re.compile(r'dai_?net|dark_?isp|dark_?pair|retinex|reflectance|illumination', re.IGNORECASE)
 LOSSES_MAY_IMPORT = re.compile(r'__future__|collections|typing|math|torch|torchmetrics|mmdet\.registry')
+LOSSES_MAY_SEE = ('mmdark.adaptation.losses.', 'mmdark.adaptation.dark_pair.')
+OF_ONE_DETECTOR = re.compile(r'dsfd|pal_?head|bbox_head|roi_head|rpn_head|dense_heads|\bneck\b|anchor', re.IGNORECASE)
 NAMES_THAT_SAY_NOTHING = {'utils.py', 'util.py', 'helpers.py', 'helper.py', 'misc.py', 'common.py'}
 BACKBONES = ('DarkResNet', 'DarkVGG')
 MAX_LINES = 300
@@ -47,7 +49,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def room(name: str) -> str | None:
-    """``mmdark.models.losses.x`` → ``models``."""
+    """``mmdark.adaptation.losses.x`` → ``adaptation``."""
     parts = name.split('.')
     return parts[1] if parts[0] == 'mmdark' and len(parts) > 1 else None
 
@@ -73,7 +75,7 @@ def code_words(path: Path) -> Iterator[str]:
         ('from mmdark import datasets', 'mmdark.models.a', False, 'mmdark.datasets'),
         ('from mmdark.datasets.b import c', 'mmdark.models.a', False, 'mmdark.datasets.b.c'),
         ('from ..datasets import c', 'mmdark.models.a', False, 'mmdark.datasets.c'),
-        ('from ...datasets import c', 'mmdark.models.losses.a', False, 'mmdark.datasets.c'),
+        ('from ...datasets import c', 'mmdark.adaptation.losses.a', False, 'mmdark.datasets.c'),
         ('from .. import datasets', 'mmdark.models', True, 'mmdark.datasets'),
         ('from . import a', 'mmdark.models', True, 'mmdark.models.a'),
         ('from .b import c', 'mmdark.models.a', False, 'mmdark.models.b.c'),
@@ -92,7 +94,7 @@ def test_rooms_do_not_import_each_other() -> None:
             seen[own] |= {other for other in map(room, imports_of(path)) if other and other != own}
     allowed = {'compat', 'dark_isp', 'drawing', 'errors', 'whole_file'}
     assert [(name, other) for name, others in seen.items() for other in others - allowed] == []
-    assert 'dark_isp' in seen['models'] & seen['datasets']
+    assert 'dark_isp' in seen['adaptation'] & seen['datasets'] and 'dark_isp' not in seen['models']
 
 
 def test_nothing_imports_what_stands_above_it() -> None:
@@ -130,16 +132,24 @@ def test_dark_isp_stands_on_torch_alone() -> None:
 
 
 def test_losses_import_torch_and_the_registry_only() -> None:
-    folder = ROOT / 'mmdark' / 'models' / 'losses'
+    folder = ROOT / 'mmdark' / 'adaptation' / 'losses'
     files = sorted(folder.glob('*.py'))
     assert len(files) > 4
     for path in files:
         strange = {
             name
             for name in imports_of(path)
-            if not LOSSES_MAY_IMPORT.match(name) and not name.startswith('mmdark.models.losses.')
+            if not LOSSES_MAY_IMPORT.match(name) and not name.startswith(LOSSES_MAY_SEE)
         }
         assert strange == set(), path
+
+
+def test_dai_net_knows_no_detector_and_no_head() -> None:
+    files = sorted((ROOT / 'mmdark' / 'adaptation').rglob('*.py'))
+    assert len(files) > 12
+    for path in files:
+        words = [*code_words(path), *imports_of(path)]
+        assert [word for word in words if OF_ONE_DETECTOR.search(word) or 'mmdark.models' in word] == [], path
 
 
 @pytest.mark.parametrize('name', DAY_FILES)

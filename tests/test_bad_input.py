@@ -31,7 +31,7 @@ from tests.tiny_wider import (
 
 MODES = {'grey.jpg': 'L', 'rgba.png': 'RGBA', 'cmyk.jpg': 'CMYK', 'palette.png': 'P'}
 LITE_CONFIG, MAIN_CONFIG = (str(ROOT / 'configs' / f'dsfd_dark_{name}wider.py') for name in ('lite_', ''))
-ONE = {'model.neck.norm_cfg': None}
+ONE = {'model.detector.neck.norm_cfg': None}
 """Batch norm cannot train on one image of 64 pixels, whose last map is a single cell."""
 
 
@@ -173,9 +173,9 @@ def test_a_damaged_image_ends_the_tool_in_one_line(tmp_path: Path, monkeypatch: 
     [
         ({'data_root': 'no/such/wider/'}, 'data_root no/such/wider/ does not exist: '),
         ({'train_dataloder.batch_size': 2}, "no 'train_dataloder' in the config; did you mean 'train_dataloader'?"),
-        ({'model.backbone.widen_fctor': 0.5}, "no 'widen_fctor' in the config; did you mean 'widen_factor'?"),
-        ({'model.backbone.typ': 'VGG'}, 'unexpected keyword argument'),
-        ({'model.backbone.type': 'DarkVGGG'}, 'DarkVGGG is not in the mmdet::model registry'),
+        ({'model.detector.backbone.widen_fctor': 0.5}, "no 'widen_fctor' in the config; did you mean 'widen_factor'?"),
+        ({'model.detector.backbone.typ': 'VGG'}, 'unexpected keyword argument'),
+        ({'model.detector.backbone.type': 'DarkVGGG'}, 'DarkVGGG is not in the mmdet::model registry'),
         ({'train_dataloader.dataset.pipeline.0.type': 'LoadFoto'}, 'LoadFoto is not in the mmdet::transform registry'),
         ({'train_dataloader.dataset.ann_file': 'none.txt'}, 'none.txt'),
     ],
@@ -221,7 +221,7 @@ def test_checkpoints_that_do_not_fit_or_mean_harm(tmp_path: Path, monkeypatch: p
 
 def test_a_loss_that_is_no_number_ends_the_tool_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_wider(tmp_path / 'wider', train=2, val=1)
-    options = {'data_root': f'{root}/', 'model.loss_smoothness.loss_weight': 1e39}
+    options = {'data_root': f'{root}/', 'model.losses.smoothness.loss_weight': 1e39}
     line = tool(monkeypatch, 'train', '--work-dir', str(tmp_path), options=options)
     assert (
         line.startswith('iteration 1: loss_smoothness = inf, on ') and 'train_0.jpg' in line and 'train_1.jpg' in line
@@ -249,7 +249,7 @@ def test_batch_norm_of_a_single_value_ends_in_one_line(tmp_path: Path, monkeypat
         'input_size': 128,
         'max_iters': 2,
         'param_scheduler.total_steps': 2,
-        'model.neck.norm_cfg.type': 'BN',
+        'model.detector.neck.norm_cfg.type': 'BN',
     }
     for batch in (1, 2):  # the second batch of two has one image
         more = {**options, 'train_dataloader.batch_size': batch}

@@ -34,13 +34,16 @@ def lite(path: Path, folder: Path, work_dir: Path, **options: Any) -> Config:
         'data_root': f'{folder}/',
         'allow_missing': True,
         'train_cfg.max_epochs': 1,
-        'model.backbone.init_cfg': None,
+        'model.detector.backbone.init_cfg': None,
         'val_dataloader.num_workers': 0,
         'val_dataloader.persistent_workers': False,
     }
     known = load_config(str(path))
-    usual = {key: value for key, value in LITE.items() if 'reflectance' not in key or known.model.type == 'DAINet'}
-    cfg = load_config(str(path), {**usual, **own, **options}, str(work_dir))
+    chosen = {**LITE, **own, **options}
+    if known.model.type != 'DAINet':  # the detector alone
+        chosen = {key.replace('model.detector.', 'model.'): value for key, value in chosen.items()}
+        chosen.pop('model.reflectance_decoder.in_channels')
+    cfg = load_config(str(path), chosen, str(work_dir))
     cfg.experiment_name = uuid4().hex
     cfg.log_level = 'WARNING'
     return cfg

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,13 +57,14 @@ def test_the_loss_stands_for_the_published_one(folder: Path) -> None:
     model.enhancer, model.reflectance_decoder.in_channels = dict(type='MaxRGBRetinex', kernel_size=5), 8
     model = MODELS.build(model)
     losses = model.loss(pair_of(), samples_of([[8, 8, 40, 40]], [[8, 8, 40, 40]]))
-    assert losses['loss_consistency'] > 0
-    losses['loss_consistency'].backward()
+    assert losses['loss_edges'] > 0 and 'loss_consistency' not in losses
+    losses['loss_edges'].backward()
     assert all(parameter.grad is not None for parameter in model.reflectance_decoder.parameters())
 
     dark, light = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     light[..., 2:] = 1  # one edge among three steps along x
-    assert float(model.loss_consistency(dark, light)) == pytest.approx(0.01 / 3)
+    pair = SimpleNamespace(light=SimpleNamespace(reflectance=light), dark=SimpleNamespace(reflectance=dark))
+    assert float(model.losses.edges(pair)) == pytest.approx(0.01 / 3)
 
 
 def test_the_backbone_trains_and_finds(folder: Path) -> None:
@@ -74,9 +76,9 @@ def test_the_backbone_trains_and_finds(folder: Path) -> None:
     assert {'pal1_loss_cls', 'pal2_loss_bbox', 'loss_mutual', 'loss_coherence'} <= losses.keys()
     total = sum(sum(value) if isinstance(value, list) else value for value in losses.values())
     total.backward()
-    grads = [parameter.grad for parameter in model.backbone.parameters()]
+    grads = [parameter.grad for parameter in model.detector.backbone.parameters()]
     assert all(grad is not None and grad.isfinite().all() for grad in grads)
-    maps = model.backbone(pair['dark'])
+    maps = model.detector.backbone(pair['dark'])
     assert [map_.shape[2] for map_ in maps] == [64 // stride or 1 for stride in (4, 8, 16, 32, 64, 128)]
     with torch.no_grad():
         found = model.eval().predict(pair['dark'], samples)
@@ -107,7 +109,7 @@ def _lite(cfg: Config) -> Config:
     """Two iterations of a model an eighth as wide, and one validation."""
     tiny(cfg.model)
     cfg.model.enhancer, cfg.model.reflectance_decoder.in_channels = dict(type='MaxRGBRetinex', kernel_size=5), 8
-    assert cfg.model.neck.in_channels == CHANNELS
+    assert cfg.model.detector.neck.in_channels == CHANNELS
     cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = 1
     cfg.train_dataloader.batch_size = 2
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):

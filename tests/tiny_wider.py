@@ -22,10 +22,10 @@ CHANNELS = [32, 64, 64, 128, 64, 32]
 
 LITE = {
     'input_size': 64,
-    'model.backbone.widen_factor': 0.125,
-    'model.neck.in_channels': CHANNELS,
-    'model.bbox_head.first_shot.in_channels': CHANNELS,
-    'model.bbox_head.second_shot.in_channels': CHANNELS,
+    'model.detector.backbone.widen_factor': 0.125,
+    'model.detector.neck.in_channels': CHANNELS,
+    'model.detector.bbox_head.first_shot.in_channels': CHANNELS,
+    'model.detector.bbox_head.second_shot.in_channels': CHANNELS,
     'model.reflectance_decoder.in_channels': 8,
     'train_dataloader.batch_size': 2,
     'train_dataloader.num_workers': 0,

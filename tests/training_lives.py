@@ -32,7 +32,7 @@ TRAINING = {
     'default_hooks.checkpoint.max_keep_ckpts': 2,
     'default_hooks.checkpoint.save_best': 'dark/wider/AP',
     'default_hooks.checkpoint.rule': 'greater',
-    'model.test_cfg.score_thr': 0.0,
+    'model.detector.test_cfg.score_thr': 0.0,
 }
 POINTS = ('in the middle of the part', 'before the rename', 'after the rename', 'after the record')
 """Where a write of a checkpoint may be cut."""

@@ -11,9 +11,8 @@ _base_ = ['../dsfd_dark_wider.py']
 
 model = dict(
     enhancer=dict(init_cfg=dict(checkpoint='weights/decomp.pth')),
-    loss_decomposition=dict(data_range=None),
-    loss_reconstruction=dict(data_range=None),
-    train_cfg=dict(ignored_as_background=True),
+    losses=dict(decomposition=dict(data_range=None), reconstruction=dict(data_range=None)),
+    detector=dict(train_cfg=dict(ignored_as_background=True)),
 )
 train_dataloader = dict(
     dataset=dict(

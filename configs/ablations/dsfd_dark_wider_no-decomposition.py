@@ -5,4 +5,4 @@ It still learns from the teacher's illumination, by reconstruction.
 
 _base_ = ['../dsfd_dark_wider.py']
 
-model = dict(loss_decomposition=None)
+model = dict(losses=dict(decomposition=None))

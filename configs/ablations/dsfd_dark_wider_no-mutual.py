@@ -2,4 +2,4 @@
 
 _base_ = ['../dsfd_dark_wider.py']
 
-model = dict(loss_mutual=None)
+model = dict(losses=dict(mutual=None))

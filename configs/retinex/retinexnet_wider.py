@@ -15,13 +15,15 @@ patch_size = 48
 model = dict(
     type='RetinexTraining',
     data_preprocessor=dict(
-        type='DarkPairPreprocessor', dark_isp='corrected', mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True
+        type='DarkPairPreprocessor',
+        dark_isp='corrected',
+        preprocessor=dict(type='DetDataPreprocessor', mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True),
     ),
     net=dict(type='RetinexNet', frozen=False),
     loss_reconstruction=dict(type='L1Loss', loss_weight=1.0),
     loss_mutual_reconstruction=dict(type='L1Loss', loss_weight=0.001),
     loss_consistency=dict(type='L1Loss', loss_weight=0.01),
-    loss_smoothness=dict(type='IlluminationSmoothnessLoss', loss_weight=0.1),
+    smoothness_weight=0.1,
 )
 
 train_dataloader = dict(

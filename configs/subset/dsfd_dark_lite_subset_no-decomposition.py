@@ -2,4 +2,4 @@
 
 _base_ = ['./dsfd_dark_lite_subset.py']
 
-model = dict(loss_decomposition=None)
+model = dict(losses=dict(decomposition=None))

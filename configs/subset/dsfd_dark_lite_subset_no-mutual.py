@@ -2,4 +2,4 @@
 
 _base_ = ['./dsfd_dark_lite_subset.py']
 
-model = dict(loss_mutual=None)
+model = dict(losses=dict(mutual=None))

@@ -18,16 +18,7 @@ val_dataloader = None
 val_cfg = None
 val_evaluator = None
 
-model = dict(
-    _delete_=True,
-    type='DSFD',
-    data_preprocessor=_base_.model.data_preprocessor,
-    backbone=_base_.model.backbone,
-    neck=_base_.model.neck,
-    bbox_head=_base_.model.bbox_head,
-    train_cfg=_base_.model.train_cfg,
-    test_cfg=_base_.model.test_cfg,
-)
+model = dict(_delete_=True, **_base_.model.detector)
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdark.adaptation.dai_net import OWN_WEIGHTS
 from mmdark.compat import plain, read_checkpoint
 from mmdark.compat.checkpoints import SAFETENSORS, safetensors_torch
 from mmdark.errors import InputError
@@ -22,7 +23,11 @@ START_TIME = re.compile(r'_\d{8}_\d{6}$')
 
 
 def export_weights(
-    checkpoint: str | os.PathLike, target: str | os.PathLike, safetensors: bool = False, half: bool = False
+    checkpoint: str | os.PathLike,
+    target: str | os.PathLike,
+    safetensors: bool = False,
+    half: bool = False,
+    detector: bool = False,
 ) -> str:
     """Write the weights of a checkpoint and what is known of them.
 
@@ -31,6 +36,8 @@ def export_weights(
         target: the file to write, in place of what is there; its end ``.safetensors`` or ``.pth`` is its format.
         safetensors: insist on ``.safetensors``.
         half: floating point weights as float16.
+        detector: leave out what DAI-Net has beside its detector; the detector's own config then loads them strictly,
+            in MMDetection alone.
 
     Returns:
         A line that says what was written.
@@ -44,13 +51,19 @@ def export_weights(
     if target.suffix not in ends:
         raise InputError(f'{target}: name it *{" or *".join(ends)}')
     content = read_checkpoint(checkpoint, 'cpu')
-    weights = _weights(content.get('state_dict', content), str(checkpoint), half)
+    state = content.get('state_dict', content)
+    if detector:
+        others = [name for name in state if name.removeprefix('module.').startswith(OWN_WEIGHTS)]
+        state = {name: value for name, value in state.items() if name not in others}
+    weights = _weights(state, str(checkpoint), half)
     meta = metadata(content)
     if target.suffix == SAFETENSORS:
         written = safetensors_torch().save(weights, {name: str(value) for name, value in meta.items()})
     else:
         buffer = io.BytesIO()
-        torch.save({'meta': meta, 'state_dict': weights}, buffer)
+        classes = (content.get('meta') or {}).get('dataset_meta') if detector else None  # where mmdet looks for them
+        known_classes = {'dataset_meta': plain(classes, [])} if classes else {}
+        torch.save({'meta': {**meta, **known_classes}, 'state_dict': weights}, buffer)
         written = buffer.getvalue()
     with writing(target):
         write_verified(target, written)

@@ -108,6 +108,7 @@ def published_targets(boxes: list[np.ndarray], settings: Settings) -> list[Tenso
 
 def _second_shot(settings: Settings) -> nn.Module:
     model = read_config(settings).model
+    model = model.get('detector', model)
     shared = dict(train_cfg=model.train_cfg, test_cfg=model.test_cfg)
     return MODELS.build({**model.bbox_head.second_shot, **shared}).to(settings.device)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mmdark.adaptation import DarkPairPreprocessor
 from mmdark.datasets import DarkISP
-from mmdark.models import DarkPairPreprocessor
 
 from .inputs import data_samples, photo
 from .interleave import Case
@@ -28,7 +28,7 @@ def ours(settings: Settings, preset: str) -> Work:
     batch = settings.batch(1, 16)
     light = _tensor(np.stack([photo(size, rng) for _ in range(batch)])).cuda()
     samples = data_samples([np.zeros((0, 4), np.float32)] * batch, settings.size)
-    preprocessor = DarkPairPreprocessor(dark_isp=preset).cuda()
+    preprocessor = DarkPairPreprocessor(dict(type='DetDataPreprocessor'), dark_isp=preset).cuda()
 
     def darken() -> None:
         preprocessor.darken(light, *preprocessor.sample(light, samples))

@@ -67,7 +67,7 @@ def our_forward(settings: Settings) -> Work:
         with torch.no_grad(), torch.autocast(settings.device, torch.bfloat16, enabled=settings.amp):
             return sum(len(sample.pred_instances) for sample in model.test_step(data))
 
-    convs = [part[-1] for part in model.bbox_head.second_shot.cls_convs]
+    convs = [part[-1] for part in getattr(model, 'detector', model).bbox_head.second_shot.cls_convs]
     limit_candidates(convs, 0, forward, CANDIDATES)
     return Work(forward, batch, _flops('test', model, forward, settings, batch))
 
@@ -156,9 +156,7 @@ def _batches(cfg: Config, settings: Settings, batch: int) -> Callable[[], dict]:
         return _endless(Runner.build_dataloader(loader, seed=settings.seed)).__next__
     photos = _photos(settings, batch)
     light = [_bytes(image) for image in photos]
-    in_pairs = cfg.model.data_preprocessor.type == 'DarkPairPreprocessor' and not cfg.model.data_preprocessor.get(
-        'dark_isp'
-    )
+    in_pairs = 'detector' in cfg.model and not (cfg.model.get('data_preprocessor') or {}).get('dark_isp')
     samples = data_samples(_faces(settings, batch), settings.size)
     inputs = dict(light=light, dark=[image * DARKNESS for image in light]) if in_pairs else light
     return lambda: dict(inputs=inputs, data_samples=samples)

@@ -12,6 +12,7 @@ Write the weights of a checkpoint alone, or the whole detector as an ONNX file.
 
 examples:
   mmdark export work_dirs/x/best.pth x.safetensors --half
+  mmdark export work_dirs/x/best.pth x.pth --detector      the detector of DAI-Net, for MMDetection without mmdark
   mmdark export work_dirs/x/best.pth x.onnx                any batch, any size, suppression inside
   mmdark export work_dirs/x/best.pth x.onnx --no-nms --size 640 640"""
 
@@ -29,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     parsed.add_argument('out', help='file to write: *.pth, *.safetensors or *.onnx')
     parsed.add_argument('--format', choices=FORMATS, help='stop if OUT is not named so (default: what its name says)')
     parsed.add_argument('--half', action='store_true', help='float16 instead of float32')
+    parsed.add_argument(
+        '--detector', action='store_true', help="the detector's weights alone, for its own config and MMDetection alone"
+    )
     onnx = parsed.add_argument_group('for ONNX only')
     onnx.add_argument('--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)')
     onnx.add_argument('--no-nms', action='store_true', help='all boxes and scores, without suppression')
@@ -52,6 +56,8 @@ def run(arguments: list[str]) -> int:
         raise InputError(f'{args.out}: name it {" or ".join(f"*.{end}" for end in ends)}')
     if kind != 'onnx' and (strange := [name for name in ONNX_ONLY if getattr(args, name)]):
         raise InputError(f'--{strange[0].replace("_", "-")} is for ONNX files only: leave it out, or name OUT *.onnx')
+    if kind == 'onnx' and args.detector:
+        raise InputError('--detector is for weights: leave it out, an ONNX file holds the detector and nothing else')
     load_everything()
     print(_onnx(args) if kind == 'onnx' else _weights(args))
     return 0
@@ -60,7 +66,7 @@ def run(arguments: list[str]) -> int:
 def _weights(args: argparse.Namespace) -> str:
     from mmdark.apis import export_weights
 
-    return export_weights(args.checkpoint, args.out, half=args.half)
+    return export_weights(args.checkpoint, args.out, half=args.half, detector=args.detector)
 
 
 def _onnx(args: argparse.Namespace) -> str:

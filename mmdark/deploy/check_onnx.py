@@ -103,6 +103,7 @@ def check_onnx(
 @torch.no_grad()
 def in_pytorch(detector: nn.Module, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The detector's box ``(B, P, 4)`` and score ``(B, P)`` of every prior in BGR images ``(B, H, W, 3)``."""
+    detector = getattr(detector, 'detector', detector)
     inputs = [torch.from_numpy(image.transpose(2, 0, 1).copy()) for image in batch]
     x = detector.data_preprocessor(dict(inputs=inputs, data_samples=None))['inputs']
     classes, deltas = detector.bbox_head(detector.extract_feat(x))

@@ -51,6 +51,7 @@ class DetectorGraph(nn.Module):
 
     def __init__(self, detector: nn.Module, half: bool = False) -> None:
         super().__init__()
+        detector = getattr(detector, 'detector', detector)  # what DAI-Net is built around
         head = getattr(getattr(detector, 'bbox_head', None), 'second_shot', None)
         if head is None:
             raise InputError(f'{type(detector).__name__} cannot be exported: mmdark exports DSFD and DAINet')

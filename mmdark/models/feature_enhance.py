@@ -126,7 +126,7 @@ class FEM(BaseModule):
         widths = [int(original.shape[1]) for original in originals]
         if widths != self.in_channels:
             raise InputError(
-                f'model.backbone gives maps of {widths} channels, but model.neck.in_channels={self.in_channels}: '
+                f'the backbone gives maps of {widths} channels, but in_channels of the neck is {self.in_channels}: '
                 'give the neck and both shots the channels of the backbone (docs/training.md, "Another backbone")'
             )
         x = self.topdown[0](originals[-1])

@@ -14,20 +14,21 @@ def detector_names(detector: nn.Module) -> dict[str, str]:
     """Published key → key here, for each entry of a detector's state dict but the teacher's.
 
     Args:
-        detector: a :class:`DSFD` or :class:`DAINet`; also one built on the meta device.
+        detector: a :class:`DSFD`, or a DAI-Net around one; also one built on the meta device.
 
     Example:
         ``vgg.0.weight`` → ``backbone.stages.0.0.conv.weight``, ``conf_pal1.0.bias`` →
         ``bbox_head.first_shot.cls_convs.0.0.bias``.
     """
-    backbone = detector.backbone
+    inner = getattr(detector, 'detector', detector)  # what DAI-Net is built around
+    backbone = inner.backbone
     names = {f'{backbone.published_room}.{old}': f'backbone.{new}' for old, new in backbone.published_names().items()}
-    layers = [*_extras(backbone), *_neck(detector.neck), *_shots(detector.bbox_head)]
+    layers = [*_extras(backbone), *_neck(inner.neck), *_shots(inner.bbox_head)]
     if hasattr(detector, 'reflectance_decoder'):
         layers += [('ref.0', 'reflectance_decoder.hidden'), ('ref.3', 'reflectance_decoder.reflectance')]
     names |= {f'{old}.{kind}': f'{new}.{kind}' for old, new in layers for kind in ('weight', 'bias')}
     for kind, norms in (('o', 'l2norm_original'), ('e', 'l2norm_enhanced')):
-        count = len(getattr(detector.neck, norms))
+        count = len(getattr(inner.neck, norms))
         names |= {f'L2Norm{kind}f{index + 1}.weight': f'neck.{norms}.{index}.weight' for index in range(count)}
     return names
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdark.adaptation import DarkPairPreprocessor
 from mmdark.dark_isp import ISPNoise, ISPParameters, darken
 from mmdark.datasets import DarkISP
-from mmdark.models import DarkPairPreprocessor
 
 from .comparison import Comparison, compare
 from .golden import GoldenCase
@@ -23,6 +23,7 @@ RENAMED = {'camera': 'xyz2cam_index'}
 
 def check_dark_isp(case: GoldenCase) -> Iterator[Comparison]:
     """A ``dark_isp`` case: published outputs for given parameters and noise, with and without the noise."""
+    preprocessor = DarkPairPreprocessor(dict(type='DetDataPreprocessor'), dark_isp=PRESET)
     sizes: dict[tuple, list[int]] = {}
     for index in range(len(case.record)):
         image, golden = case.arrays[f'image_{index}'], case.arrays[f'noisy_{index}']
@@ -34,7 +35,7 @@ def check_dark_isp(case: GoldenCase) -> Iterator[Comparison]:
         transformed = DarkISP(PRESET).apply(image[..., ::-1], parameters, noise)[..., ::-1]
         yield _compare(case, f'transform, noisy_{index}', golden, transformed.transpose(2, 0, 1) / 255)
     for indices in sizes.values():
-        batch = DarkPairPreprocessor(dark_isp=PRESET).darken(*_given(case, indices))
+        batch = preprocessor.darken(*_given(case, indices))
         for index, dark in zip(indices, batch, strict=True):
             yield _compare(case, f'preprocessor, noisy_{index}', case.arrays[f'noisy_{index}'], dark)
 

@@ -117,7 +117,8 @@ def named_losses(losses: dict[str, Tensor | list[Tensor]]) -> dict[str, Tensor]:
 
 def _outputs(case: GoldenCase, model: nn.Module, images: Tensor) -> Iterator[Comparison]:
     height, width = images.shape[-2:]
-    heads = (model.bbox_head.first_shot, model.bbox_head.second_shot)
+    head = getattr(model, 'detector', model).bbox_head
+    heads = (head.first_shot, head.second_shot)
     for number, head, maps in zip((1, 2), heads, model.extract_feat(images), strict=True):
         scores, deltas = head(maps)
         sizes = [score.shape[-2:] for score in scores]
@@ -158,7 +159,8 @@ def _decompositions(case: GoldenCase, model: nn.Module, images: dict[str, Tensor
 
 def _gradients(case: GoldenCase, model: nn.Module) -> Iterator[Comparison]:
     """The norm of each parameter's gradient; a parameter without one counts as zero."""
-    parameters, names = dict(model.named_parameters()), detector_names(model)
+    parameters = {name.removeprefix('detector.'): value for name, value in model.named_parameters()}
+    names = detector_names(model)
     for name, golden in case.record['grad_norms'].items():
         gradient = parameters[names[name]].grad
         norm = 0.0 if gradient is None else float(gradient.norm())

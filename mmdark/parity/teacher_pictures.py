@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from mmdark.models.retinex_net import Decomposition
+from mmdark.adaptation.retinex_net import Decomposition
 from mmdark.whole_file import writing_whole
 
 from .teachers import Pair

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdark.adaptation import Decomposition, RetinexNet
+from mmdark.adaptation.losses import illumination_smoothness
 from mmdark.datasets import DarkISP, LoadPhoto
 from mmdark.datasets.face_formats import is_image
 from mmdark.errors import InputError
-from mmdark.models import RetinexNet
-from mmdark.models.losses import illumination_smoothness
 from mmdark.models.published_weights import load_published
-from mmdark.models.retinex_net import Decomposition
 
 MEASURES = {
     'reconstruction_light': r'reconstruction error, mean \|R·I - S\|, light',
@@ -106,7 +105,7 @@ def measure(pair: Pair, of_light: Decomposition, of_dark: Decomposition) -> dict
 
     ``gradient`` is the sum of the mean absolute differences of neighbours along x and along y. ``smoothness`` is the
     loss that teachers are trained with: the same, times exp(-10 · the reflectance's own), and the border of the image
-    counts as an edge to black; see :func:`mmdark.models.losses.illumination_smoothness`.
+    counts as an edge to black; see :func:`mmdark.adaptation.losses.illumination_smoothness`.
     """
     values = {'consistency': (of_light.reflectance - of_dark.reflectance).abs().mean()}
     for kind, image, (reflectance, illumination) in (('light', pair.light, of_light), ('dark', pair.dark, of_dark)):

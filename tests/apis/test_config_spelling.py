@@ -59,7 +59,7 @@ def test_at_the_top(tmp_path: Path, text: str, meant: str) -> None:
         ('default_hooks = dict(chekpoint=dict(interval=3))', 'default_hooks', 'chekpoint', 'checkpoint'),
         ('default_hooks = dict(checkpoint=dict(intervall=3))', 'default_hooks.checkpoint', 'intervall', 'interval'),
         ('optim_wrapper = dict(clip_gradd=None)', 'optim_wrapper', 'clip_gradd', 'clip_grad'),
-        ("model = {'test_cfg': {'score_tr': 0.1}}", 'model.test_cfg', 'score_tr', 'score_thr'),
+        ("model = {'detector': {'test_cfg': {'score_tr': 0.1}}}", 'model.detector.test_cfg', 'score_tr', 'score_thr'),
         ('env_cfg = dict(cudnn_benchmrk=True)', 'env_cfg', 'cudnn_benchmrk', 'cudnn_benchmark'),
     ],
 )

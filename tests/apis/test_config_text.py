@@ -21,7 +21,7 @@ def test_formatted_once() -> None:
         assert texts == {plain.pretty_text}
         cfg.log_level = 'DEBUG'
         assert "'DEBUG'" in cfg.pretty_text and len(calls) == 3
-        cfg.merge_from_dict({'model.test_cfg.score_thr': 0.125})
+        cfg.merge_from_dict({'model.detector.test_cfg.score_thr': 0.125})
         assert '0.125' in cfg.pretty_text
 
 

@@ -95,15 +95,18 @@ def test_work_dir(tmp_path: Path) -> None:
         ('train_dataloder.batch_size', r"no 'train_dataloder' in the config; did you mean 'train_dataloader'\?"),
         ('data_rot', r"no 'data_rot' in the config; did you mean 'data_root'\?"),
         ('resum', r"no 'resum' in the config; did you mean 'resume'\?"),
-        ('model.bakcbone.widen_factor', r"no 'bakcbone' in the config; did you mean 'backbone'\?"),
-        ('model.test_cfg.score_tr', r"no 'score_tr' in the config; did you mean 'score_thr'\?"),
-        ('model.backbone.widen.factor', r"no 'widen' in the config; known here: init_cfg, type"),
+        ('model.detector.bakcbone.widen_factor', r"no 'bakcbone' in the config; did you mean 'backbone'\?"),
+        ('model.detector.test_cfg.score_tr', r"no 'score_tr' in the config; did you mean 'score_thr'\?"),
+        ('model.detector.backbone.widen.factor', r"no 'widen' in the config; known here: init_cfg, type"),
         (
             'train_dataloader.dataset.pipeline.77.type',
             r"no '77' in the config; train_.*\.pipeline has the entries 0 to 7",
         ),
         ('train_dataloader.dataset.pipeline.-1.type', r"no '-1' in the config; .* 0 to 7"),
-        ('model.neck.in_channels.6', r"no '6' in the config; model\.neck\.in_channels has the entries 0 to 5"),
+        (
+            'model.detector.neck.in_channels.6',
+            r"no '6' in the config; model\.detector\.neck\.in_channels has the entries 0 to 5",
+        ),
         ('model.enhancer.init_cfg.checkpoint.x', r"no 'x' in the config; model.*checkpoint is 'mmdark://retinexnet_"),
     ],
 )

@@ -31,7 +31,7 @@ def config(name: str, root: Path, work_dir: Path) -> Config:
         'val_dataloader.num_workers': 0,
         'val_dataloader.persistent_workers': False,
         'model.enhancer': None,
-        'model.backbone.init_cfg': None,
+        'model.detector.backbone.init_cfg': None,
         'data_root': f'{root}/',
     }
     cfg = load_config(str(ROOT / f'configs/own_data/dsfd_dark_{name}.py'), {**LITE, **here}, str(work_dir))
@@ -91,7 +91,7 @@ def test_no_detection_gives_zero(name: str, write: Callable, key: str, by_day: b
 @FORMATS
 def test_a_training_without_detections_goes_on(name: str, write: Callable, key: str, tmp_path: Path) -> None:
     cfg = config(name, write(tmp_path / name, train=2, val=1), tmp_path / 'work')
-    cfg.train_cfg.max_epochs, cfg.model.test_cfg.score_thr = 2, 2.0
+    cfg.train_cfg.max_epochs, cfg.model.detector.test_cfg.score_thr = 2, 2.0
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == 2 and runner.message_hub.get_scalar(f'val/{key}').data[0].tolist() == [0.0, 0.0]

@@ -19,11 +19,11 @@ def lite_detector(options: dict | None = None) -> nn.Module:
     detector = MODELS.build(cfg.model)
     detector.init_weights()
     with torch.no_grad():
-        for module in detector.neck.modules():
+        for module in detector.detector.neck.modules():
             if isinstance(module, nn.BatchNorm2d):  # statistics that a file must carry, too
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 2)
-        for name, weights in detector.bbox_head.second_shot.named_parameters():
+        for name, weights in detector.detector.bbox_head.second_shot.named_parameters():
             weights.normal_(-0.5 * name.endswith('bias'), 0.2 if 'cls' in name else 0.15)
     detector.cfg = cfg
     return detector.eval()

@@ -131,10 +131,15 @@ def test_a_file_of_one_size_takes_that_size_alone(detector: torch.nn.Module, tmp
 
 @pytest.mark.parametrize(
     'options',
-    [{'model.data_preprocessor.pad_size_divisor': 32, 'model.bbox_head.second_shot.bbox_coder.clip_border': True}],
+    [
+        {
+            'model.detector.data_preprocessor.pad_size_divisor': 32,
+            'model.detector.bbox_head.second_shot.bbox_coder.clip_border': True,
+        }
+    ],
 )
 def test_padding_and_clipping_are_in_the_graph(options: dict, tmp_path: Path) -> None:
-    detector = lite_detector({**options, 'model.data_preprocessor.mean': [10.0, 20.0, 30.0]})
+    detector = lite_detector({**options, 'model.detector.data_preprocessor.mean': [10.0, 20.0, 30.0]})
     export_onnx(detector, tmp_path / 'a.onnx')
     assert check_like_mmdet(detector, tmp_path / 'a.onnx', noise(70, 101)) > 3
     _, boxes, _ = run(tmp_path / 'a.onnx', noise(1, 70, 101))
@@ -165,7 +170,7 @@ def test_what_only_training_needs_is_left_out(detector: torch.nn.Module, file: P
     assert [(each.domain, each.version) for each in model.opset_import] == [('', 18)]
     names = {name for node in model.graph.node for name in (node.name, *node.input, *node.output)}
     assert not [name for name in names if any(word in name for word in ('enhancer', 'reflectance', 'first_shot'))]
-    parts = (detector.backbone, detector.neck, detector.bbox_head.second_shot)
+    parts = (detector.detector.backbone, detector.detector.neck, detector.detector.bbox_head.second_shot)
     needed = sum(each.numel() for part in parts for each in part.parameters())
     inside = sum(int(np.prod(each.dims)) for each in model.graph.initializer)
     assert 0.95 * needed < inside < 1.05 * needed
@@ -208,7 +213,7 @@ def test_a_file_that_differs_is_not_left(
 
 def test_what_cannot_be_used_is_one_line(detector: torch.nn.Module, tmp_path: Path) -> None:
     out = tmp_path / 'a.onnx'
-    soft = lite_detector({'model.test_cfg.nms.type': 'soft_nms'})
+    soft = lite_detector({'model.detector.test_cfg.nms.type': 'soft_nms'})
     (tmp_path / 'file').write_text('')
     for given, options, said in (
         (detector, dict(out=tmp_path / 'a.pt'), r'a\.pt: name it \*\.onnx'),

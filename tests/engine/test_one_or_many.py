@@ -30,7 +30,7 @@ def test_the_first_20_losses_agree(data: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {'train_cfg.max_iters': 20 if data == 'real' else 8}
     if data == 'real':
         # A network from scratch gives L2Norm pixels of hardly any length, whose gradients rounding alone turns about.
-        options |= {'train_dataloader.dataset.ann_file': ANN_FILE, 'model.neck.l2norm_scales': []}
+        options |= {'train_dataloader.dataset.ann_file': ANN_FILE, 'model.detector.neck.l2norm_scales': []}
     first, second = two_process_losses(root, tmp_path / 'two', {**options, 'train_dataloader.batch_size': 2})
     alone = losses(root, str(tmp_path / 'one'), {**options, 'train_dataloader.batch_size': 4})
     assert first == second and len(alone) == options['train_cfg.max_iters']

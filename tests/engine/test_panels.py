@@ -12,5 +12,5 @@ def test_the_reflectance_is_the_decoders() -> None:
     assert reflectance_of(model, torch.rand(3, 64, 64)) is None is reflectance_of(tiny_dsfd(), torch.rand(3, 64, 64))
     model, image = tiny_dai_net('max_rgb'), torch.rand(3, 64, 96)
     with torch.no_grad():
-        rgb = model.reflectance_decoder(model.backbone.stem(image[None]), (64, 96))[0].permute(1, 2, 0).numpy()
+        rgb = model.reflectance_decoder(model.detector.backbone.stem(image[None]), (64, 96))[0].permute(1, 2, 0).numpy()
     assert np.abs(reflectance_of(model, image)[..., ::-1] / 255 - rgb).max() <= 0.5 / 255 + 1e-6

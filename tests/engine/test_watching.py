@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         'val_dataloader.num_workers': 0,
         'val_dataloader.persistent_workers': False,
         'data_root': f'{root}/',
-        'model.backbone.init_cfg': None,
+        'model.detector.backbone.init_cfg': None,
         'model.enhancer.channels': 4,
         'model.enhancer.init_cfg': None,
         'train_cfg.max_epochs': 3,

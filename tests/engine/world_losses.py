@@ -22,10 +22,10 @@ from tests.tiny_wider import CHANNELS, ROOT
 
 OPTIONS = {
     'input_size': 96,
-    'model.backbone.widen_factor': 0.125,
-    'model.neck.in_channels': CHANNELS,
-    'model.bbox_head.first_shot.in_channels': CHANNELS,
-    'model.bbox_head.second_shot.in_channels': CHANNELS,
+    'model.detector.backbone.widen_factor': 0.125,
+    'model.detector.neck.in_channels': CHANNELS,
+    'model.detector.bbox_head.first_shot.in_channels': CHANNELS,
+    'model.detector.bbox_head.second_shot.in_channels': CHANNELS,
     'model.reflectance_decoder.in_channels': 8,
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
@@ -53,7 +53,7 @@ class Record(Hook):
 def config(root: str, work_dir: str, options: dict[str, Any]) -> Config:
     """The main config on ``root``, small and quiet, under a name of its own."""
     cfg = load_config(str(ROOT / 'configs' / 'dsfd_dark_wider.py'), {**OPTIONS, 'data_root': root, **options}, work_dir)
-    cfg.model.backbone.init_cfg = cfg.model.backbone.init_cfg[:1]  # without the downloaded weights
+    cfg.model.detector.backbone.init_cfg = cfg.model.detector.backbone.init_cfg[:1]  # without the downloaded weights
     cfg.model.enhancer = dict(type='MaxRGBRetinex')
     cfg.experiment_name = uuid4().hex
     return cfg

@@ -36,7 +36,7 @@ OPTIONS = {
     'param_scheduler.total_steps': ITERATIONS,
     'val_dataloader.num_workers': 0,
     'val_dataloader.persistent_workers': False,
-    'model.test_cfg.score_thr': 0.0,
+    'model.detector.test_cfg.score_thr': 0.0,
     'default_hooks.checkpoint.interval': 1,
     'default_hooks.draw_train_panels': None,
     'default_hooks.validation_loss.input_size': 64,

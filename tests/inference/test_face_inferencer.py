@@ -36,7 +36,11 @@ def photos(sizes: list[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:
 def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a training of two steps, with weights large enough for scores that differ."""
     folder = tmp_path_factory.mktemp('training')
-    more = {'model.test_cfg.score_thr': 0.0, 'model.test_cfg.max_per_img': 30, 'experiment_name': 'a_20260101_000000'}
+    more = {
+        'model.detector.test_cfg.score_thr': 0.0,
+        'model.detector.test_cfg.max_per_img': 30,
+        'experiment_name': 'a_20260101_000000',
+    }
     runner = lite_runner(write_wider(folder / 'data'), folder / 'work', options=more)
     generator = torch.Generator().manual_seed(0)
     for parameter in runner.model.parameters():
@@ -60,8 +64,8 @@ def by_hand(inferencer: FaceInferencer, image: np.ndarray) -> tuple[np.ndarray, 
     model, (height, width) = inferencer.model, image.shape[:2]
     meta = dict(img_shape=(height, width), scale_factor=(1.0, 1.0), ori_shape=(height, width))
     with torch.no_grad():
-        outputs = model.bbox_head(model.extract_feat(rgb_of(image)))
-        (found,) = model.bbox_head.second_shot.predict_by_feat(*outputs, batch_img_metas=[meta], rescale=True)
+        outputs = model.detector.bbox_head(model.extract_feat(rgb_of(image)))
+        (found,) = model.detector.bbox_head.second_shot.predict_by_feat(*outputs, batch_img_metas=[meta], rescale=True)
     boxes = found.bboxes.numpy().clip(0, [width, height] * 2)
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     return boxes[inside], found.scores.numpy()[inside]
@@ -90,7 +94,8 @@ def test_batches_find_what_single_images_do(inferencer: FaceInferencer) -> None:
     """In the order of the inputs, and only images of one size together: a filled-up batch finds something else."""
     images = photos([(96, 80), (64, 64), (96, 80), (96, 81), (64, 64), (96, 80), (50, 200)])
     seen = []
-    hook = inferencer.model.backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
+    backbone = inferencer.model.detector.backbone
+    hook = backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
     batched = inferencer(images, batch_size=4, **ALL)['predictions']
     hook.remove()
     assert [shape[0] for shape in seen] == [2, 1, 1, 1, 1, 1] and seen[0] == (2, 3, 96, 80)
@@ -171,7 +176,8 @@ def test_what_is_too_large_for_the_memory_is_an_item(
 def test_tiles_bound_what_the_detector_sees(inferencer: FaceInferencer) -> None:
     images = photos([(64, 64), (500, 900), (300, 384), (64, 64)])
     seen = []
-    hook = inferencer.model.backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
+    backbone = inferencer.model.detector.backbone
+    hook = backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
     results = inferencer(images, batch_size=2, tile=384, **ALL)['predictions']
     hook.remove()
     assert max(max(shape[2:]) for shape in seen) <= 384 and max(shape[0] for shape in seen) == 2
@@ -184,13 +190,13 @@ def test_tiles_bound_what_the_detector_sees(inferencer: FaceInferencer) -> None:
 def test_several_views_are_those_of_the_tool(inferencer: FaceInferencer) -> None:
     """The views of the published script by hand, and its voting."""
     (image,) = photos([(96, 80)])
-    boxes, scores, head = [], [], inferencer.model.bbox_head.second_shot
+    boxes, scores, head = [], [], inferencer.model.detector.bbox_head.second_shot
     for view in published_views(96, 80):
         seen = cv2.resize(image[:, ::-1].copy() if view.flip else image, None, fx=view.scale, fy=view.scale)
         scale = (seen.shape[1] / 80, seen.shape[0] / 96)
         meta = dict(img_shape=seen.shape[:2], scale_factor=scale, ori_shape=(96, 80))
         with torch.no_grad():
-            outputs = inferencer.model.bbox_head(inferencer.model.extract_feat(rgb_of(seen)))
+            outputs = inferencer.model.detector.bbox_head(inferencer.model.extract_feat(rgb_of(seen)))
             (found,) = head.predict_by_feat(*outputs, batch_img_metas=[meta], rescale=True)
         x1, y1, x2, y2 = found.bboxes.unbind(1)
         upright = torch.stack([80 - x2, y1, 80 - x1, y2] if view.flip else [x1, y1, x2, y2], 1)
@@ -305,7 +311,7 @@ def test_what_cannot_be_done_is_one_line(inferencer: FaceInferencer, work_dir: P
 def test_models_without_these_parts_say_so(tmp_path: Path) -> None:
     """A day detector has no teacher; a config without views has no ``tta``; a config read already is taken."""
     cfg = Config.fromfile(config_path('dsfd/dsfd_vgg16_wider.py'))
-    channels = LITE['model.neck.in_channels']
+    channels = LITE['model.detector.neck.in_channels']
     cfg.merge_from_dict(
         {
             'model.backbone.widen_factor': 0.125,

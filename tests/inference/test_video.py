@@ -281,7 +281,7 @@ def test_the_peak_of_memory_does_not_grow_with_the_length(tmp_path: Path) -> Non
 
 
 def test_with_a_detector_the_lines_are_what_it_finds_on_each_frame(tmp_path: Path, clip: Path) -> None:
-    options = {'model.test_cfg.score_thr': 0.0, 'model.test_cfg.max_per_img': 3}
+    options = {'model.detector.test_cfg.score_thr': 0.0, 'model.detector.test_cfg.max_per_img': 3}
     runner = lite_runner(write_wider(tmp_path / 'data', 2, 1), tmp_path / 'work', options=options)
     torch.save(dict(state_dict=runner.model.state_dict()), tmp_path / 'begun.pth')
     inferencer = FaceInferencer(runner.cfg, tmp_path / 'begun.pth', device='cpu', show_progress=False)

@@ -39,7 +39,7 @@ def found(model: nn.Module, batch: list[Tensor]) -> list[DetDataSample]:
 
 
 def group_norm(divisor: int = 1) -> nn.Module:
-    detector = lite_detector({'model.data_preprocessor.pad_size_divisor': divisor})
+    detector = lite_detector({'model.detector.data_preprocessor.pad_size_divisor': divisor})
     assert any(isinstance(module, nn.GroupNorm) for module in detector.modules())
     return detector
 
@@ -62,7 +62,7 @@ def test_an_image_is_seen_as_if_alone(build: Callable[[], nn.Module], batch_size
 def test_images_of_one_size_go_through_the_network_together() -> None:
     model, seen, each = group_norm(), [], images([*SIZES[:2], *SIZES[:2], SIZES[3]])
     alone = [found(model, [image])[0] for image in each]
-    model.backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
+    model.detector.backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
     together = found(model, each)
     assert seen == [(2, 3, 80, 96), (2, 3, 100, 130), (1, 3, 64, 64)]
     for one, other in zip(alone, together, strict=True):

@@ -170,13 +170,13 @@ def test_from_the_annotation_to_the_loss(write: Callable[[Path], Config], tmp_pa
         compared += 1
         with torch.no_grad():
             maps = model.extract_feat(batch['inputs']['dark'])
-            shot = model.bbox_head.second_shot
+            shot = model.detector.bbox_head.second_shot
             deleted = values(shot.loss(maps[1], [_without_ignored(sample)]))
             assert values(shot.loss(maps[1], [sample]))[0] != deleted[0]
             shot.train_cfg['ignored_as_background'] = True
             assert values(shot.loss(maps[1], [sample])) == deleted
             shot.train_cfg['ignored_as_background'] = False
-    assert compared > 2 and not cfg.model.train_cfg.ignored_as_background
+    assert compared > 2 and not cfg.model.detector.train_cfg.ignored_as_background
 
 
 def test_an_ignored_box_stays_on_its_pixels(tmp_path: Path) -> None:

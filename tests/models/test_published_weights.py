@@ -9,8 +9,9 @@ import torch
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor
 
+from mmdark.adaptation import RetinexNet
 from mmdark.errors import InputError
-from mmdark.models import DarkResNet, DarkVGG, RetinexNet
+from mmdark.models import DarkResNet, DarkVGG
 from mmdark.models.published_weights import PublishedWeights
 
 CHANNELS = 8

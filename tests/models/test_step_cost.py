@@ -35,10 +35,10 @@ class NoWaiting(TorchDispatchMode):
 def model() -> Iterator[nn.Module]:
     """The main config's model; the PAL losses, which need values, are replaced by the sum of the head's outputs."""
     cfg = Config.fromfile(CONFIGS / 'dsfd_dark_wider.py').model
-    cfg.backbone.init_cfg = cfg.enhancer.init_cfg = None
+    cfg.detector.backbone.init_cfg = cfg.enhancer.init_cfg = None
     with FakeTensorMode(allow_non_fake_inputs=True):
         built = MODELS.build(cfg)
-        head = built.bbox_head
+        head = built.detector.bbox_head
 
         def outputs(shots: tuple, samples: object) -> dict[str, Tensor]:
             levels = (*head.first_shot(shots[0]), *head.second_shot(shots[1]))

@@ -19,11 +19,12 @@ TEACHERS = dict(
 
 
 def tiny(model: ConfigDict) -> ConfigDict:
-    """``model`` with an eighth of the widths."""
-    model.backbone.update(widen_factor=0.125, init_cfg=dict(type='Kaiming', layer='Conv2d'))
-    model.neck.in_channels = CHANNELS
+    """``model``, or the detector in it, with an eighth of the widths."""
+    detector = model.get('detector', model)
+    detector.backbone.update(widen_factor=0.125, init_cfg=dict(type='Kaiming', layer='Conv2d'))
+    detector.neck.in_channels = CHANNELS
     for shot in ('first_shot', 'second_shot'):
-        model.bbox_head[shot].in_channels = CHANNELS
+        detector.bbox_head[shot].in_channels = CHANNELS
     return model
 
 

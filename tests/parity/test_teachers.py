@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from mmdark.adaptation import Decomposition
+from mmdark.adaptation.losses import illumination_smoothness
 from mmdark.dark_isp import darken, sample_noise, sample_parameters
 from mmdark.datasets import DarkISP
 from mmdark.errors import InputError
-from mmdark.models.losses import illumination_smoothness
-from mmdark.models.retinex_net import Decomposition
 from mmdark.parity.teacher_pictures import draw_teachers
 from mmdark.parity.teachers import MEASURES, Pair, choose_images, load_teacher, markdown_table, measure, read_pairs
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmdark.models import RetinexNet
+from mmdark.adaptation import RetinexNet
 from mmdark.parity.teachers import load_teacher, measure, read_pairs
 from tests.tiny_wider import ROOT, write_wider
 

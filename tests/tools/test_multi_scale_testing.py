@@ -28,7 +28,7 @@ LITE_WIDER = ROOT / 'configs' / 'dsfd_dark_lite_wider.py'
 
 MULTI_SCALE = Config.fromfile(ROOT / 'configs' / '_base_' / 'multi_scale_test.py').to_dict()
 LOAD_DARK = Config.fromfile(QUICKSTART).to_dict()['test_dataloader']['dataset']['pipeline'][:2]
-MORE = {**LITE, 'model.test_cfg.score_thr': 0.0, 'model.test_cfg.max_per_img': 40}
+MORE = {**LITE, 'model.detector.test_cfg.score_thr': 0.0, 'model.detector.test_cfg.max_per_img': 40}
 
 
 def write_config(folder: Path, base: Path, **settings: object) -> str:

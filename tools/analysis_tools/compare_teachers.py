@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
+from mmdark.adaptation import RetinexNet
 from mmdark.apis import run_or_explain
 from mmdark.errors import InputError
-from mmdark.models import RetinexNet
 from mmdark.parity.teacher_pictures import draw_teachers
 from mmdark.parity.teachers import choose_images, load_teacher, markdown_table, measure, read_pairs
 from mmdark.whole_file import write_whole

@@ -35,7 +35,7 @@ model = dict(
                 type='PublishedWeights',
                 checkpoint='weights/vgg16_reducedfc.pth',
                 source='https://s3.amazonaws.com/amdegroot-models/vgg16_reducedfc.pth',
-                without='--cfg-options model.backbone.init_cfg=None',
+                without='--cfg-options model.backbone.init_cfg=None (in DAI-Net model.detector.backbone.init_cfg=None)',
             ),
         ],
     ),

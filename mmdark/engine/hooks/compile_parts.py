@@ -16,7 +16,7 @@ from mmdark.errors import InputError
 from .strict_checkpoint import detector_of
 
 PARTS = ('backbone.stem', 'backbone.forward_stages', 'neck', 'reflectance_decoder', 'enhancer')
-"""Of DSFD and DAI-Net."""
+"""Of DSFD and DAI-Net; those of a detector in DAI-Net go by their names in the detector."""
 
 
 @HOOKS.register_module()
@@ -27,8 +27,8 @@ class CompileParts(Hook):
     What runs without gradients (validation, pictures) meets images of any size and is not compiled.
 
     Args:
-        parts: modules, or methods of modules, by their names in the model; None takes those of :data:`PARTS` that the
-            model has.
+        parts: modules, or methods of modules, by their names in the model or in the detector within it; None takes
+            those of :data:`PARTS` that there are.
         **options: of ``torch.compile``. ``dynamic=False`` unless given: one program a size of batch. Training has two,
             the usual one and the last of an epoch, or one with ``train_dataloader.drop_last=True``.
     """
@@ -45,7 +45,8 @@ class CompileParts(Hook):
             InputError: the model has no such part.
         """
         model = detector_of(runner)
-        found = {name: _part(model, name) for name in self.parts or PARTS}
+        inner = getattr(model, 'detector', model)
+        found = {name: _part(model, name) or _part(inner, name) for name in self.parts or PARTS}
         absent = [name for name, part in found.items() if part is None]
         if absent and (self.parts or len(absent) == len(found)):
             raise InputError(

@@ -52,7 +52,10 @@ def named_groups(model: nn.Module, groups: list[dict]) -> dict[str, int]:
     Returns:
         The name of each part, and the place of its first group.
     """
-    names = {id(parameter): name.removeprefix('module.').split('.') for name, parameter in model.named_parameters()}
+    names = {
+        id(parameter): name.removeprefix('module.').removeprefix('detector.').split('.')
+        for name, parameter in model.named_parameters()
+    }
     parts: dict[float, list[int]] = {}
     for index, group in enumerate(groups):
         parts.setdefault(group.get('initial_lr', group['lr']), []).append(index)

@@ -114,7 +114,7 @@ class ValidationLoss(Hook):
 
     def _losses(self, model: nn.Module) -> Iterator[torch.Tensor]:
         """The second shot's loss of each image of this process, classification and boxes."""
-        shot = model.bbox_head.second_shot
+        shot = getattr(model, 'detector', model).bbox_head.second_shot
         for batch in self.dataloader:
             batch = model.data_preprocessor(batch, training=False)
             _, enhanced = model.extract_feat(batch['inputs'])

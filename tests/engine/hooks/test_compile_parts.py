@@ -73,7 +73,7 @@ def test_every_part_is_one_program_without_breaks_and_the_step_stays_the_same() 
     assert list(model.state_dict()) == names and len(list(model.parameters())) == len(wanted[1]) + 14
     hook.after_train(runner)
     step(model)
-    assert graphs.calls == 20 and not {'stem', 'forward_stages', 'forward'} & set(vars(model.backbone))
+    assert graphs.calls == 20 and not {'stem', 'forward_stages', 'forward'} & set(vars(model.detector.backbone))
 
 
 def test_the_real_compiler_agrees() -> None:

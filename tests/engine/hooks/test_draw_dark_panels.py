@@ -40,7 +40,7 @@ def split(picture: np.ndarray, count: int) -> list[np.ndarray]:
 def run(tmp_path: Path, root: Path, options: dict[str, Any] | None = None, **hook: Any) -> tuple[Runner, Path]:
     """Test with an untrained detector and draw."""
     folder = tmp_path / 'pictures'
-    cfg = lite_config(root, tmp_path, options={'model.test_cfg.score_thr': 0.0, **(options or {})})
+    cfg = lite_config(root, tmp_path, options={'model.detector.test_cfg.score_thr': 0.0, **(options or {})})
     cfg.default_hooks.draw_dark_panels = {'type': 'DrawDarkPanels', 'out_dir': str(folder), **hook}
     runner = Runner.from_cfg(cfg)
     runner.test()

@@ -61,12 +61,12 @@ class Poison(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
         self.names = [sample.img_path for sample in data_batch['data_samples']]
         if runner.iter == 2 and self.where == 'loss':
-            runner.model.loss_mutual.loss_weight = float('nan')
+            runner.model.losses.mutual.loss_weight = float('nan')
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
         if runner.iter == 2 and self.where == 'weight':
             with torch.no_grad():
-                runner.model.backbone.fc[0].conv.weight[0, 0, 0, 0] = float('inf')
+                runner.model.detector.backbone.fc[0].conv.weight[0, 0, 0, 0] = float('inf')
 
 
 @pytest.mark.parametrize('where', ['loss', 'weight'])

@@ -84,7 +84,7 @@ class Seen(Hook):
     first: float | None = None
 
     def before_test(self, runner: object) -> None:
-        self.first = runner.model.backbone.stages[0][0].conv.weight[0, 0, 0, 0].item()
+        self.first = runner.model.detector.backbone.stages[0][0].conv.weight[0, 0, 0, 0].item()
 
 
 def test_testing_with_a_checkpoint_of_another_model(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def model() -> nn.Module:
     made = tiny_dai_net('max_rgb')
     made.data_preprocessor.pad_size_divisor = 1
     with torch.no_grad():  # an untrained head hardly looks at the image
-        for conv in (*made.bbox_head.second_shot.cls_convs, *made.bbox_head.second_shot.reg_convs):
+        for conv in (*made.detector.bbox_head.second_shot.cls_convs, *made.detector.bbox_head.second_shot.reg_convs):
             conv[0].weight.mul_(1e5)
     return made
 
@@ -84,7 +84,8 @@ def by_hand(model: nn.Module, root: Path, number: int, faces: list[tuple[int, ..
     boxes = [(np.array([x, y, x + w, y + h]) * scale).tolist() for x, y, w, h in faces]
     with torch.no_grad():
         model.eval()
-        losses = model.bbox_head.loss(model.extract_feat(rgb), samples_of(boxes, size=(SIDE, SIDE)))
+        head = getattr(model, 'detector', model).bbox_head
+        losses = head.loss(model.extract_feat(rgb), samples_of(boxes, size=(SIDE, SIDE)))
         model.train()
     total = 0.0
     for name in ('pal2_loss_cls', 'pal2_loss_bbox'):

@@ -1,0 +1,168 @@
+"""DAI-Net (arXiv:2312.01220): a day detector learns to see in the dark from pairs of light and dark images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.structures import OptSampleList, SampleList
+from mmdet.utils import OptConfigType, OptMultiConfig
+from torch import Tensor, nn
+
+from mmdark.errors import InputError
+
+from .dark_pair import DarkPair, Networks, View
+from .tap import Tap
+
+RECOMPOSITIONS = ('interchanged', 'own', None)
+OWN_WEIGHTS = ('enhancer.', 'reflectance_decoder.', 'losses.')
+"""How the names of those weights in a checkpoint begin that are not the detector's."""
+DETECTOR = 'detector.'
+"""What the names of the detector's weights begin with here, but not in a checkpoint."""
+
+
+@MODELS.register_module()
+class DAINet(BaseDetector):
+    """Dark adaptation around any detector of mmdet; at test time it is that detector.
+
+    A training step takes pairs: the detector learns on the dark image by its own ``loss``; shallow features of both
+    images, tapped in its backbone, are aligned and decoded into reflectances that follow a frozen Retinex teacher; then
+    the images are recomposed with their reflectances interchanged and decomposed once more.
+
+    In a checkpoint the detector's weights have the names that it gives them, so its own config loads them.
+
+    Args:
+        detector: config of the detector, with its ``data_preprocessor``.
+        tap: the layer that gives the shallow features, by its name in the detector; see :class:`Tap`.
+        losses: name → config of a loss, a module that takes a :class:`DarkPair` and returns a scalar, logged as
+            ``loss_NAME``. Its attribute ``needs`` may name ``'teacher'`` and ``'recomposition'``: without what it needs
+            it is left out, and so is one that is None.
+        enhancer: Retinex teacher, image → ``Decomposition``. None trains without decomposition: there is nothing to
+            decode, so there is no reflectance decoder either.
+        reflectance_decoder: (shallow features, size) → reflectance.
+        recomposition: whose reflectance an image is recomposed with: ``interchanged``, the other one's, or ``own``.
+            None recomposes nothing, so there is no coherence, and alignment of the images themselves alone.
+        data_preprocessor: of the pairs, around that of the detector; without it, a ``DarkPairPreprocessor``.
+        init_cfg: see mmengine.
+        **before: what a config said before the detector had a place of its own; refused.
+
+    Raises:
+        InputError: no such recomposition; the tap cannot be used; there is a teacher, but no loss that teaches the
+            reflectance decoder; or the config is one from before.
+    """
+
+    def __init__(
+        self,
+        detector: OptConfigType = None,
+        tap: str = 'backbone.stem',
+        losses: Mapping[str, OptConfigType] | None = None,
+        enhancer: OptConfigType = None,
+        reflectance_decoder: OptConfigType = None,
+        recomposition: str | None = 'interchanged',
+        data_preprocessor: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+        **before: object,
+    ) -> None:
+        if detector is None or before:
+            raise InputError(
+                "DAINet is built around a detector: put the detector's keys into model.detector=dict(type=...), and "
+                'each loss_NAME as NAME into model.losses=dict(...); docs/adaptation.md has an example'
+            )
+        built = MODELS.build(detector)
+        own = detector.get('data_preprocessor') or dict(type='BaseDataPreprocessor')
+        pairs = dict(type='DarkPairPreprocessor', preprocessor=own)
+        super().__init__({**pairs, **(data_preprocessor or {})}, init_cfg)
+        built.data_preprocessor = self.data_preprocessor.preprocessor
+        if recomposition not in RECOMPOSITIONS:
+            raise InputError(f'model.recomposition={recomposition!r}: choose one of {RECOMPOSITIONS}')
+        self.recomposition = recomposition
+        self.detector = built
+        self.tap = Tap(built, tap)
+        absent = {*(['teacher'] * (enhancer is None)), *(['recomposition'] * (recomposition is None))}
+        modules = {name: MODELS.build(cfg) for name, cfg in (losses or {}).items() if cfg is not None}
+        self.losses = nn.ModuleDict(
+            {name: loss for name, loss in modules.items() if not absent & {*getattr(loss, 'needs', ())}}
+        )
+        self.enhancer = None if enhancer is None else MODELS.build(enhancer)
+        if self.enhancer is not None:
+            self.reflectance_decoder = MODELS.build(reflectance_decoder)
+            if not any('teacher' in getattr(loss, 'needs', ('teacher',)) for loss in self.losses.values()):
+                raise InputError(
+                    'no loss teaches the reflectance decoder: set model.enhancer=None, or keep one of them'
+                )
+        self._register_state_dict_hook(_leave_out_prefix)
+        self._register_load_state_dict_pre_hook(_put_in_prefix, with_module=True)
+
+    def loss(self, batch_inputs: dict[str, Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of one step.
+
+        Args:
+            batch_inputs: ``light`` and ``dark`` images as the detector takes them, each of shape ``(B, 3, H, W)``.
+            batch_data_samples: the objects, which are the same in both.
+
+        Returns:
+            The losses of the detector on the dark images, and ``loss_NAME`` for each of ours.
+
+        Raises:
+            InputError: the images are no pairs.
+        """
+        if not isinstance(batch_inputs, Mapping):
+            raise InputError(
+                'DAINet trains on pairs: end the training pipeline with DarkISP and PackDarkPair, or set '
+                "model.data_preprocessor.dark_isp='corrected'"
+            )
+        light, dark = batch_inputs['light'], batch_inputs['dark']
+        with self.tap.split() as shallow:
+            losses = self.detector.loss(torch.cat([light, dark]), batch_data_samples)
+        pair = self._pair(light, dark, *shallow)
+        return {**losses, **{f'loss_{name}': loss(pair) for name, loss in self.losses.items()}}
+
+    def _pair(self, light: Tensor, dark: Tensor, shallow_light: Tensor, shallow_dark: Tensor) -> DarkPair:
+        networks = Networks(
+            self.enhancer, getattr(self, 'reflectance_decoder', None), self._shallow, self.recomposition
+        )
+        to_unit = self.data_preprocessor.to_unit
+        return DarkPair(
+            View(to_unit(light), shallow_light, networks), View(to_unit(dark), shallow_dark, networks), networks
+        )
+
+    def _shallow(self, images: Tensor) -> Tensor:
+        """Shallow features of RGB images in [0, 1]."""
+        return self.tap(self.data_preprocessor.from_unit(images))
+
+    def reflectance(self, images: Tensor) -> Tensor:
+        """The reflectance that the detector sees: RGB in [0, 1], ``(B, 3, H, W)``, to the same shape and range.
+
+        Raises:
+            ValueError: the model has no reflectance decoder (it was built without a teacher).
+        """
+        if self.enhancer is None:
+            raise ValueError('this model was built with enhancer=None and has no reflectance decoder')
+        return self.reflectance_decoder(self._shallow(images), images.shape[-2:])
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+        """What the detector finds."""
+        return self.detector.predict(batch_inputs, batch_data_samples, rescale=rescale)
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> object:
+        return self.detector._forward(batch_inputs, batch_data_samples)
+
+    def extract_feat(self, batch_inputs: Tensor) -> object:
+        """The detector's features."""
+        return self.detector.extract_feat(batch_inputs)
+
+
+def _leave_out_prefix(module: DAINet, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
+    """Give the detector's weights its own names in a state dict; the order stays."""
+    for name in [name for name in state if name.startswith(prefix)]:
+        state[prefix + name.removeprefix(prefix).removeprefix(DETECTOR)] = state.pop(name)
+
+
+def _put_in_prefix(module: DAINet, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Back to the names of modules, in a copy that torch made."""
+    for name in [name for name in state if name.startswith(prefix)]:
+        inner = name.removeprefix(prefix)
+        if inner.split('.')[0] not in module._modules:
+            state[f'{prefix}{DETECTOR}{inner}'] = state.pop(name)
