@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmdark.errors import InputError
+from mmdark.errors import INTERRUPTED, InputError
 
 from .config_text import FormattedOnce
 from .configs import find_config
@@ -132,7 +132,7 @@ def enable_amp(cfg: Config) -> None:
 
 
 def run_or_explain(main: Callable[[], None]) -> None:
-    """Run a tool; what is the input's fault ends it with one line on stderr and status 1."""
+    """Run a tool; what is the input's fault ends it with one line on stderr and status 1, Ctrl-C with 130."""
     try:
         try:
             main()
@@ -140,6 +140,9 @@ def run_or_explain(main: Callable[[], None]) -> None:
             if end.code:
                 raise
         leave_distributed()
+    except KeyboardInterrupt:
+        print('ended by Ctrl-C', file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except InputError as error:
         sys.exit(f'error: {_last_line(error)}')
     except FileNotFoundError as error:
