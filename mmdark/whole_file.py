@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -103,13 +103,17 @@ def write_verified(path: Path, content: bytes | memoryview) -> None:
     _settle(path.parent)
 
 
-def clear_parts(folder: Path) -> list[Path]:
+def clear_parts(folder: Path, names: Sequence[str] = ('*',)) -> list[Path]:
     """Take away what :func:`replaced_whole` left in ``folder`` when it was killed; nothing else may write there.
+
+    Args:
+        folder: where to look.
+        names: of the files that were written, as in a shell; others are left alone.
 
     Returns:
         The files that were there.
     """
-    left = sorted(folder.glob(f'.*{PART}'))
+    left = sorted({part for name in names for part in folder.glob(f'.{name}.*{PART}')})
     for part in left:
         with suppress(OSError):
             part.unlink()

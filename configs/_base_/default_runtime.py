@@ -6,10 +6,12 @@ randomness = dict(seed=0)
 
 default_hooks = dict(
     runtime_info=dict(type='WorldRuntimeInfo'),
-    timer=dict(type='IterTimerHook'),
+    timer=dict(type='TimeLeft'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='WholeCheckpoint', by_epoch=False, interval=5000, save_best='auto', rule='greater'),
+    checkpoint=dict(
+        type='WholeCheckpoint', by_epoch=False, interval=5000, max_minutes=10, save_best='auto', rule='greater'
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
     sqrt_scale_lr=dict(type='SqrtScaleLR', enable=True, base_batch_size=4),
@@ -18,6 +20,7 @@ default_hooks = dict(
     keep_freed_memory=dict(type='KeepFreedMemory'),
     plain_checkpoint=dict(type='PlainCheckpoint'),
     save_on_sigterm=dict(type='SaveOnSigterm'),
+    survive_full_disk=dict(type='SurviveFullDisk'),
     strict_checkpoint=dict(type='StrictCheckpoint'),
     stop_on_non_finite=dict(type='StopOnNonFinite'),
     name_scalars=dict(type='NameScalars'),

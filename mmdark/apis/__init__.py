@@ -8,7 +8,9 @@ from .export import export_weights
 from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, view_steps
 from .launch import enable_amp, leave_distributed, load_config, make_work_dir, prepare_distributed, run_or_explain
 from .log_backends import check_backends, enable_tensorboard
+from .part_validation import validate_on
 from .resume import choose_start, last_checkpoint, note_start
+from .work_dir_lock import only_training
 
 __all__ = [
     'PARTS',
@@ -30,11 +32,13 @@ __all__ = [
     'load_config',
     'make_work_dir',
     'note_start',
+    'only_training',
     'prepare_distributed',
     'run_or_explain',
     'to_mmdark',
     'to_published',
     'tool_path',
+    'validate_on',
     'view_steps',
 ]
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 import torch
 from mmengine.config import Config
 
-from mmdark.errors import InputError
+from mmdark.errors import INTERRUPTED, InputError
 from mmdark.whole_file import writing
 
 from .config_files import RUNNER_KEYS, read_config
@@ -175,7 +175,7 @@ def enable_amp(cfg: Config) -> None:
 
 
 def run_or_explain(main: Callable[[], None]) -> None:
-    """Run a tool; what is the input's fault ends it with one line on stderr and status 1."""
+    """Run a tool; what is the input's fault ends it with one line on stderr and status 1, Ctrl-C with 130."""
     try:
         try:
             main()
@@ -183,6 +183,9 @@ def run_or_explain(main: Callable[[], None]) -> None:
             if end.code:
                 raise
         leave_distributed()
+    except KeyboardInterrupt:
+        print('ended by Ctrl-C', file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except InputError as error:
         sys.exit(f'error: {_last_line(error)}')
     except FileNotFoundError as error:

@@ -13,7 +13,7 @@ from importlib import import_module
 from io import TextIOWrapper
 
 import mmdark
-from mmdark.errors import InputError
+from mmdark.errors import INTERRUPTED, InputError
 
 COMMANDS = {
     'detect': 'find faces in images, folders, videos or the picture of a webcam',
@@ -34,8 +34,6 @@ USAGE = 2
 """Exit status: no such command or option."""
 SOME_BROKEN = 3
 """Exit status: some images could not be read, all others were."""
-INTERRUPTED = 130
-"""Exit status: ended by Ctrl-C."""
 
 HELP = """\
 usage: mmdark COMMAND ...        mmdark COMMAND --help says more

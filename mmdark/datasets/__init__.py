@@ -2,6 +2,7 @@
 
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
+from mmdark.datasets.part_of_dataset import spread_part
 from mmdark.datasets.transforms import (
     ColorDistortion,
     DarkISP,
@@ -28,4 +29,5 @@ __all__ = [
     'RandomInterpResize',
     'RandomSquareCrop',
     'WiderDataset',
+    'spread_part',
 ]

@@ -16,9 +16,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmdark.adaptation import DAINet
 from mmdark.apis import leave_distributed, prepare_distributed
 from mmdark.engine.hooks.strict_checkpoint import detector_of
-from mmdark.models import DAINet
 from tests.engine.world_losses import Record, config
 
 STEPS = 3

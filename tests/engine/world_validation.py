@@ -55,7 +55,8 @@ class RecordBuffers(Hook):
         """As they are now."""
         model = detector_of(runner)
         saved = model.state_dict()
-        self.buffers.append({name: value.clone() for name, value in model.named_buffers() if name in saved})
+        named = ((name.removeprefix('detector.'), value) for name, value in model.named_buffers())
+        self.buffers.append({name: value.clone() for name, value in named if name in saved})
 
 
 class RecordMetrics(Hook):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -20,7 +21,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmdark.apis import last_checkpoint
+from mmdark.apis import last_checkpoint, run_or_explain
 from mmdark.compat import __main__ as launcher
 from mmdark.compat import read_checkpoint
 from tests.tiny_wider import LITE, QUICKSTART, ROOT, write_wider
@@ -154,6 +155,64 @@ def test_two_processes_write_one_log_and_one_checkpoint(root: Path, tmp_path: Pa
     assert text.count('Saving checkpoint at 4 iterations') == 1 and 'Distributed launcher: pytorch' in text
     assert re.search(r'Epoch\(train\)\s+\[2\]\[2/2\]', text), text[-2000:]  # two batches of two an epoch
     assert read_checkpoint(tmp_path / 'iter_4.pth')['meta']['iter'] == 4
+
+
+def begun(*arguments: str) -> subprocess.Popen:
+    """``tools/train.py`` in a process group of its own, as a terminal has it."""
+    return subprocess.Popen(
+        [sys.executable, 'tools/train.py', str(QUICKSTART), *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def wait_until(what: Callable[[], bool], process: subprocess.Popen) -> None:
+    limit = time.monotonic() + 120
+    while not what() and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.05)
+
+
+def test_ctrl_c_saves_and_meanwhile_nobody_else_trains_here(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terminal signals the worker, too."""
+    own = ['--work-dir', str(tmp_path), *train_options(root, 10000, **{'train_dataloader.num_workers': 1})]
+    process = begun(*own)
+    wait_until(lambda: (tmp_path / 'iter_1.pth').is_file(), process)
+    with pytest.raises(SystemExit) as caught:
+        inside(monkeypatch, 'train', QUICKSTART, *own)
+    assert f'another training writes to {tmp_path} (host ' in caught.value.code
+    assert f'process {process.pid}, since ' in caught.value.code
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 130 and 'Traceback' not in said, said[-2000:]
+    saved = last_checkpoint(str(tmp_path))
+    assert said.rstrip().endswith(
+        f'Ctrl-C: the training stops; {saved} is written; the same command with --resume goes on'
+    )
+    own = ['--work-dir', str(tmp_path), '--resume', *train_options(root, read_checkpoint(saved)['meta']['iter'])]
+    inside(monkeypatch, 'train', QUICKSTART, *own)
+
+
+def test_ctrl_c_before_the_training_ends_with_a_line(tmp_path: Path) -> None:
+    """While packages are imported, which takes seconds."""
+    process = begun('--work-dir', str(tmp_path))
+    wait_until(lambda: 'numpy' in Path(f'/proc/{process.pid}/maps').read_text(), process)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0].decode()
+    assert (process.returncode, said) == (130, 'ended by Ctrl-C\n')
+
+
+def test_ctrl_c_ends_any_tool_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run_or_explain(main)
+    assert caught.value.code == 130 and capsys.readouterr().err == 'ended by Ctrl-C\n'
 
 
 @pytest.mark.parametrize('resume', [(), ('--resume',)])

@@ -15,6 +15,8 @@ from .save_on_sigterm import SaveOnSigterm
 from .sqrt_scale_lr import SqrtScaleLR
 from .stop_on_non_finite import StopOnNonFinite
 from .strict_checkpoint import StrictCheckpoint
+from .survive_full_disk import SurviveFullDisk
+from .time_left import TimeLeft
 from .validation_loss import ValidationLoss
 from .whole_checkpoint import WholeCheckpoint
 from .world_runtime_info import WorldRuntimeInfo
@@ -35,6 +37,8 @@ __all__ = [
     'SqrtScaleLR',
     'StopOnNonFinite',
     'StrictCheckpoint',
+    'SurviveFullDisk',
+    'TimeLeft',
     'ValidationLoss',
     'WholeCheckpoint',
     'WorldRuntimeInfo',

@@ -7,6 +7,7 @@ from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.nn import Parameter
 
 from .strict_checkpoint import detector_of
 
@@ -25,18 +26,14 @@ class AverageBuffers(Hook):
 
     priority = 'VERY_HIGH'  # before a moving average copies them, and before any checkpoint
 
-    def before_train(self, runner: Runner) -> None:
-        """Note which buffers are saved."""
-        self.saved = detector_of(runner).state_dict().keys()
-
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Exchange all buffers in one message."""
         if get_world_size() == 1:
             return
-        named = detector_of(runner).named_buffers()
-        buffers = [value for name, value in named if name in self.saved and value.is_floating_point()]
+        saved = detector_of(runner).state_dict(keep_vars=True).values()  # not by name: DAI-Net leaves out a prefix
+        buffers = [value for value in saved if not isinstance(value, Parameter) and value.is_floating_point()]
         if not buffers:
             return
         numbers = torch.cat([value.flatten() for value in buffers]).double()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import atexit
-import datetime
 import time
+from contextlib import suppress
 
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
 SCORES = ('AP', 'mAP', 'bbox_mAP_50')
@@ -55,13 +55,12 @@ class LiveProgress(Hook):
             TextColumn('loss {task.fields[loss]:.3f}'),
             TextColumn('{task.fields[speed]:.3g} img/s'),
             TimeElapsedColumn() if wide else None,
-            TextColumn('ETA'),
-            TimeRemainingColumn(),
+            TextColumn('ETA {task.fields[eta]}'),
             TextColumn('{task.fields[scores]}'),
         ]
         self.progress = Progress(*filter(None, columns), console=self.console, expand=wide)
         self.task = self.progress.add_task(
-            '', total=runner.max_iters, completed=runner.iter, loss=float('nan'), speed=0.0, scores=self.scores
+            '', total=runner.max_iters, completed=runner.iter, loss=float('nan'), speed=0.0, eta='', scores=self.scores
         )
         self.progress.start()
         atexit.register(self.progress.stop)  # an error must not leave the terminal without a cursor
@@ -71,11 +70,10 @@ class LiveProgress(Hook):
         if self.progress is not None:
             self._move(runner, data_batch, outputs)
         elif self.plain_interval and self.every_n_train_iters(runner, self.plain_interval) and is_main_process():
-            done = runner.iter + 1
-            left = (time.monotonic() - self.start) / (done - self.start_iter) * (runner.max_iters - done)
-            eta = datetime.timedelta(seconds=round(left))
+            done, eta = runner.iter + 1, self._eta(runner, time.monotonic())
             line = f'training {done}/{runner.max_iters}  loss {outputs["loss"].item():.3f}  ETA {eta}'
-            self.console.print(line, highlight=False)
+            with suppress(OSError):  # a line in a file on a full disk is not worth a training
+                self.console.print(line, highlight=False)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Keep the AP of this validation in sight, as ``AP day 0.812 dark 0.437``."""
@@ -92,7 +90,15 @@ class LiveProgress(Hook):
         self.shown = now
         images = len(data_batch['data_samples']) * get_world_size()
         speed = (self.progress.tasks[self.task].speed or 0.0) * images
-        self.progress.update(self.task, loss=outputs['loss'].item(), speed=speed)
+        self.progress.update(self.task, loss=outputs['loss'].item(), speed=speed, eta=self._eta(runner, now))
+
+    def _eta(self, runner: Runner, now: float) -> str:
+        """Hours, minutes and seconds that are left: what ``TimeLeft`` says, or else those of the iterations alone."""
+        done = runner.iter + 1
+        left = (now - self.start) / (done - self.start_iter) * (runner.max_iters - done)
+        left = getattr(getattr(runner, 'message_hub', None), 'runtime_info', {}).get('eta', left)
+        minutes, seconds = divmod(round(left), 60)
+        return f'{minutes // 60}:{minutes % 60:02}:{seconds:02}'
 
     def after_run(self, runner: Runner) -> None:
         """Leave the line as it is."""

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from mmdark.errors import InputError
 
 from ..undisturbed import undisturbed
+from .save_on_sigterm import obey_the_parent_only
 from .strict_checkpoint import detector_of
 
 
@@ -90,7 +91,7 @@ class ValidationLoss(Hook):
         dataset = copy.copy(_part_of(loader.dataset, self.part))
         dataset.pipeline = Compose(self.pipeline)
         step = -(-len(dataset) // self.max_images) if self.max_images else 1
-        return Runner.build_dataloader(
+        built = Runner.build_dataloader(
             dict(
                 dataset=Subset(dataset, range(0, len(dataset), step)),
                 sampler=dict(type='DefaultSampler', shuffle=False),
@@ -99,6 +100,8 @@ class ValidationLoss(Hook):
             ),
             seed=runner.seed,
         )
+        obey_the_parent_only(built)
+        return built
 
     def _mean(self, model: nn.Module) -> float:
         """Over the images of all processes; those that fill up the last round count once."""

@@ -1,10 +1,11 @@
-"""SIGTERM: a checkpoint, status 0, and a training that goes on as if nothing had been; workers that stay."""
+"""SIGTERM and Ctrl-C: a checkpoint, and a training that goes on as if nothing had been; workers that stay."""
 
 import multiprocessing
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmdark.apis import last_checkpoint
+from mmdark.engine.hooks import save_on_sigterm
 from mmdark.engine.hooks.save_on_sigterm import _start_worker
 from mmdark.errors import InputError
 from tests import training_lives
@@ -24,23 +26,34 @@ from tests.tiny_line import line_runner
 SAVE = {'type': 'SaveOnSigterm'}
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A training that fails leaves its handlers."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Schedule(Hook):
     """Signals this process in an iteration, or in the validation after it, and writes down what happens."""
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, iteration: int | None = None, validation_after: int | None = None) -> None:
-        self.iteration, self.validation_after = iteration, validation_after
+    def __init__(
+        self, iteration: int | None = None, validation_after: int | None = None, number: int = signal.SIGTERM
+    ) -> None:
+        self.iteration, self.validation_after, self.number = iteration, validation_after, number
         self.seen: list[tuple] = []
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         self.seen.append(('train', runner.iter, data_batch['inputs'].flatten().tolist()))
         if runner.iter == self.iteration:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
     def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         if runner.iter == self.validation_after and batch_idx == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         self.seen.append(('val', runner.iter))
@@ -54,6 +67,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple], dict[s
     return record.seen, torch.load(folder / 'iter_12.pth', weights_only=True)
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
     ('when', 'saved'),
     [
@@ -66,13 +80,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple], dict[s
     ids=str,
 )
 def test_stopped_and_resumed_is_uninterrupted(
-    tmp_path: Path, whole: tuple[list[tuple], dict[str, Any]], when: dict[str, int], saved: int
+    tmp_path: Path, whole: tuple[list[tuple], dict[str, Any]], when: dict[str, int], saved: int, number: int
 ) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    first, second = Schedule(**when), Schedule()
+    handler = signal.getsignal(number)
+    first, second = Schedule(**when, number=number), Schedule()
     with pytest.raises(SystemExit) as caught:
         line_runner(tmp_path, [first, SAVE], epochs=3, interval=100).train()
-    assert caught.value.code == 0 and signal.getsignal(signal.SIGTERM) is handler
+    assert caught.value.code == {signal.SIGTERM: 0, signal.SIGINT: 130}[number]
+    assert signal.getsignal(number) is handler
     path = last_checkpoint(str(tmp_path))
     assert path == str(tmp_path / f'iter_{saved}.pth')
     line_runner(tmp_path, [second, SAVE], epochs=3, interval=100, resume=path).train()
@@ -80,7 +95,119 @@ def test_stopped_and_resumed_is_uninterrupted(
     final = torch.load(tmp_path / 'iter_12.pth', weights_only=True)
     for part in ('state_dict', 'optimizer', 'param_schedulers')[: 3 if saved < 12 else 2]:
         assert str(final[part]) == str(whole[1][part])  # stopped in the last validation, the last epoch has ended
-    assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.getsignal(number) is handler
+
+
+class CtrlC(Hook):
+    """Ctrl-C so many times in an iteration."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        if runner.iter == 1:
+            for _ in range(self.times):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+
+
+@pytest.mark.parametrize(('times', 'left'), [(1, ['iter_2.pth']), (2, [])])
+def test_a_second_ctrl_c_ends_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], times: int, left: list[str]
+) -> None:
+    def train() -> None:
+        line_runner(tmp_path, [CtrlC(times), SAVE], interval=100, workers=1).train()
+
+    process = multiprocessing.get_context('fork').Process(target=train)
+    process.start()
+    process.join(60)
+    said = ''.join(capfd.readouterr())
+    assert process.exitcode == 130 and [path.name for path in tmp_path.glob('*.pth')] == left
+    assert said.count('Ctrl-C: the training saves and stops; press it again to end it at once') == 1
+    assert said.count('--resume goes on') == 2 - times and said.count('ended by Ctrl-C') == times - 1
+    assert 'Traceback' not in said
+
+
+def test_ctrl_c_that_is_ignored_from_the_beginning_stays_ignored(tmp_path: Path) -> None:
+    """A shell's job in the background: Ctrl-C is meant for the one in front."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        line_runner(tmp_path, [CtrlC(2), SAVE], epochs=1, interval=100).train()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_4.pth']
+
+
+def test_torchruns_second_signal_is_the_same_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal signals all processes, and torchrun passes its own signal on to those it has started."""
+    ends: list[float] = []
+    monkeypatch.setattr(save_on_sigterm.os, '_exit', lambda status: ends.append(status))
+    monkeypatch.setattr(save_on_sigterm.multiprocessing, 'active_children', lambda: [])
+    for launched, pressed in ((False, [10.0, 10.1]), (True, [10.0, 10.1]), (True, [10.0, 13.0])):
+        monkeypatch.setitem(os.environ, 'TORCHELASTIC_RUN_ID', 'none')
+        if not launched:
+            monkeypatch.delitem(os.environ, 'TORCHELASTIC_RUN_ID')
+        hook = save_on_sigterm.SaveOnSigterm()
+        for now in pressed:
+            hook._press(now)
+        ends.append(0)
+    assert ends == [130, 0, 0, 130, 0]
+
+
+class ExchangedForValidation(Hook):
+    """Any other hook that changes the model for a validation."""
+
+    def before_val(self, runner: Runner) -> None:
+        runner.model.line.weight.data += 1
+
+    def after_val(self, runner: Runner) -> None:
+        runner.model.line.weight.data -= 1
+
+
+@pytest.mark.parametrize('hook', [{'type': 'EMAHook', 'momentum': 0.1}, ExchangedForValidation], ids=str)
+def test_a_stop_in_a_validation_saves_what_the_training_had(tmp_path: Path, hook: Any) -> None:
+    """The oracle is the checkpoint that was planned right before the validation."""
+    hooks = [hook if isinstance(hook, dict) else hook()]
+    with pytest.raises(SystemExit):
+        line_runner(tmp_path, [*hooks, Schedule(validation_after=8), SAVE], interval=100).train()
+    stopped = torch.load(tmp_path / 'iter_8.pth', weights_only=True)
+    hooks = [hook if isinstance(hook, dict) else hook()]
+    line_runner(tmp_path / 'whole', [*hooks, SAVE], epochs=2, interval=8).train()
+    planned = torch.load(tmp_path / 'whole' / 'iter_8.pth', weights_only=True)
+    for part in {'state_dict', 'ema_state_dict', 'optimizer'} & planned.keys():
+        assert str(stopped[part]) == str(planned[part]), part
+    assert 'ema_state_dict' not in planned or str(planned['ema_state_dict']) != str(planned['state_dict'])
+
+
+class KillInValidation(Hook):
+    """Ends the process in the validation after an iteration, as SIGKILL would."""
+
+    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        if runner.iter == self.after:
+            raise RuntimeError('killed')
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+@pytest.mark.parametrize('after', [4, 8])
+def test_a_validation_that_a_kill_has_cut_off_is_done_by_the_next_start(
+    tmp_path: Path, after: int, by_epoch: bool
+) -> None:
+    """Also the last one, after which there is nothing left to train; and a finished training does it no second time."""
+    options = {'epochs': 2, 'by_epoch': by_epoch, 'interval': 1, 'save_best': 'score', 'rule': 'greater'}
+    with pytest.raises(RuntimeError, match='killed'):
+        line_runner(tmp_path, [KillInValidation(after), SAVE], **options).train()
+    for validations in ([('val', 4), ('val', 8)][after // 4 - 1 :], []):
+        record = Schedule()
+        scores = [0.1, 0.2][after // 4 - 1 :]
+        line_runner(tmp_path, [record, SAVE], scores, **options, resume=last_checkpoint(str(tmp_path))).train()
+        assert [entry for entry in record.seen if entry[0] == 'val'] == validations
+    name = 'epoch_2.pth' if by_epoch else 'iter_8.pth'
+    info = torch.load(tmp_path / name, weights_only=True)['message_hub']['runtime_info']
+    assert info['best_score'] == 0.2
 
 
 class Signal(Hook):
@@ -151,7 +278,7 @@ def test_it_needs_a_hook_that_saves(tmp_path: Path) -> None:
 
 
 class SignalWorkers(Hook):
-    """Sends SIGTERM to all workers once, from another process, and looks at them in the next iteration."""
+    """Sends SIGTERM and SIGINT to all workers once, from another process, and looks at them in the next iteration."""
 
     def __init__(self) -> None:
         self.alive: list[bool] = []
@@ -160,7 +287,8 @@ class SignalWorkers(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if runner.iter == 1:  # both have begun: each has given a batch
             self.workers = set(multiprocessing.active_children()) - self.not_ours
-            subprocess.run(['kill', '-TERM', *(str(worker.pid) for worker in self.workers)], check=True)
+            for name in ('-INT', '-TERM'):
+                subprocess.run(['kill', name, *(str(worker.pid) for worker in self.workers)], check=True)
             time.sleep(0.3)
         elif runner.iter == 2:
             self.alive = [worker.is_alive() for worker in self.workers]
@@ -174,7 +302,8 @@ class Fork(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         child = os.fork()
         if not child:
-            os._exit(5 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else 1)
+            ignores = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # whose task would be lost with it
+            os._exit(5 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and ignores else 1)
         self.status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         self.ours = signal.getsignal(signal.SIGTERM)
 

@@ -85,9 +85,8 @@ def test_a_disk_that_is_full_for_a_while_costs_only_those_checkpoints(tmp_path: 
     lines = said(runner)
     runner.train()
     assert written(tmp_path) == ['iter_7.pth', 'iter_8.pth']
-    failures = [line for line in lines if 'could not be written' in line]
-    for step, line in zip((3, 4, 5), failures, strict=True):
-        assert f'iter_{step}.pth could not be written (File too large); {tmp_path}/iter_2.pth is the last' in line
+    (failure,) = (line for line in lines if 'could not be written' in line)  # of three in one minute
+    assert f'iter_3.pth could not be written (File too large); {tmp_path}/iter_2.pth is the last' in failure
     assert (tmp_path / 'last_checkpoint').read_text() == f'{tmp_path}/iter_8.pth'
 
 
