@@ -191,9 +191,8 @@ def _leave_children_alone() -> None:
 
 
 def _forget_training() -> None:
-    """In a process that was just forked."""
-    hook = getattr(signal.getsignal(signal.SIGTERM), '__self__', None)
-    if isinstance(hook, SaveOnSigterm):
+    """In a process that was just forked. A training that failed before this one has left its handler behind."""
+    while isinstance(hook := getattr(signal.getsignal(signal.SIGTERM), '__self__', None), SaveOnSigterm):
         signal.signal(signal.SIGTERM, hook.before)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -294,6 +294,14 @@ class SignalWorkers(Hook):
             self.alive = [worker.is_alive() for worker in self.workers]
 
 
+class Fail(Hook):
+    """An error of the training's own."""
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """At once."""
+        raise ZeroDivisionError
+
+
 class Fork(Hook):
     """Forks in an iteration; the child says by its exit status whether SIGTERM would end it without any Python."""
 
@@ -314,6 +322,21 @@ def test_a_forked_process_has_the_handler_of_before(tmp_path: Path) -> None:
     hook = Fork()
     line_runner(tmp_path, [hook, SAVE], epochs=1).train()
     assert hook.status == 5 and hook.ours is not signal.SIG_DFL
+
+
+def test_a_forked_process_has_the_handler_of_before_a_training_that_failed(tmp_path: Path) -> None:
+    """A training that fails does not come to ``after_run``, so the next one finds its handler."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            line_runner(tmp_path / 'failed', [Fail(), SAVE], epochs=1).train()
+        assert signal.getsignal(signal.SIGTERM) is not before[0]
+        hook = Fork()
+        line_runner(tmp_path / 'next', [hook, SAVE], epochs=1).train()
+        assert hook.status == 5
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_workers_survive_the_schedulers_signal(tmp_path: Path) -> None:
