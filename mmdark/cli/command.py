@@ -107,7 +107,7 @@ def load_everything() -> None:
         InputError: a package is missing, broken, or of a version that does not fit.
     """
     try:
-        for room in mmdark.__all__:
+        for room in ('compat', *mmdark.__all__):  # the bridges first, on which the others stand
             import_module(f'mmdark.{room}')
     except InputError:
         raise
