@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmengine.utils import apply_to
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from mmdark.engine.optimizers import wrappers_of
 
 
 @HOOKS.register_module()
@@ -26,9 +27,8 @@ class ChannelsLast(Hook):
         """
         runner.model.to(memory_format=torch.channels_last)
         _rebuild_buckets(runner.model)
-        wrapper = runner.optim_wrapper
-        for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
-            _reorder(each.optimizer)
+        for wrapper in wrappers_of(runner).values():
+            _reorder(wrapper.optimizer)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Write everything in the usual order, which some file formats (safetensors) and fused optimizers insist on."""
