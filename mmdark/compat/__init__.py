@@ -14,8 +14,12 @@ checkpoint_records  what those checkpoints hold besides tensors and plain types 
 ``python -m mmdark.compat TOOL ARGS...`` runs another program's tool with the bridges in place.
 """
 
+import warnings
+
 from mmdark.compat.compiled_ops import provide_compiled_ops
 
+# onedl-mmdetection warns at import that its FasterCocoMetric lacks a package, also whoever does not use it
+warnings.filterwarnings('ignore', 'faster_coco_eval is not installed', UserWarning)
 provide_compiled_ops()
 
 from mmdark.compat.checkpoint_records import plain  # noqa: E402 mmengine may ask for mmcv
