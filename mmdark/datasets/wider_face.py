@@ -11,7 +11,7 @@ from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from mmdark.datasets.wider_annotation import WiderFace, WiderImage, parse_wider_annotation
+from mmdark.datasets.wider_annotation import ATTRIBUTES, WiderFace, WiderImage, parse_wider_annotation
 from mmdark.errors import InputError
 
 _HOW_TO_GET = (
@@ -172,10 +172,12 @@ class WiderDataset(BaseDetDataset):
             {
                 'bbox': [face.x, face.y, face.x + face.width, face.y + face.height],
                 'bbox_label': 0,
-                'ignore_flag': int(self.ignore_invalid and face.invalid),
+                'ignore_flag': int(self.ignore_invalid and attributes.get('invalid') == 1),
+                'attributes': attributes,
             }
             for face in faces
             if _has_size(face)
+            for attributes in [dict(zip(ATTRIBUTES, face.attributes, strict=False))]
         ]
 
 
