@@ -1,5 +1,8 @@
 """What a person calls."""
 
+import mmdark.register  # noqa: F401  builds the bridges first
+
+# isort: split
 import importlib
 
 from .configs import PUBLISHED_MODELS, config_path, find_config, tool_path
