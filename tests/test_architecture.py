@@ -101,6 +101,7 @@ def test_nothing_imports_what_stands_above_it() -> None:
     floors = {
         'errors': 0,
         'dark_isp': 0,
+        'configs': 1,
         'families': 1,
         'whole_file': 1,
         'drawing': 1,

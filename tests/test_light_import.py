@@ -17,7 +17,7 @@ from tests.first_imports import OLD_CONFIG
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ('adaptation', 'datasets', 'engine', 'models')
 STAND_ABOVE = ('apis', 'benchmark', 'deploy', 'inference', 'parity')
-LIGHT = ('cli', 'dark_isp', 'drawing', 'errors', 'evaluation', 'families', 'whole_file')
+LIGHT = ('cli', 'configs', 'dark_isp', 'drawing', 'errors', 'evaluation', 'families', 'whole_file')
 METRICS = ('evaluation.coco_face_metric',)
 REGISTER = 'mmdark.register'
 
@@ -81,4 +81,4 @@ def test_what_stands_above_registers_first(name: str) -> None:
 
 def test_every_package_is_tried_here() -> None:
     packages = {path.parent.name for path in (ROOT / 'mmdark').glob('*/__init__.py')}
-    assert packages == {*HEAVY, *STAND_ABOVE, *LIGHT, 'compat'} - {'errors', 'families', 'whole_file'}
+    assert packages == {*HEAVY, *STAND_ABOVE, *LIGHT, 'compat'} - {'configs', 'errors', 'families', 'whole_file'}

@@ -1,5 +1,6 @@
 """What is packed: the wheel with what ``mim train|test mmdark`` looks for, and requirements of no one family."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -78,6 +79,28 @@ def test_the_model_index_names_configs_that_exist() -> None:
     configs = re.findall(r'Config: (\S+)', (ROOT / 'model-index.yml').read_text())
     assert configs
     assert not [config for config in configs if not (ROOT / config).is_file()]
+
+
+def test_the_wheel_writes_its_configs_out(wheel: ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / 'packages')
+    code = """
+from mmdark.cli import main
+from mmdark.apis import load_config
+main(['config', 'dsfd_dark_lite_wider', '--out', 'all.py'])
+main(['config', 'dsfd_dark_lite_wider', '--out', 'heir.py', '--inherit'])
+both = [load_config(path, work_dir='same').to_dict() for path in ('all.py', 'heir.py')]
+print(both[0]['model'] == both[1]['model'], both[0].keys() - both[1].keys())
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(tmp_path / 'packages')},
+    )
+    assert done.stdout.splitlines()[-1] == 'True set()'
+    assert f"['{tmp_path}/packages/mmdark/.mim/configs/" in (tmp_path / 'heir.py').read_text()
 
 
 def test_version_is_stated_once(metadata: Message) -> None:

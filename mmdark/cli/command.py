@@ -21,6 +21,7 @@ COMMANDS = {
     'darken': 'see what DarkISP makes of a photograph',
     'train': 'train a detector',
     'test': 'measure the AP of a detector',
+    'config': 'list the configs that come with mmdark, or write one out to change it',
     'convert': "published weights to mmdark's, or back",
     'export': 'weights for others: .pth, .safetensors or ONNX',
     'benchmark': 'measure speed and memory',
