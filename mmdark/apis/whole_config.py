@@ -20,6 +20,7 @@ WIDTH = 120
 INDENT = ' ' * 4
 FIRST = ('default_scope', 'custom_imports', 'model')
 """These settings stand before the others."""
+PLAIN = (bool, int, float, complex, str, bytes)
 MORE = {str: 'x', int: 1, float: 0.125}
 """What is added to a variable to see which places follow it."""
 
@@ -34,7 +35,7 @@ def whole_config(given: str) -> str:
         given: path of a config, or the name of one of ours.
 
     Raises:
-        InputError: there is no such config, or it is broken.
+        InputError: there is no such config, it is broken, or it holds classes, as MMEngine's new style does.
     """
     file, cfg = read_config(find_config(given))
     cfg = with_variables(file, cfg, {})
@@ -130,6 +131,9 @@ def _code(value: Any, indent: str, scalars: dict[str, Any], modules: dict[str, A
         scalars: variables that are named where a key is called so.
         modules: variables that are named wherever their value stands.
         before: the number of characters before it in its line.
+
+    Raises:
+        InputError: it holds something that is no text, number, list or dict.
     """
     for name, module in modules.items():
         if value == module:
@@ -141,8 +145,12 @@ def _code(value: Any, indent: str, scalars: dict[str, Any], modules: dict[str, A
     elif isinstance(value, (list, tuple)):
         opening, closing = '[]' if isinstance(value, list) else ('(', ',)' if len(value) == 1 else ')')
         items = [('', None, item) for item in value]
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    elif value is None or isinstance(value, PLAIN):
+        return repr(value)
     else:
-        return f"float('{value}')" if isinstance(value, float) and not math.isfinite(value) else repr(value)
+        raise InputError(f'the config cannot be written out: {value!r} is no plain value; write it with --inherit')
     deeper = indent + INDENT
     parts = []
     for label, key, item in items:

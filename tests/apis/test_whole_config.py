@@ -96,3 +96,9 @@ def test_a_wrong_name_gets_those_that_are_spelt_alike() -> None:
         InputError, match=r'retinanet_r18_dark does not exist; did you mean retinanet_r18_wider_dark, ret'
     ):
         whole_config('retinanet_r18_dark')
+
+
+def test_a_value_that_is_no_plain_one_is_refused(tmp_path: Path) -> None:
+    source = written(tmp_path, "model = dict(type='X', number=range(3))\n")
+    with pytest.raises(InputError, match=r'cannot be written out: range\(0, 3\) is no plain value; write it'):
+        whole_config(source)
