@@ -1,8 +1,12 @@
 """What a person calls."""
 
+import mmdark.register  # noqa: F401  builds the bridges first
+
+# isort: split
 import importlib
 
-from .configs import PUBLISHED_MODELS, config_path, find_config, tool_path
+from mmdark.configs import PUBLISHED_MODELS, config_path, find_config, tool_path
+
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
 from .export import export_weights
 from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, view_steps

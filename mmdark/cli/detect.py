@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdark.cli import INTERRUPTED, load_everything
+from mmdark.cli import INTERRUPTED, register_everything
 from mmdark.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run(arguments: list[str]) -> int:
         InputError: there is nothing to look at, no detector, or no place to write to.
     """
     args = parser().parse_args(arguments)
-    load_everything()
+    register_everything()
     from mmdark.inference import image_sources, tile_side
 
     tile_side(args.tile, 1, 1)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import mmdark
-from mmdark.cli import ERROR, load_everything
+from mmdark.cli import ERROR, register_everything
 from mmdark.cli.package_bounds import fits, required_versions, shown
 from mmdark.errors import InputError
+from mmdark.families import installed_packages
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
 """Fine; something that one may want has no way to work; detection cannot run."""
@@ -86,7 +87,7 @@ def findings() -> Iterator[Finding]:
     yield from _this()
     yield from _packages()
     try:
-        load_everything()
+        register_everything()
     except InputError as error:
         yield Finding(WRONG, 'mmdark starts', f'no: {error}', 'mend what is marked above; nothing more can be checked')
     else:
@@ -111,7 +112,7 @@ def _this() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """Each package: there, of a version that fits, and does it import."""
-    families = installed_families()
+    families = installed_packages()
     if len(families) > 1:
         both = ' and '.join(', '.join(packages) for packages in families.values())
         remedy = 'make a fresh environment with one of them: bash tools/setup_env.sh in a clone'
@@ -154,17 +155,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def installed_families() -> dict[str, dict[str, str]]:
-    """As :func:`mmdark.compat.families.installed_packages`, without the rest of that package, which needs torch."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    path = Path(mmdark.__file__).parent / 'compat' / 'families.py'
-    spec = spec_from_file_location('mmdark_families', path)
-    families = module_from_spec(spec)
-    spec.loader.exec_module(families)
-    return families.installed_packages()
 
 
 def _device() -> Finding:

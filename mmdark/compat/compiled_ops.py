@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdark.compat.families import installed_family, installed_packages
 from mmdark.errors import InputError
+from mmdark.families import installed_family, installed_packages
 
 _EXTENSION = 'mmcv._ext'
 _REMEDY = {

@@ -1,5 +1,8 @@
 """Data sets and their transforms, registered with mmdet."""
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
 from mmdark.datasets.part_of_dataset import spread_part

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 import numpy as np
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.evaluator import BaseMetric

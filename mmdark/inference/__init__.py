@@ -1,5 +1,8 @@
 """A person's photographs → faces; it stands above the models, the data sets and the engine."""
 
+import mmdark.register  # noqa: F401  builds the bridges first
+
+# isort: split
 from .detector import LoadedDetector, chosen_device, load_detector
 from .face_inferencer import FaceInferencer
 from .face_result import BrokenImage, FaceResult

@@ -12,10 +12,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmdark.apis.configs import PUBLISHED_MODELS, find_config
 from mmdark.apis.convert import to_mmdark
 from mmdark.apis.launch import load_config
 from mmdark.compat import read_checkpoint
+from mmdark.configs import PUBLISHED_MODELS, find_config
 from mmdark.datasets import WiderDataset
 from mmdark.engine.hooks.strict_checkpoint import check_fits
 from mmdark.errors import InputError

@@ -72,7 +72,7 @@ def test_a_sound_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('module', 'names', 'remedy'),
     [
-        ('torch', ('torch',), 'pip install torch>=2.6'),
+        ('torch', ('torch',), 'pip install torch>=2.1'),
         ('mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), "pip install 'mmdark[openmmlab]'"),
         ('rich', (), ''),
     ],
@@ -87,7 +87,7 @@ def test_what_is_missing_is_named_with_what_to_do(
     assert 'Detection cannot run' in done.stdout
     if names:
         assert table[module][0] == 'WRONG' and table[module][1].startswith('not installed')
-        assert remedy in table[module][1].replace("'torch>=2.6'", 'torch>=2.6')
+        assert remedy in table[module][1].replace("'torch>=2.1'", 'torch>=2.1')
     else:  # it is no package of ours, but mmengine needs it
         assert "No module named 'rich'" in done.stdout
 
@@ -137,7 +137,7 @@ def test_the_bounds_are_those_of_the_installation() -> None:
     bounds = required_versions()
     if not bounds:
         pytest.skip('mmdark is on the path but not installed, so it states no versions')
-    assert (bounds['torch'], shown(bounds['mmdet'])) == ('>=2.6', '>=3.3.0,<3.4.0')
+    assert (bounds['torch'], shown(bounds['mmdet'])) == ('>=2.1', '>=3.3.0,<3.4.0')
 
 
 def test_both_families_at_once(

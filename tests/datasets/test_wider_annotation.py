@@ -2,7 +2,7 @@
 
 import pytest
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets.wider_annotation import parse_wider_annotation
 from mmdark.errors import InputError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets import WiderDataset
 from mmdark.datasets.wider_annotation import ATTRIBUTES
 from mmdark.errors import InputError
