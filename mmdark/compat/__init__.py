@@ -7,6 +7,8 @@ file                cause                                                       
 ==================  ===============================================================  ===================================
 families            open-mmlab's and the onedl packages own the same import names    one family is left
 compiled_ops        mmcv-lite has no ``mmcv._ext``, which ``mmdet.models`` imports    mmdet imports its ops on use
+torchvision_ops     two-stage detectors need RoIAlign, which torchvision compiles     mmcv can be had compiled
+focal_loss          on a GPU, mmdet asks mmcv's compiled ops for the focal loss       mmcv can be had compiled
 checkpoints         torch >= 2.6 refuses mmengine's checkpoints, or code runs        mmengine loads with weights only
 checkpoint_records  what those checkpoints hold besides tensors and plain types      mmengine pickles plain types
 ==================  ===============================================================  ===================================

@@ -109,7 +109,9 @@ def test_published_voting_of_saturated_scores() -> None:
     scores = (2 * scores).clamp(max=1)
     voted = joined(box_voting(boxes, scores, drop_singletons=True))
     assert len(voted) == 15 and (scores == 1).sum() == 30
-    np.testing.assert_allclose(voted.sum(0), [1542.794222, 2437.673941, 2281.797360, 3119.181038, 15], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        voted.sum(0), [1542.794222, 2437.673941, 2281.797360, 3119.181038, 15], rtol=0, atol=1e-5
+    )
     np.testing.assert_allclose(voted[0], [8.388592, 233.170066, 29.055146, 321.305338, 1], rtol=0, atol=1e-6)
     np.testing.assert_allclose(voted[-1], [14.728762, 29.524910, 88.546479, 59.998799, 1], rtol=0, atol=1e-6)
     first_starts = joined(box_voting(boxes.flip(0), scores.flip(0), drop_singletons=True))
