@@ -93,6 +93,7 @@ def findings() -> Iterator[Finding]:
     else:
         yield Finding(OK, 'mmdark starts', 'yes, all its modules are registered')
         yield _device()
+        yield from _torchvision()
         yield _weights()
     yield from _extras()
     yield from _places()
@@ -140,6 +141,8 @@ def _package(module: str, names: tuple[str, ...], bounds: dict[str, str]) -> Fin
         reason = next(iter(str(error).splitlines()), '')
         again = ' '.join(f'{name}=={number.split("+")[0]}' for name, number in there.items())
         remedy = f'pip install --force-reinstall --no-deps {again}'
+        if 'torchvision' in reason:
+            remedy = 'install the torchvision for this torch (see pytorch.org), or pip uninstall torchvision'
         return Finding(WRONG, module, f'{found} does not import ({type(error).__name__}: {reason})', remedy)
     return Finding(OK, module, found + (_ops() if module == 'mmcv' else ''))
 
@@ -169,6 +172,18 @@ def _device() -> Finding:
             NOTE, 'device', f'{found}; torch {torch.__version__} sees no GPU', 'install torch built for CUDA'
         )
     return Finding(OK, 'device', found)
+
+
+def _torchvision() -> Iterator[Finding]:
+    """What two-stage detectors run with where mmcv has no compiled ops."""
+    from mmdark.compat.torchvision_ops import find_torchvision, remedy
+
+    if find_spec('mmcv._ext').loader is None:
+        ops, found = find_torchvision()
+        if ops is not None:
+            yield Finding(OK, 'torchvision', f'{found.split()[-1]}, gives mmcv its nms and roi_align')
+        else:
+            yield Finding(NOTE, 'torchvision', f'{found}; for two-stage detectors', f'{remedy()}, or full mmcv')
 
 
 def _weights() -> Finding:

@@ -6,6 +6,8 @@ Importing this package, which :mod:`mmdark.register` does first, builds them; do
 file                cause                                                            end
 ==================  ===============================================================  ===================================
 compiled_ops        mmcv-lite has no ``mmcv._ext``, which ``mmdet.models`` imports    mmdet imports its ops on use
+torchvision_ops     two-stage detectors need RoIAlign, which torchvision compiles     mmcv can be had compiled
+focal_loss          on a GPU, mmdet asks mmcv's compiled ops for the focal loss       mmcv can be had compiled
 checkpoints         torch >= 2.6 refuses mmengine's checkpoints, or code runs        mmengine loads with weights only
 checkpoint_records  what those checkpoints hold besides tensors and plain types      mmengine pickles plain types
 record_unpickler    torch < 2.6 reads no such checkpoint with weights only           mmdark needs torch 2.6

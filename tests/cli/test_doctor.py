@@ -119,6 +119,17 @@ def test_a_package_that_does_not_import(
     assert '-> pip install --force-reinstall --no-deps torchmetrics==' in said
 
 
+def test_a_package_that_torchvision_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reinstalling it would not help."""
+    (tmp_path / 'torchmetrics.py').write_text('raise RuntimeError("operator torchvision::nms does not exist")')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'torchmetrics', raising=False)
+    said = of('WRONG', 'torchmetrics', capsys)
+    assert '-> install the torchvision for this torch (see pytorch.org), or pip uninstall torchvision' in said
+
+
 def test_a_version_that_does_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
