@@ -18,6 +18,7 @@ HOSTS = {
     'YOLOX': 'yolox/yolox_tiny_wider_dark.py',
     'FCOS': 'fcos/fcos_r18_wider_dark.py',
     'RTMDet': 'rtmdet/rtmdet_tiny_wider_dark.py',
+    'YOLOV3': 'yolov3/yolov3_d53_wider_dark.py',
 }
 FACES = ([[10.0, 12, 42, 44], [60, 20, 90, 52]], [[4.0, 4, 50, 60]])
 
