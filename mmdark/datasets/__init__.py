@@ -2,6 +2,7 @@
 
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
+from mmdark.datasets.exdark import ExDarkDataset
 from mmdark.datasets.part_of_dataset import spread_part
 from mmdark.datasets.transforms import (
     ColorDistortion,
@@ -22,6 +23,7 @@ __all__ = [
     'DarkFaceDataset',
     'DarkISP',
     'DataAnchorSampling',
+    'ExDarkDataset',
     'KeepFaces',
     'LoadPhoto',
     'MultiScaleViews',
