@@ -1,9 +1,10 @@
-"""The official protocols of WIDER FACE and DARK FACE, exact average precision, and both as metrics of mmdet."""
+"""The official protocols of WIDER FACE and DARK FACE, exact average precision, and all of them as metrics of mmdet."""
 
 from mmdark.evaluation.average_precision import PrecisionRecall, Score, exact_average_precision
 from mmdark.evaluation.coco_face_metric import CocoFaceMetric
 from mmdark.evaluation.dark_face_metric import DarkFaceMetric
 from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
+from mmdark.evaluation.exdark_metric import ExDarkMetric
 from mmdark.evaluation.precision_recall_plot import plot_precision_recall
 from mmdark.evaluation.prediction_files import (
     read_dark_face_labels,
@@ -19,6 +20,7 @@ from mmdark.evaluation.wider_protocol import WiderGroundTruth, evaluate_wider, l
 __all__ = [
     'CocoFaceMetric',
     'DarkFaceMetric',
+    'ExDarkMetric',
     'PrecisionRecall',
     'Score',
     'WiderFaceMetric',
