@@ -11,5 +11,6 @@ import mmdark.datasets
 import mmdark.engine
 import mmdark.evaluation.coco_face_metric
 import mmdark.evaluation.dark_face_metric
+import mmdark.evaluation.exdark_metric
 import mmdark.evaluation.wider_face_metric
 import mmdark.models  # noqa: F401

@@ -44,7 +44,7 @@ EXTRAS = {
 """Package → what it is for, and how to get it."""
 
 PYTHON = (3, 10)
-DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face'}
+DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face', 'ExDark': 'data/exdark'}
 """Where the configs look for their images, in the current folder."""
 LITTLE_SPACE = 2**30
 """Bytes; a training writes checkpoints of a few hundred million."""

@@ -5,6 +5,7 @@ import mmdark.compat  # noqa: F401  builds the bridges first
 # isort: split
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
+from mmdark.datasets.exdark import ExDarkDataset
 from mmdark.datasets.part_of_dataset import spread_part
 from mmdark.datasets.transforms import (
     ColorDistortion,
@@ -25,6 +26,7 @@ __all__ = [
     'DarkFaceDataset',
     'DarkISP',
     'DataAnchorSampling',
+    'ExDarkDataset',
     'KeepFaces',
     'LoadPhoto',
     'MultiScaleViews',

@@ -11,6 +11,7 @@ from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
+from mmdark.datasets.label_files import names_in
 from mmdark.datasets.wider_annotation import ATTRIBUTES, WiderFace, WiderImage, parse_wider_annotation
 from mmdark.errors import InputError
 
@@ -144,7 +145,7 @@ class WiderDataset(BaseDetDataset):
         for image, path in zip(images, paths, strict=True):
             folder, name = os.path.split(path)
             if folder not in listings:
-                listings[folder] = _names_in(folder)
+                listings[folder] = names_in(folder)
             if name not in listings[folder]:
                 missing.append((image, path))
         if missing:
@@ -198,15 +199,6 @@ def _join_once(prefix: str, folder: str) -> str:
         if ends[-shared:] == begins[:shared]:
             return os.path.join(prefix, *begins[shared:])
     return os.path.join(prefix, folder)
-
-
-def _names_in(folder: str) -> set[str]:
-    """The names in a folder; none where there is no such folder."""
-    try:
-        with os.scandir(folder or '.') as entries:
-            return {entry.name for entry in entries}
-    except OSError:
-        return set()
 
 
 def _smaller_side(face: dict) -> float:

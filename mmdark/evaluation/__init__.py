@@ -1,4 +1,4 @@
-"""The official protocols of WIDER FACE and DARK FACE, exact average precision, and both as metrics of mmdet.
+"""The official protocols of WIDER FACE and DARK FACE, exact average precision, and all of them as metrics of mmdet.
 
 The protocols need NumPy alone, so the metrics, which need MMDetection, are loaded by whoever asks for them.
 """
@@ -38,6 +38,7 @@ __all__ = [
 METRIC_FILES = {
     'CocoFaceMetric': 'coco_face_metric',
     'DarkFaceMetric': 'dark_face_metric',
+    'ExDarkMetric': 'exdark_metric',
     'WiderFaceMetric': 'wider_face_metric',
 }
 """Metric of mmdet → its file here."""
