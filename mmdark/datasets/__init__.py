@@ -2,6 +2,7 @@
 
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
+from mmdark.datasets.lazy_concat import LazyConcatDataset
 from mmdark.datasets.part_of_dataset import spread_part
 from mmdark.datasets.transforms import (
     ColorDistortion,
@@ -23,6 +24,7 @@ __all__ = [
     'DarkISP',
     'DataAnchorSampling',
     'KeepFaces',
+    'LazyConcatDataset',
     'LoadPhoto',
     'MultiScaleViews',
     'PackDarkPair',

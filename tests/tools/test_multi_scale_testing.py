@@ -157,8 +157,8 @@ def test_data_sets_keep_their_pictures_and_take_the_views(tmp_path: Path) -> Non
     cfg = enable_tta(cfg)
     repeated, dark = cfg.test_dataloader.dataset.datasets
     views = ['LoadAnnotations', 'MultiScaleViews']
-    assert [step.type for step in repeated.dataset.pipeline] == ['LoadPhoto', *views]
-    assert [step.type for step in dark.pipeline] == ['LoadPhoto', 'DarkISP', *views]
+    assert [step.type for step in repeated.dataset.pipeline] == ['LoadImageFromFile', *views]
+    assert [step.type for step in dark.pipeline] == ['LoadImageFromFile', 'DarkISP', *views]
     assert (cfg.model.type, cfg.model.module.type) == ('MultiScaleTTA', 'DAINet')
     with pytest.raises(InputError, match='is wrapped already'):
         enable_tta(cfg)
