@@ -14,7 +14,7 @@ param_scheduler = dict(total_steps=max_iters)
 _resize = dict(type='Resize', scale=(320, 320), keep_ratio=False)
 _annotations = dict(type='LoadAnnotations', with_bbox=True)
 _eight = dict(indices=8, test_mode=False, filter_cfg=dict(filter_empty_gt=True, min_face=48))
-_load = _base_.test_pipeline[0]
+_load = dict(type='LoadImageFromFile', _scope_='mmdark')
 _train = _base_.train_dataloader.dataset
 _darken = dict(type='DarkISP', preset='corrected')
 

@@ -51,7 +51,7 @@ train_dataloader = dict(
     ),
 )
 test_pipeline = [
-    _base_.test_pipeline[0],
+    dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='Resize', scale=(640, 640), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs'),

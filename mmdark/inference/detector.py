@@ -74,6 +74,7 @@ def load_detector(
     if teacher is not None and not has_teacher and getattr(teacher, 'weights_of_its_own', False):
         teacher.needs_weights = True
     built.dataset_meta = _dataset_meta(checkpoint.get('meta') or {}, cfg)
+    built.cfg = cfg
     return LoadedDetector(built.to(chosen).eval(), cfg, path)
 
 

@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type='PackDarkPair'),
 ]
 test_pipeline = [
-    _base_.test_pipeline[0],
+    dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='DarkISP', preset='corrected', seed=0, keep_light=False),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
