@@ -48,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """``FaceInferencer``, loaded by whoever asks for it: trainings and tests start without it."""
-    if name == 'FaceInferencer':
-        return importlib.import_module('mmdark.inference').FaceInferencer
+    """``Inferencer``, loaded by whoever asks for it: trainings and tests start without it."""
+    if name in ('FaceInferencer', 'Inferencer'):
+        return importlib.import_module('mmdark.inference').Inferencer
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

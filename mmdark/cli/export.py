@@ -71,9 +71,9 @@ def _weights(args: argparse.Namespace) -> str:
 
 def _onnx(args: argparse.Namespace) -> str:
     from mmdark.deploy import export_onnx
-    from mmdark.inference import FaceInferencer
+    from mmdark.inference import Inferencer
 
-    inferencer = FaceInferencer(args.model, args.checkpoint, 'cpu', show_progress=False)
+    inferencer = Inferencer(args.model, args.checkpoint, 'cpu', show_progress=False)
     return export_onnx(
         inferencer.model,
         args.out,

@@ -6,6 +6,7 @@ import mmdark.compat  # noqa: F401  builds the bridges first
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
 from mmdark.datasets.exdark import ExDarkDataset
+from mmdark.datasets.lazy_concat import LazyConcatDataset
 from mmdark.datasets.part_of_dataset import spread_part
 from mmdark.datasets.transforms import (
     ColorDistortion,
@@ -28,6 +29,7 @@ __all__ = [
     'DataAnchorSampling',
     'ExDarkDataset',
     'KeepFaces',
+    'LazyConcatDataset',
     'LoadPhoto',
     'MultiScaleViews',
     'PackDarkPair',
