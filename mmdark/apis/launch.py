@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import torch
 from mmengine.config import Config
+from torch import nn
 
 from mmdark.errors import INTERRUPTED, InputError
 from mmdark.whole_file import writing
@@ -35,6 +37,8 @@ ONE_VALUE = 'Expected more than 1 value per channel when training'
 """What torch says where batch norm has nothing to average."""
 FOR_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
 """What torch's data loader refuses where it has no workers."""
+LEAVING = timedelta(minutes=10)
+"""How long a process that is done waits for the others, of which the first may still write a checkpoint."""
 
 
 def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -156,7 +160,10 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
 
 
 def leave_distributed() -> None:
-    """Part from the other processes, if there are any; call it once the Runner is out of reach.
+    """Part from the other processes, if there are any, when all are done; call it once the Runner is out of reach.
+
+    A process that left while the first one still writes could make a launcher end that one. Who does not come within
+    ten minutes, or is gone, is waited for no longer.
 
     A Runner lies in a circle of references, and its wrapped model shares the process group, whose threads must end
     before the interpreter does: one that is left makes it abort ("terminate called without an active exception").
@@ -166,12 +173,30 @@ def leave_distributed() -> None:
     """
     if torch.distributed.is_initialized():
         gc.collect()
+        try:
+            if torch.distributed.get_backend() == 'gloo':
+                torch.distributed.monitored_barrier(timeout=LEAVING)
+            else:
+                torch.distributed.barrier()  # NCCL's own limit is ten minutes, too
+        except RuntimeError as error:
+            print(f'warning: the processes did not end together: {str(error).splitlines()[0]}', file=sys.stderr)
         torch.distributed.destroy_process_group()
 
 
 def enable_amp(cfg: Config) -> None:
     """Train in bfloat16, on a GPU or a CPU."""
     cfg.optim_wrapper.type = 'Bfloat16OptimWrapper'
+
+
+def in_bfloat16(model: nn.Module) -> Callable[[dict], list]:
+    """The model's ``test_step`` under autocast to bfloat16, on the device of its weights."""
+    step, device = model.test_step, next(model.parameters()).device.type
+
+    def test_step(data: dict) -> list:
+        with torch.autocast(device, torch.bfloat16):
+            return step(data)
+
+    return test_step
 
 
 def run_or_explain(main: Callable[[], None]) -> None:

@@ -229,7 +229,12 @@ def test_other_errors_keep_their_traceback(error: Exception) -> None:
 @pytest.mark.parametrize('end', [None, SystemExit(), SystemExit(0)])
 def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch, end: SystemExit | None) -> None:
     calls: list[str] = []
-    group = SimpleNamespace(is_initialized=lambda: True, destroy_process_group=lambda: calls.append('destroyed'))
+    group = SimpleNamespace(
+        is_initialized=lambda: True,
+        get_backend=lambda: 'gloo',
+        monitored_barrier=lambda timeout: calls.append('waited'),
+        destroy_process_group=lambda: calls.append('destroyed'),
+    )
     monkeypatch.setattr(sys.modules['mmdark.apis.launch'].torch, 'distributed', group)
 
     def main() -> None:
@@ -238,7 +243,7 @@ def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch, end: SystemExit 
             raise end
 
     run_or_explain(main)
-    assert calls == ['ran', 'destroyed']
+    assert calls == ['ran', 'waited', 'destroyed']
 
 
 BUSY = """
@@ -268,6 +273,37 @@ def test_a_thread_that_still_frees_tensors_does_not_hold_up_the_end() -> None:
         finally:
             for process in processes:
                 process.kill()
+
+
+WRITES_LATE = """
+import os, sys, time, torch.distributed as dist
+from datetime import timedelta
+from mmdark.apis import launch
+
+launch.LEAVING = timedelta(seconds=float(sys.argv[1]))
+dist.init_process_group('gloo')
+if os.environ['RANK'] == '0':
+    time.sleep(3)
+    print('written', time.time(), flush=True)
+launch.leave_distributed()
+print('left', time.time())
+"""
+
+
+@pytest.mark.parametrize('limit', [60, 0.2])
+def test_nobody_leaves_while_the_first_still_writes_but_not_for_ever(limit: float) -> None:
+    with meeting() as place:
+        environment = {**os.environ, **place, 'PYTHONPATH': str(ROOT), 'WORLD_SIZE': '2'}
+        command = [sys.executable, '-c', WRITES_LATE, str(limit)]
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        first, second = (
+            subprocess.Popen(command, env={**environment, 'RANK': str(rank)}, **pipes) for rank in range(2)
+        )
+        said, other = first.communicate(timeout=60), second.communicate(timeout=60)
+    written, left = float(said[0].split()[1]), float(other[0].split()[1])
+    assert (left > written) == (limit == 60)
+    assert ('did not end together' in other[1]) == (limit < 60), other[1]
+    assert first.returncode == second.returncode == 0
 
 
 def test_another_status_is_kept() -> None:
