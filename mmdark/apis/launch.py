@@ -8,8 +8,9 @@ import gc
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -37,8 +38,8 @@ ONE_VALUE = 'Expected more than 1 value per channel when training'
 """What torch says where batch norm has nothing to average."""
 FOR_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
 """What torch's data loader refuses where it has no workers."""
-LEAVING = timedelta(minutes=10)
-"""How long a process that is done waits for the others, of which the first may still write a checkpoint."""
+LEAVING = 600.0
+"""Seconds in which a process that is done waits for the others, of which the first may still write a checkpoint."""
 
 
 def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -162,8 +163,8 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
 def leave_distributed() -> None:
     """Part from the other processes, if there are any, when all are done; call it once the Runner is out of reach.
 
-    A process that left while the first one still writes could make a launcher end that one. Who does not come within
-    ten minutes, or is gone, is waited for no longer.
+    A process that left while the first one still writes could make a launcher end that one. Who is gone is not
+    waited for, and who does not come within ten minutes, no longer.
 
     A Runner lies in a circle of references, and its wrapped model shares the process group, whose threads must end
     before the interpreter does: one that is left makes it abort ("terminate called without an active exception").
@@ -173,14 +174,21 @@ def leave_distributed() -> None:
     """
     if torch.distributed.is_initialized():
         gc.collect()
-        try:
-            if torch.distributed.get_backend() == 'gloo':
-                torch.distributed.monitored_barrier(timeout=LEAVING)
-            else:
-                torch.distributed.barrier()  # NCCL's own limit is ten minutes, too
-        except RuntimeError as error:
-            print(f'warning: the processes did not end together: {str(error).splitlines()[0]}', file=sys.stderr)
+        _wait_for_the_others()
         torch.distributed.destroy_process_group()
+
+
+def _wait_for_the_others() -> None:
+    """Until all processes have come here, at most :data:`LEAVING` seconds; whoever waits in vain ends at once."""
+    all_here, limit = torch.distributed.barrier(async_op=True), time.monotonic() + LEAVING
+    while not all_here.is_completed():
+        if time.monotonic() > limit:
+            print(f'error: the other processes did not end within {LEAVING:g} seconds', file=sys.stderr, flush=True)
+            sys.stdout.flush()
+            os._exit(1)  # an exchange that has begun cannot be called off: destroying its group would wait for it
+        time.sleep(0.02)
+    with suppress(RuntimeError):  # another process is gone, which its launcher reports
+        all_here.wait()
 
 
 def enable_amp(cfg: Config) -> None:
