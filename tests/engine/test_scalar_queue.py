@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_the_log_and_the_checkpoints_are_the_same(wider: Path, tmp_path: Path) -
     for later in (True, False):
         training(wider, tmp_path / f'{later}', **options, **{'default_hooks.runtime_info.later': later}).train()
     log = log_of(tmp_path / 'True')
-    assert log == log_of(tmp_path / 'False') and [line['iter'] for line in log] == [3, 5, 8]
+    assert log == log_of(tmp_path / 'False') and [line['iter'] for line in log] == [3, 8]
     assert {'loss', 'loss_mutual', 'grad_norm', 'lr'} <= log[0].keys()
     for name in ('iter_4.pth', 'iter_8.pth'):
         one, other = (
@@ -93,7 +94,7 @@ def test_the_log_and_the_checkpoints_are_the_same(wider: Path, tmp_path: Path) -
         assert one.keys() == other.keys()
         for key in one:
             if 'time' not in key:
-                assert str(one[key]) == str(other[key]), key
+                assert one[key].data[0].tolist() == other[key].data[0].tolist(), key
 
 
 def test_a_loss_that_is_no_number_is_found_before_the_checkpoint(wider: Path, tmp_path: Path) -> None:
@@ -106,6 +107,10 @@ def test_a_loss_that_is_no_number_is_found_before_the_checkpoint(wider: Path, tm
         run_iter(idx, batch)
 
     runner._train_loop.run_iter = spoil
-    with pytest.raises(InputError, match=r'^iteration 3: loss_mutual = nan, on .*train_\d.jpg'):
-        runner.train()
+    handler = signal.getsignal(signal.SIGTERM)  # a training that fails leaves its own
+    try:
+        with pytest.raises(InputError, match=r'^iteration 3: loss_mutual = nan, on .*train_\d.jpg'):
+            runner.train()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_2.pth']
