@@ -45,7 +45,7 @@ def profile_step(settings: Settings) -> Profile:
         return Profile(_longest(times), None)
     times, spans = {}, []
     for event in profiler.events():
-        if event.device_type == DeviceType.CUDA:
+        if event.device_type == DeviceType.CUDA and not getattr(event, 'is_user_annotation', False):
             span = event.time_range.start, event.time_range.end
             times[event.name] = times.get(event.name, 0.0) + span[1] - span[0]
             spans.append(span)
