@@ -9,7 +9,15 @@ from mmengine.config import DictAction
 from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
-from mmdark.apis import enable_tta, load_config, make_work_dir, prepare_distributed, run_or_explain
+from mmdark.apis import (
+    enable_tta,
+    in_bfloat16,
+    load_config,
+    make_work_dir,
+    prepare_distributed,
+    run_or_explain,
+    settle_device,
+)
 from mmdark.errors import InputError
 
 
@@ -22,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='FILE.pkl', help='write all detections to a pickle file')
     parser.add_argument('--show-dir', metavar='DIR', help='draw every image: light, dark, reflectance, detections')
     parser.add_argument('--show-score-thr', type=float, default=0.3, help='draw detections from this score on')
+    parser.add_argument('--amp', action='store_true', help='test in bfloat16')
     parser.add_argument(
         '--tta', action='store_true', help='test on several views of each image: tta_model, tta_pipeline'
     )
@@ -48,8 +57,11 @@ def main() -> None:
             type='DrawDarkPanels', out_dir=args.show_dir, score_thr=args.show_score_thr
         )
     cfg.load_from = args.checkpoint
+    settle_device(cfg, args.cfg_options or ())
     prepare_distributed(cfg, args.launcher)
     runner = Runner.from_cfg(cfg)
+    if args.amp:
+        runner.model.test_step = in_bfloat16(runner.model)
     if args.out:
         dump = METRICS.build(dict(type='DumpDetResults', out_file_path=args.out))
         runner.test_evaluator.metrics.append(dump)

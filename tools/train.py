@@ -35,6 +35,7 @@ from mmdark.apis import (
     only_training,
     prepare_distributed,
     run_or_explain,
+    settle_device,
     validate_on,
 )
 
@@ -75,6 +76,7 @@ def main() -> None:
     if args.val_images is not None:
         validate_on(cfg, args.val_images)
     check_backends(cfg)
+    settle_device(cfg, args.cfg_options or ())
     with only_training(cfg.work_dir, args.launcher):
         prepare_distributed(cfg, args.launcher)
         runner = Runner.from_cfg(cfg)

@@ -9,8 +9,17 @@ from mmdark.configs import PUBLISHED_MODELS, config_path, find_config, tool_path
 
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
 from .export import export_weights
+from .gpu_settings import settle_device, settle_for_gpu
 from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, view_steps
-from .launch import enable_amp, leave_distributed, load_config, make_work_dir, prepare_distributed, run_or_explain
+from .launch import (
+    enable_amp,
+    in_bfloat16,
+    leave_distributed,
+    load_config,
+    make_work_dir,
+    prepare_distributed,
+    run_or_explain,
+)
 from .log_backends import check_backends, enable_tensorboard
 from .part_validation import validate_on
 from .resume import choose_start, last_checkpoint, note_start
@@ -30,6 +39,7 @@ __all__ = [
     'enable_tta',
     'export_weights',
     'find_config',
+    'in_bfloat16',
     'key_table',
     'last_checkpoint',
     'leave_distributed',
@@ -39,6 +49,8 @@ __all__ = [
     'only_training',
     'prepare_distributed',
     'run_or_explain',
+    'settle_device',
+    'settle_for_gpu',
     'to_mmdark',
     'to_published',
     'tool_path',

@@ -8,12 +8,15 @@ import gc
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import torch
 from mmengine.config import Config
+from torch import nn
 
 from mmdark.configs import find_config
 from mmdark.errors import INTERRUPTED, InputError
@@ -35,6 +38,8 @@ ONE_VALUE = 'Expected more than 1 value per channel when training'
 """What torch says where batch norm has nothing to average."""
 FOR_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
 """What torch's data loader refuses where it has no workers."""
+LEAVING = 600.0
+"""Seconds in which a process that is done waits for the others, of which the first may still write a checkpoint."""
 
 
 def load_config(path: str, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -156,7 +161,10 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
 
 
 def leave_distributed() -> None:
-    """Part from the other processes, if there are any; call it once the Runner is out of reach.
+    """Part from the other processes, if there are any, when all are done; call it once the Runner is out of reach.
+
+    A process that left while the first one still writes could make a launcher end that one. Who is gone is not
+    waited for, and who does not come within ten minutes, no longer.
 
     A Runner lies in a circle of references, and its wrapped model shares the process group, whose threads must end
     before the interpreter does: one that is left makes it abort ("terminate called without an active exception").
@@ -166,12 +174,37 @@ def leave_distributed() -> None:
     """
     if torch.distributed.is_initialized():
         gc.collect()
+        _wait_for_the_others()
         torch.distributed.destroy_process_group()
+
+
+def _wait_for_the_others() -> None:
+    """Until all processes have come here, at most :data:`LEAVING` seconds; whoever waits in vain ends at once."""
+    all_here, limit = torch.distributed.barrier(async_op=True), time.monotonic() + LEAVING
+    while not all_here.is_completed():
+        if time.monotonic() > limit:
+            print(f'error: the other processes did not end within {LEAVING:g} seconds', file=sys.stderr, flush=True)
+            sys.stdout.flush()
+            os._exit(1)  # an exchange that has begun cannot be called off: destroying its group would wait for it
+        time.sleep(0.02)
+    with suppress(RuntimeError):  # another process is gone, which its launcher reports
+        all_here.wait()
 
 
 def enable_amp(cfg: Config) -> None:
     """Train in bfloat16, on a GPU or a CPU."""
     cfg.optim_wrapper.type = 'Bfloat16OptimWrapper'
+
+
+def in_bfloat16(model: nn.Module) -> Callable[[dict], list]:
+    """The model's ``test_step`` under autocast to bfloat16, on the device of its weights."""
+    step, device = model.test_step, next(model.parameters()).device.type
+
+    def test_step(data: dict) -> list:
+        with torch.autocast(device, torch.bfloat16):
+            return step(data)
+
+    return test_step
 
 
 def run_or_explain(main: Callable[[], None]) -> None:

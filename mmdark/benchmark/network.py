@@ -46,6 +46,8 @@ def our_step(settings: Settings) -> Work:
     model = build_model(cfg, settings).train()
     cfg.optim_wrapper.optimizer.lr = STANDSTILL
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    if wrapper.clip_grad_kwargs:
+        wrapper.clip_func = _without_answer(wrapper.clip_func)
     batch = settings.batch(1, 16)
     next_batch = _batches(cfg, settings, batch)
 
@@ -154,12 +156,26 @@ def _batches(cfg: Config, settings: Settings, batch: int) -> Callable[[], dict]:
         loader = cfg.train_dataloader
         loader.update(batch_size=batch, num_workers=settings.workers, persistent_workers=settings.workers > 0)
         return _endless(Runner.build_dataloader(loader, seed=settings.seed)).__next__
+    return random_batches(cfg, settings, batch)
+
+
+def random_batches(cfg: Config, settings: Settings, batch: int) -> Callable[[], dict]:
+    """Gives the same random batch each time, as a loader gives it."""
     photos = _photos(settings, batch)
     light = [_bytes(image) for image in photos]
     in_pairs = 'detector' in cfg.model and not (cfg.model.get('data_preprocessor') or {}).get('dark_isp')
     samples = data_samples(_faces(settings, batch), settings.size)
     inputs = dict(light=light, dark=[image * DARKNESS for image in light]) if in_pairs else light
     return lambda: dict(inputs=inputs, data_samples=samples)
+
+
+def _without_answer(clip: Callable[..., object]) -> Callable[..., None]:
+    """Clipping whose norm nobody reads, as in a training, where ``WorldRuntimeInfo`` reads it later."""
+
+    def clip_alone(*args: object, **kwargs: object) -> None:
+        clip(*args, **kwargs)
+
+    return clip_alone
 
 
 def _endless(loader: torch.utils.data.DataLoader) -> Iterator[dict]:

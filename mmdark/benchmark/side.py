@@ -146,17 +146,18 @@ def _serve(pipe: Connection, build: Build, settings: Settings, keep_memory: bool
 def take_turn(work: Work, calls: int, warm: bool, device: str) -> Turn:
     """See :meth:`Side.turn`; a GPU has finished before the clock starts and before it stops."""
     result = work.call() if warm else None
-    _finish(device)
+    finish(device)
     start = time.perf_counter()
     for _ in range(calls):
         result = work.call()
-    _finish(device)
+    finish(device)
     seconds = (time.perf_counter() - start) / calls
     number = isinstance(result, (int, float)) or (isinstance(result, torch.Tensor) and result.numel() == 1)
     return Turn(seconds, float(result) if number else None)
 
 
-def _finish(device: str) -> None:
+def finish(device: str) -> None:
+    """Wait until a GPU has done what it was told."""
     if device == 'cuda':
         torch.cuda.synchronize()
 

@@ -6,11 +6,12 @@ import mmdark.compat  # noqa: F401  builds the bridges first
 from .dark_resnet import DarkResNet
 from .dark_vgg import DarkVGG
 from .dsfd import DSFD
+from .dual_shot_head import DualShotHead
 from .feature_enhance import FEM
 from .folded_mobile_net import FoldedMobileNetV2
 from .log_preprocessor import LogPreprocessor
 from .multi_scale_tta import MultiScaleTTA
-from .pal_head import DualShotHead, PALHead
+from .pal_head import PALHead
 from .published_weights import PublishedWeights
 
 __all__ = [

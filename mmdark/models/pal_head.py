@@ -1,4 +1,4 @@
-"""The progressive anchor loss heads of DSFD (arXiv:1810.10220, section 3.3): one head a shot, and their pair."""
+"""The progressive anchor loss head of DSFD (arXiv:1810.10220, section 3.3): one shot."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.models.dense_heads import SSDHead
-from mmdet.models.utils import rename_loss_dict
 from mmdet.registry import MODELS
-from mmdet.structures import SampleList
-from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList, OptMultiConfig, reduce_mean
-from mmengine.model import BaseModule
+from mmdet.utils import ConfigType, InstanceList, OptInstanceList, reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,7 +18,6 @@ from .hard_negatives import hardest
 from .prior_cache import PriorCache
 from .prior_matching import Matches, encode, match_priors, pad_faces
 
-Maps = tuple[Tensor, ...]
 RULE = dict(min_pos_iou=0, gt_max_assign_all=False, match_low_quality=True, ignore_iof_thr=-1)
 """What the one rule of matching that is built in means in the words of ``MaxIoUAssigner``."""
 
@@ -78,12 +74,42 @@ class PALHead(SSDHead):
             batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
             batch_gt_instances_ignore: ignored boxes of each image in ``bboxes``, or None where there are none.
         """
+        sums, numbers = self.sums_by_feat(
+            cls_scores, bbox_preds, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
+        )
+        divisor = self.divisor(numbers, len(batch_gt_instances))
+        return {name: value / divisor for name, value in sums.items()}
+
+    def divisor(self, numbers: Tensor, batch: int) -> Tensor:
+        """What sums of losses are divided by: positives, in training those of all processes, or the batch size.
+
+        Args:
+            numbers: of positives, and the least that ``negatives_without_faces`` asks for, ``(..., 2)``.
+            batch: number of images.
+
+        Returns:
+            Shape ``(...)``.
+        """
+        if self.training:  # gradients are means over the processes: together, all losses over all positives
+            numbers = reduce_mean(numbers)
+        larger = numbers.amax(-1)
+        return torch.where(larger > 0, larger, batch)
+
+    def sums_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        batch_gt_instances: InstanceList,
+        batch_img_metas: list[dict],
+        batch_gt_instances_ignore: OptInstanceList = None,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The losses of :meth:`loss_by_feat` before they are divided, and the numbers for :meth:`divisor`."""
         with torch.autocast(cls_scores[0].device.type, enabled=False):
             boxes = [instances.bboxes for instances in batch_gt_instances]
             background = self.train_cfg.get('ignored_as_background', False)
             ignored = None if background else _ignored_boxes(batch_gt_instances_ignore, boxes)
             matches, targets, inside = self.match(_sizes(cls_scores), boxes, batch_img_metas, ignored)
-            counts, divisor = self._shares(matches.positive)
+            counts, numbers = self._negatives(matches.positive)
             scores = _flat(cls_scores)
             losses = F.binary_cross_entropy_with_logits(
                 scores[:, 0] - scores[:, 1], matches.positive.float(), reduction='none'
@@ -93,23 +119,18 @@ class PALHead(SSDHead):
             distances = F.smooth_l1_loss(
                 _flat(bbox_preds), targets, beta=self.train_cfg['smoothl1_beta'], reduction='none'
             )
-            return dict(
-                loss_cls=((losses * matches.positive).sum() + hard.sum()) / divisor,
-                loss_bbox=(distances * matches.positive[:, None]).sum() / divisor,
+            sums = dict(
+                loss_cls=(losses * matches.positive).sum() + hard.sum(),
+                loss_bbox=(distances * matches.positive[:, None]).sum(),
             )
+            return sums, numbers
 
-    def _shares(self, positive: Tensor) -> tuple[Tensor, Tensor]:
-        """How many negatives each image gives, ``(B,)``, and what the losses are divided by, from ``(B, P)``."""
+    def _negatives(self, positive: Tensor) -> tuple[Tensor, Tensor]:
+        """How many negatives each image gives, ``(B,)``, and the numbers for :meth:`divisor`, from ``(B, P)``."""
         ratio, without_faces = self.train_cfg['neg_pos_ratio'], self.train_cfg.get('negatives_without_faces', 0)
-        counts, positives = ratio * positive.sum(1), positive.sum(dtype=torch.float32)
-        if self.training:  # gradients are means over the processes: together, all losses over all positives
-            positives = reduce_mean(positives)
-        if not without_faces:
-            return counts, torch.where(positives > 0, positives, len(positive))
-        empty = counts == 0
-        least = empty.sum(dtype=torch.float32) * (without_faces / ratio)
-        least = reduce_mean(least) if self.training else least
-        return counts.masked_fill(empty, without_faces), torch.maximum(positives, least)
+        counts, empty = ratio * positive.sum(1), ~positive.any(1)
+        numbers = torch.stack([positive.sum(), empty.sum() * (without_faces / ratio)])
+        return (counts.masked_fill(empty, without_faces) if without_faces else counts), numbers.float()
 
     def match(
         self,
@@ -251,45 +272,3 @@ def _sizes(maps: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
 def _flat(maps: Sequence[Tensor]) -> Tensor:
     """All levels in the order of the priors, in float32: ``(B, values, P)``."""
     return torch.cat([level.float().flatten(2) for level in maps], dim=2)
-
-
-@MODELS.register_module()
-class DualShotHead(BaseModule):
-    """PAL-1 on the original maps and PAL-2 on the enhanced maps in training; PAL-2 alone in testing.
-
-    Args:
-        first_shot: config of the PAL-1 head.
-        second_shot: config of the PAL-2 head.
-        train_cfg: given to both heads.
-        test_cfg: given to both heads.
-        init_cfg: see mmengine.
-    """
-
-    def __init__(
-        self,
-        first_shot: ConfigType,
-        second_shot: ConfigType,
-        train_cfg: OptConfigType = None,
-        test_cfg: OptConfigType = None,
-        init_cfg: OptMultiConfig = None,
-    ) -> None:
-        super().__init__(init_cfg=init_cfg)
-        shared = dict(train_cfg=train_cfg, test_cfg=test_cfg)
-        self.first_shot = MODELS.build({**first_shot, **shared})
-        self.second_shot = MODELS.build({**second_shot, **shared})
-
-    def forward(self, shots: tuple[Maps, Maps]) -> tuple[list[Tensor], list[Tensor]]:
-        """(original, enhanced) maps to the second shot's (class scores, box deltas), a list entry a level."""
-        return self.second_shot(shots[1])
-
-    def loss(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList) -> dict:
-        """Losses of both shots, prefixed ``pal1_`` and ``pal2_``."""
-        original, enhanced = shots
-        return {
-            **rename_loss_dict('pal1_', self.first_shot.loss(original, batch_data_samples)),
-            **rename_loss_dict('pal2_', self.second_shot.loss(enhanced, batch_data_samples)),
-        }
-
-    def predict(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList, rescale: bool = False) -> InstanceList:
-        """Faces found by the second shot; boxes in pixels of the original image if ``rescale``."""
-        return self.second_shot.predict(shots[1], batch_data_samples, rescale=rescale)

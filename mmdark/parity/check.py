@@ -9,23 +9,23 @@ from mmdark.errors import InputError
 
 from .comparison import Comparison
 from .darkness import check_dark_isp
-from .golden import GoldenCase, golden_cases
+from .golden import golden_cases
 from .networks import check_dai_net, check_dsfd
 from .trajectory import check_trajectory
 from .voting import check_box_voting
 
-CHECKS: dict[str, Callable[[GoldenCase], Iterator[Comparison]]] = {
+CHECKS: dict[str, Callable[..., Iterator[Comparison]]] = {
     'dainet_': check_dai_net,
     'dsfd_': check_dsfd,
     'trajectory_': check_trajectory,
     'dark_isp': check_dark_isp,
     'box_voting': check_box_voting,
 }
-"""What a case's name begins with → its check."""
+"""What a case's name begins with → its check, of a case and a device."""
 
 
-def check_parity(folder: str | os.PathLike) -> Iterator[Comparison]:
-    """Every quantity of every golden case in ``folder``.
+def check_parity(folder: str | os.PathLike, device: str = 'cpu') -> Iterator[Comparison]:
+    """Every quantity of every golden case in ``folder``, computed on a device.
 
     Raises:
         InputError: the folder is missing or holds no case, or a case cannot be read.
@@ -35,6 +35,6 @@ def check_parity(folder: str | os.PathLike) -> Iterator[Comparison]:
         raise InputError(f'{folder} holds no golden case: their names begin with {", ".join(CHECKS)}')
     for check, case in found:
         try:
-            yield from check(case)
+            yield from check(case, device)
         except KeyError as error:
             raise InputError(f'golden case {case.name} in {folder} lacks {error}, or names a strange model') from error

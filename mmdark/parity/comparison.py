@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 
@@ -46,6 +47,7 @@ def compare(
         >>> compare('case', 'loss', golden=2.0, ours=2.1, tolerance=1e-4).agrees
         False
     """
+    ours = ours.detach().cpu() if isinstance(ours, torch.Tensor) else ours
     golden, ours = np.asarray(golden, dtype=np.float64), np.asarray(ours, dtype=np.float64)
     if golden.shape != ours.shape:
         label = f'{quantity}: shape {ours.shape} instead of {golden.shape}'

@@ -21,21 +21,21 @@ PRESET = 'dainet'
 RENAMED = {'camera': 'xyz2cam_index'}
 
 
-def check_dark_isp(case: GoldenCase) -> Iterator[Comparison]:
+def check_dark_isp(case: GoldenCase, device: str = 'cpu') -> Iterator[Comparison]:
     """A ``dark_isp`` case: published outputs for given parameters and noise, with and without the noise."""
-    preprocessor = DarkPairPreprocessor(dict(type='DetDataPreprocessor'), dark_isp=PRESET)
+    preprocessor = DarkPairPreprocessor(dict(type='DetDataPreprocessor'), dark_isp=PRESET).to(device)
     sizes: dict[tuple, list[int]] = {}
     for index in range(len(case.record)):
         image, golden = case.arrays[f'image_{index}'], case.arrays[f'noisy_{index}']
         sizes.setdefault(image.shape, []).append(index)
-        light, parameters, noise = _given(case, [index])
+        light, parameters, noise = _given(case, [index], device)
         ours = {'noisy': darken(light, parameters, noise, PRESET), 'clean': darken(light, parameters, None, PRESET)}
         for name, dark in ours.items():
             yield _compare(case, f'darken, {name}_{index}', case.arrays[f'{name}_{index}'], dark[0])
-        transformed = DarkISP(PRESET).apply(image[..., ::-1], parameters, noise)[..., ::-1]
+        transformed = DarkISP(PRESET).apply(image[..., ::-1], *_given(case, [index])[1:])[..., ::-1]
         yield _compare(case, f'transform, noisy_{index}', golden, transformed.transpose(2, 0, 1) / 255)
     for indices in sizes.values():
-        batch = preprocessor.darken(*_given(case, indices))
+        batch = preprocessor.darken(*_given(case, indices, device))
         for index, dark in zip(indices, batch, strict=True):
             yield _compare(case, f'preprocessor, noisy_{index}', case.arrays[f'noisy_{index}'], dark)
 
@@ -44,8 +44,8 @@ def _compare(case: GoldenCase, quantity: str, golden: np.ndarray, ours: np.ndarr
     return compare(case.name, quantity, golden, ours, PIXEL, absolute=True)
 
 
-def _given(case: GoldenCase, indices: list[int]) -> tuple[Tensor, ISPParameters, ISPNoise]:
-    """Images in [0, 1], parameters and noise of some entries of a case, as batches."""
+def _given(case: GoldenCase, indices: list[int], device: str = 'cpu') -> tuple[Tensor, ISPParameters, ISPNoise]:
+    """Images in [0, 1] and noise on the device, and parameters on the CPU, of some entries of a case, as batches."""
     images, normals = (
         torch.from_numpy(np.stack([case.arrays[f'{name}_{index}'] for index in indices])).permute(0, 3, 1, 2)
         for name in ('image', 'z')
@@ -56,4 +56,5 @@ def _given(case: GoldenCase, indices: list[int]) -> tuple[Tensor, ISPParameters,
         ours: torch.from_numpy(np.array([case.record[index][golden] for index in indices]))
         for ours, golden in names.items()
     }
-    return images / 255, ISPParameters(**values), ISPNoise(normals, steps)
+    noise = ISPNoise(normals.to(device), steps.to(device))
+    return images.to(device) / 255, ISPParameters(**values), noise

@@ -56,7 +56,7 @@ def build_dsfd(record: dict, name: str) -> nn.Module:
     return model.eval()
 
 
-def data_samples(record: dict) -> list[DetDataSample]:
+def data_samples(record: dict, device: str = 'cpu') -> list[DetDataSample]:
     """The faces of a case, in pixels."""
     height, width = size = record['height'], record['width']
     meta = dict(img_shape=size, pad_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
@@ -65,38 +65,38 @@ def data_samples(record: dict) -> list[DetDataSample]:
         rows = torch.tensor(rows, dtype=torch.float64).view(-1, 5)  # so that the fractions come back to the digit
         boxes = rows[:, :4] * torch.tensor([width, height, width, height])
         faces = InstanceData(bboxes=boxes, labels=torch.zeros(len(rows), dtype=torch.long))
-        samples.append(DetDataSample(metainfo=dict(meta), gt_instances=faces))
+        samples.append(DetDataSample(metainfo=dict(meta), gt_instances=faces.to(device)))
     return samples
 
 
-def check_dai_net(case: GoldenCase) -> Iterator[Comparison]:
+def check_dai_net(case: GoldenCase, device: str = 'cpu') -> Iterator[Comparison]:
     """A ``dainet_`` case: outputs, decompositions, losses, gradient norms, detections."""
     record = case.record
-    model = build_dai_net(record.get('keys'), record.get('retinex_keys'))
+    model = build_dai_net(record.get('keys'), record.get('retinex_keys')).to(device)
     light = light_image(record['seed'], record['batch'], record['height'], record['width'])
-    images = dict(light=light, dark=dark_image(light, record['seed'] + 1))
+    images = dict(light=light.to(device), dark=dark_image(light, record['seed'] + 1).to(device))
     with torch.no_grad():
         yield from _outputs(case, model, images['dark'])
         yield from _decompositions(case, model, images)
-    losses = named_losses(model.loss(images, data_samples(record)))
+    losses = named_losses(model.loss(images, data_samples(record, device)))
     for name, golden in record['losses'].items():
         yield compare(case.name, f'loss {name}', golden, losses[name].item(), LOSS)
     losses['total'].backward()
     yield from _gradients(case, model)
     if 'detections_image0' in case.arrays:
         with torch.no_grad():
-            found = model.eval().predict(images['dark'], data_samples(record), rescale=False)[0].pred_instances
+            found = model.eval().predict(images['dark'], data_samples(record, device), rescale=False)[0].pred_instances
         yield from _detections(case, found)
 
 
-def check_dsfd(case: GoldenCase) -> Iterator[Comparison]:
+def check_dsfd(case: GoldenCase, device: str = 'cpu') -> Iterator[Comparison]:
     """A ``dsfd_<model>_`` case: outputs and losses of a day detector in eval mode."""
     record = case.record
-    model = build_dsfd(record, case.name.split('_')[1])
-    images = light_image(record['seed'], 1, record['height'], record['width'])
+    model = build_dsfd(record, case.name.split('_')[1]).to(device)
+    images = light_image(record['seed'], 1, record['height'], record['width']).to(device)
     with torch.no_grad():
         yield from _outputs(case, model, images)
-        losses = named_losses(model.loss(images, data_samples(record)))
+        losses = named_losses(model.loss(images, data_samples(record, device)))
     for name, golden in record['losses'].items():
         yield compare(case.name, f'loss {name}', golden, losses[name].item(), LOSS)
 
@@ -127,7 +127,7 @@ def _outputs(case: GoldenCase, model: nn.Module, images: Tensor) -> Iterator[Com
         ours = {
             'loc': _published_order(deltas, 4),
             'conf': _published_order(scores, 2).flip(-1),
-            'priors': priors / torch.tensor([width, height, width, height]),
+            'priors': priors / priors.new_tensor([width, height, width, height]),
         }
         yield from _compare_arrays(case, {f'{name}_pal{number}': value for name, value in ours.items()})
 
@@ -169,8 +169,8 @@ def _gradients(case: GoldenCase, model: nn.Module) -> Iterator[Comparison]:
 
 def _detections(case: GoldenCase, found: InstanceData) -> Iterator[Comparison]:
     """Score and box; detections with equal scores may change places, so each is paired with its nearest."""
-    size = torch.tensor([case.record['width'], case.record['height']] * 2)
-    ours = torch.cat([found.scores[:, None], found.bboxes / size], dim=1).double().numpy()
+    size = found.bboxes.new_tensor([case.record['width'], case.record['height']] * 2)
+    ours = torch.cat([found.scores[:, None], found.bboxes / size], dim=1).double().cpu().numpy()
     golden = case.arrays['detections_image0'].astype(np.float64)
     golden = golden[golden[:, 0] > 0]  # the published code fills up with zeros
     yield compare(case.name, 'number of detections', len(golden), len(ours), 0.0)

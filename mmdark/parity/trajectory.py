@@ -23,7 +23,7 @@ OPTIMIZERS = {'l2norm_frozen': AS_PUBLISHED, 'l2norm_trained': 'dsfd_dark_wider.
 """The setting of a run → the config whose ``optim_wrapper`` says so."""
 
 
-def check_trajectory(case: GoldenCase) -> Iterator[Comparison]:
+def check_trajectory(case: GoldenCase, device: str = 'cpu') -> Iterator[Comparison]:
     """A ``trajectory_`` case: total loss and gradient norm before clipping, step by step."""
     for setting, golden in case.record['runs'].items():
         optimizer = Config.fromfile(config_path(OPTIMIZERS[setting])).optim_wrapper
@@ -35,7 +35,7 @@ def check_trajectory(case: GoldenCase) -> Iterator[Comparison]:
         )
         for name, value in configured.items():
             yield compare(case.name, f'{setting} {name}', case.record[name], value, 0.0)
-        for quantity, ours in _train(case.record, optimizer, len(golden['total_loss'])).items():
+        for quantity, ours in _train(case.record, optimizer, len(golden['total_loss']), device).items():
             for step, (expected, value) in enumerate(zip(golden[quantity], ours, strict=True)):
                 yield compare(case.name, f'{setting} {quantity} step {step}', expected, value, STEP)
 
@@ -52,9 +52,9 @@ def _two_threads() -> Iterator[None]:
 
 
 @_two_threads()
-def _train(record: dict, optimizer: ConfigDict, steps: int) -> dict[str, list[float]]:
+def _train(record: dict, optimizer: ConfigDict, steps: int, device: str) -> dict[str, list[float]]:
     """Steps as the Runner takes them: preprocessor, losses, backward, clipping, update."""
-    model = build_dai_net()
+    model = build_dai_net().to(device)
     optimizer.optimizer.lr = record['lr']
     hub = MessageHub.get_current_instance()
     optim_wrapper = build_optim_wrapper(model, optimizer)

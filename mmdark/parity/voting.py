@@ -19,8 +19,8 @@ SCALE = 1e-6
 """The golden scales are printed with six decimals."""
 
 
-def check_box_voting(case: GoldenCase) -> Iterator[Comparison]:
-    """A ``box_voting`` case: scales of each image size, boxes that each group keeps, boxes after voting."""
+def check_box_voting(case: GoldenCase, device: str = 'cpu') -> Iterator[Comparison]:
+    """A ``box_voting`` case: scales of each image size, boxes that each group keeps, boxes after voting, on the CPU."""
     for index, record in enumerate(case.record):
         size = f'{record["height"]}x{record["width"]}'
         views = published_views(record['height'], record['width'])

@@ -17,7 +17,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from mmdark.apis import enable_amp, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import enable_amp, in_bfloat16, load_config, prepare_distributed, run_or_explain
 from mmdark.apis.launch import EMPTY_DATA
 from mmdark.errors import InputError
 from tests.meeting import meeting
@@ -229,7 +229,11 @@ def test_other_errors_keep_their_traceback(error: Exception) -> None:
 @pytest.mark.parametrize('end', [None, SystemExit(), SystemExit(0)])
 def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch, end: SystemExit | None) -> None:
     calls: list[str] = []
-    group = SimpleNamespace(is_initialized=lambda: True, destroy_process_group=lambda: calls.append('destroyed'))
+    group = SimpleNamespace(
+        is_initialized=lambda: True,
+        barrier=lambda async_op: SimpleNamespace(is_completed=lambda: True, wait=lambda: calls.append('waited')),
+        destroy_process_group=lambda: calls.append('destroyed'),
+    )
     monkeypatch.setattr(sys.modules['mmdark.apis.launch'].torch, 'distributed', group)
 
     def main() -> None:
@@ -238,7 +242,7 @@ def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch, end: SystemExit 
             raise end
 
     run_or_explain(main)
-    assert calls == ['ran', 'destroyed']
+    assert calls == ['ran', 'waited', 'destroyed']
 
 
 BUSY = """
@@ -270,6 +274,38 @@ def test_a_thread_that_still_frees_tensors_does_not_hold_up_the_end() -> None:
                 process.kill()
 
 
+WRITES_LATE = """
+import os, sys, time, torch.distributed as dist
+from mmdark.apis import launch
+
+launch.LEAVING = float(sys.argv[1])
+dist.init_process_group('gloo')
+if os.environ['RANK'] == '0':
+    time.sleep(3)
+    print('written', time.time(), flush=True)
+launch.leave_distributed()
+print('left', time.time())
+"""
+
+
+@pytest.mark.parametrize('limit', [60, 0.2])
+def test_nobody_leaves_while_the_first_still_writes_but_not_for_ever(limit: float) -> None:
+    with meeting() as place:
+        environment = {**os.environ, **place, 'PYTHONPATH': str(ROOT), 'WORLD_SIZE': '2'}
+        command = [sys.executable, '-c', WRITES_LATE, str(limit)]
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        first, second = (
+            subprocess.Popen(command, env={**environment, 'RANK': str(rank)}, **pipes) for rank in range(2)
+        )
+        said, other = first.communicate(timeout=150), second.communicate(timeout=150)
+    assert first.returncode == 0 and 'left' in said[0]
+    if limit == 60:
+        assert float(other[0].split()[1]) > float(said[0].split()[1]) and second.returncode == 0
+    else:
+        assert second.returncode == 1 and 'left' not in other[0]
+        assert other[1] == 'error: the other processes did not end within 0.2 seconds\n'
+
+
 def test_another_status_is_kept() -> None:
     with pytest.raises(SystemExit, match='3'):
         run_or_explain(lambda: sys.exit(3))
@@ -295,3 +331,15 @@ def test_an_empty_data_set_raises_what_we_explain() -> None:
     """mmengine's own words, which ``run_or_explain`` knows."""
     with pytest.raises(ValueError, match=EMPTY_DATA):
         BaseDataset(pipeline=[], lazy_init=True)._serialize_data()
+
+
+def test_a_test_in_bfloat16() -> None:
+    class Layer(torch.nn.Linear):
+        def test_step(self, data: dict) -> list[torch.Tensor]:
+            return [self(data['inputs'])]
+
+    layer = Layer(2, 2)
+    (half,) = in_bfloat16(layer)({'inputs': torch.ones(1, 2)})
+    (whole,) = layer.test_step({'inputs': torch.ones(1, 2)})
+    assert half.dtype == torch.bfloat16 and whole.dtype == torch.float32
+    assert torch.allclose(half.float(), whole, atol=0.02)

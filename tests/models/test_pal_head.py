@@ -176,6 +176,21 @@ def test_divisor_is_the_mean_over_the_processes(positives: int, monkeypatch: pyt
     assert float(loss.detach()) == pytest.approx(float(alone.detach()) * own / ((own + positives) / 2), rel=1e-6)
 
 
+def test_both_shots_ask_the_other_processes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[float]] = []
+    monkeypatch.setattr('mmdark.models.pal_head.reduce_mean', lambda value: asked.append(value.tolist()) or value * 2)
+    head, shots = dual_head().train(), (maps_of(2, 1), maps_of(2, 2))
+    together = head.loss(shots, samples_of(FEW, MANY))
+    assert len(asked) == 1 and len(asked[0]) == 2
+    apart = (
+        head.first_shot.loss(shots[0], samples_of(FEW, MANY)),
+        head.second_shot.loss(shots[1], samples_of(FEW, MANY)),
+    )
+    assert asked[0] == asked[1:]
+    assert [*together.values()] == [value for losses in apart for value in losses.values()]
+    assert [*together] == ['pal1_loss_cls', 'pal1_loss_bbox', 'pal2_loss_cls', 'pal2_loss_bbox']
+
+
 @pytest.mark.parametrize('cfg', [(0.05, 5000, 750), (0.5, 40, 750), (0.3, 300, 9)])
 def test_predict(cfg: tuple[float, int, int]) -> None:
     """Threshold, the best ``nms_pre`` over all levels, suppression at 0.3, ``max_per_img``."""

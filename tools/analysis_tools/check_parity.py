@@ -13,10 +13,12 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmdark.apis import run_or_explain
+from mmdark.benchmark import check_device
 from mmdark.errors import InputError
 from mmdark.parity import Comparison, check_parity, table
 
@@ -32,6 +34,7 @@ def parse_args() -> argparse.Namespace:
         metavar='DIR',
         help='folder of golden cases, *.json and *.npz (%(default)s)',
     )
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='(default: %(default)s)')
     parser.add_argument('--all', action='store_true', help='a line for each gradient, not for the worst one alone')
     return parser.parse_args()
 
@@ -51,10 +54,12 @@ def main() -> None:
     args = parse_args()
     if args.golden is None:
         raise InputError('an installed package has no golden cases; name a folder of them with --golden')
+    check_device(args.device)
+    torch.backends.cudnn.allow_tf32 = False  # the golden numbers are float32's; convolutions take TF32 by default
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('ERROR')  # a line for each parameter of an optimizer
     total = wrong = 0
-    for _, group in groupby(check_parity(args.golden), key=lambda one: one.case):
+    for _, group in groupby(check_parity(args.golden, args.device), key=lambda one: one.case):
         comparisons = list(group)
         total += len(comparisons)
         wrong += sum(not one.agrees for one in comparisons)

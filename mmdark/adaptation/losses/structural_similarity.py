@@ -67,7 +67,7 @@ class _WithGradient(torch.autograd.Function):
 
 def _loss(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    x, y = (F.pad(image, (RADIUS,) * 4, mode='reflect') for image in (x, y))
+    x, y = _mirrored(x), _mirrored(y)
     mean_x, mean_xx, mean_xy = _blur(torch.cat([x, x * x, x * y], dim=1)).chunk(3, dim=1)
     mean_y, mean_yy = _blur(torch.cat([y, y * y], dim=1)).chunk(2, dim=1)
     square_x, square_y, product = mean_x * mean_x, mean_y * mean_y, mean_x * mean_y
@@ -75,6 +75,20 @@ def _loss(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     covariance = mean_xy - product
     similarity = (2 * product + c1) * (2 * covariance + c2) / ((square_x + square_y + c1) * (variances + c2))
     return 1.0 - similarity.mean()
+
+
+def _mirrored(image: Tensor) -> Tensor:
+    """The image with ``RADIUS`` pixels more on each side, mirrored at the border: ``(B, C, H + 10, W + 10)``.
+
+    On a GPU the gradient of torch's own reflection adds up in no fixed order, and refuses where one is asked for.
+    """
+    if not torch.are_deterministic_algorithms_enabled():
+        return F.pad(image, (RADIUS,) * 4, mode='reflect')
+    for axis in (2, 3):
+        size, width = image.shape[axis], RADIUS
+        before, after = image.narrow(axis, 1, width), image.narrow(axis, size - width - 1, width)
+        image = torch.cat([before.flip(axis), image, after.flip(axis)], dim=axis)
+    return image
 
 
 def _blur(maps: Tensor) -> Tensor:

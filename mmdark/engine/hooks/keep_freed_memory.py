@@ -18,12 +18,14 @@ class KeepFreedMemory(Hook):
     """Let this process, and the data loader's workers that it forks, use large blocks again instead of returning them.
 
     Every step on a CPU takes and frees the same large tensors; without this the kernel zeroes their pages each time.
-    Nothing happens where the C library is not glibc.
+    Nothing happens where the C library is not glibc, nor where the model is on a GPU: there no step takes large blocks
+    of the host's memory, and a dozen workers would keep for ever what their largest photographs took.
     """
 
     def before_run(self, runner: Runner) -> None:
         """Before the first worker starts."""
-        keep_freed_memory()
+        if next(runner.model.parameters()).device.type == 'cpu':
+            keep_freed_memory()
 
 
 def keep_freed_memory() -> bool:

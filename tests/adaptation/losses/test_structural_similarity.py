@@ -9,6 +9,7 @@ from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from mmdark.adaptation.losses import ssim_loss
+from mmdark.adaptation.losses import structural_similarity as structural_similarity_module
 
 
 def reference(image: torch.Tensor, target: torch.Tensor, data_range: float) -> float:
@@ -97,3 +98,21 @@ def test_nothing_learns_without_gradients() -> None:
     assert not ssim_loss(image, target).requires_grad
     with torch.no_grad():
         assert not ssim_loss(image.requires_grad_(), target).requires_grad
+
+
+def test_where_a_fixed_order_is_asked_for_the_mirror_has_one() -> None:
+    """The same image and the same gradient as torch's reflection, whose gradient has none on a GPU."""
+    results = []
+    for deterministic in (False, True):
+        image, target = (x.double().requires_grad_() for x in pair_of())
+        torch.use_deterministic_algorithms(deterministic)
+        try:
+            mirrored = structural_similarity_module._mirrored(image)
+            assert ('Reflection' in mirrored.grad_fn.name()) != deterministic
+            (mirrored * torch.arange(mirrored.numel()).view_as(mirrored)).sum().backward()
+            results.append((mirrored.detach(), image.grad, ssim_loss(image, target)))
+        finally:
+            torch.use_deterministic_algorithms(False)
+    (one, one_grad, one_loss), (other, other_grad, other_loss) = results
+    assert torch.equal(one, other) and one_loss == other_loss
+    assert torch.allclose(one_grad, other_grad, rtol=1e-12)

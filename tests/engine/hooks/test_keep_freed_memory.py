@@ -4,11 +4,13 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from torch import nn
 
 from mmdark.apis import load_config
-from mmdark.engine import keep_freed_memory
+from mmdark.engine import KeepFreedMemory, keep_freed_memory
 from tests.tiny_wider import ROOT
 
 FAULTS = """
@@ -39,6 +41,16 @@ def test_pages_are_brought_once() -> None:
 def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('ctypes.CDLL', lambda name: object())
     assert not keep_freed_memory()
+
+
+@pytest.mark.parametrize(('device', 'times'), [('cpu', 1), ('meta', 0)])
+def test_only_where_the_cpu_computes(device: str, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(
+        sys.modules['mmdark.engine.hooks.keep_freed_memory'], 'keep_freed_memory', lambda: calls.append(None)
+    )
+    KeepFreedMemory().before_run(SimpleNamespace(model=nn.Linear(1, 1, device=device)))
+    assert len(calls) == times
 
 
 def test_every_training_does_it() -> None:

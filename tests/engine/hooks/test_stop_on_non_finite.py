@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 
 from mmdark.compat import read_checkpoint
@@ -47,6 +48,20 @@ def test_two_terms_and_a_total_alone() -> None:
         check(loss_a=float('inf'), loss_b=float('nan'), loss=float('nan'))
     with pytest.raises(InputError, match='7: loss = inf, on'):
         check(loss_a=1e38, loss=float('inf'))
+
+
+def test_a_loss_scaler_may_skip_twenty_in_a_row() -> None:
+    """What skips a step with infinite gradients, and halves its scale, needs some time to find the right one."""
+    wrapper = object.__new__(AmpOptimWrapper)  # its scaler wants a GPU
+    runner, hook = SimpleNamespace(iter=6, work_dir='out', optim_wrapper=wrapper), StopOnNonFinite()
+
+    def see(*values: float) -> None:
+        for value in values:
+            hook.after_train_iter(runner, 0, BATCH, {'loss': torch.tensor(value), 'loss_a': torch.tensor(value)})
+
+    see(*[float('inf')] * 20, 1.0, *[float('nan')] * 20)
+    with pytest.raises(InputError, match=r'iteration 7: loss_a = nan, on a\.jpg'):
+        see(float('nan'))
 
 
 class Poison(Hook):

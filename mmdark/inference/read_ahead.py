@@ -1,0 +1,44 @@
+"""Photographs are read by threads while the detector looks at those before."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from mmdark.errors import InputError
+
+from .image_sources import ImageSource
+
+THREADS = 4
+Read = np.ndarray | InputError
+
+
+def read_ahead(sources: Iterable[ImageSource], count: int) -> Iterator[tuple[str, Read]]:
+    """Name and pixels of each source, in their order; in place of pixels, what is wrong with them.
+
+    Args:
+        sources: asked for by this thread, one after the other.
+        count: how many are read, or are being read, beyond the one that is given; 0 reads each when it is asked for.
+    """
+    if count == 0:
+        yield from ((source.name, _read(source)) for source in sources)
+        return
+    waiting: deque[tuple[str, Future[Read]]] = deque()
+    with ThreadPoolExecutor(min(count, THREADS)) as pool:
+        for source in sources:
+            waiting.append((source.name, pool.submit(_read, source)))
+            if len(waiting) > count:
+                name, image = waiting.popleft()
+                yield name, image.result()
+        for name, image in waiting:
+            yield name, image.result()
+
+
+def _read(source: ImageSource) -> Read:
+    try:
+        return source.read()
+    except InputError as error:
+        return error

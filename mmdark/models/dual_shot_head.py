@@ -1,0 +1,59 @@
+"""The pair of heads of DSFD (arXiv:1810.10220, section 3.3): two shots in training, one in testing."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.models.utils import rename_loss_dict, unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptMultiConfig
+from mmengine.model import BaseModule
+from torch import Tensor
+
+Maps = tuple[Tensor, ...]
+
+
+@MODELS.register_module()
+class DualShotHead(BaseModule):
+    """PAL-1 on the original maps and PAL-2 on the enhanced maps in training; PAL-2 alone in testing.
+
+    Args:
+        first_shot: config of the PAL-1 head.
+        second_shot: config of the PAL-2 head.
+        train_cfg: given to both heads.
+        test_cfg: given to both heads.
+        init_cfg: see mmengine.
+    """
+
+    def __init__(
+        self,
+        first_shot: ConfigType,
+        second_shot: ConfigType,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        shared = dict(train_cfg=train_cfg, test_cfg=test_cfg)
+        self.first_shot = MODELS.build({**first_shot, **shared})
+        self.second_shot = MODELS.build({**second_shot, **shared})
+
+    def forward(self, shots: tuple[Maps, Maps]) -> tuple[list[Tensor], list[Tensor]]:
+        """(original, enhanced) maps to the second shot's (class scores, box deltas), a list entry a level."""
+        return self.second_shot(shots[1])
+
+    def loss(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList) -> dict:
+        """Losses of both shots, prefixed ``pal1_`` and ``pal2_``."""
+        heads = self.first_shot, self.second_shot
+        faces, ignored, metas = unpack_gt_instances(batch_data_samples)
+        found = [head.sums_by_feat(*head(maps), faces, metas, ignored) for head, maps in zip(heads, shots, strict=True)]
+        numbers = torch.stack([each for _, each in found])
+        divisors = self.first_shot.divisor(numbers, len(faces))  # of both shots, by one message between processes
+        losses: dict[str, Tensor] = {}
+        for prefix, (sums, _), divisor in zip(('pal1_', 'pal2_'), found, divisors, strict=True):
+            losses |= rename_loss_dict(prefix, {name: value / divisor for name, value in sums.items()})
+        return losses
+
+    def predict(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList, rescale: bool = False) -> InstanceList:
+        """Faces found by the second shot; boxes in pixels of the original image if ``rescale``."""
+        return self.second_shot.predict(shots[1], batch_data_samples, rescale=rescale)
