@@ -184,7 +184,7 @@ def hostile(kind: str, mark: Path) -> Any:
     ('kind', 'named'),
     [
         ('system', 'posix.system'),
-        ('eval', 'eval'),
+        ('eval', r'eval|builtins\.eval'),
         ('getattr', 'builtins.getattr'),
         ('object array', r"numpy.dtype\('O8'\)|posix.system"),
         ('structured array', r"numpy.dtype\('V12'\)"),
