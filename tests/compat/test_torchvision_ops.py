@@ -200,7 +200,7 @@ def test_a_two_stage_detector_trains_and_detects() -> None:
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        totals.append(float(total))
+        totals.append(float(total.detach()))
     assert sum(b < a for a, b in pairwise(totals)) >= 4
     assert model.roi_head.bbox_head.shared_fcs[0].weight.grad.abs().sum() > 0
     assert model.neck.fpn_convs[1].conv.weight.grad.abs().sum() > 0

@@ -165,6 +165,31 @@ def test_a_training_resumes_from_a_checkpoint_by_time_and_removes_it(tmp_path: P
     assert written(tmp_path) == ['iter_6.pth', 'iter_8.pth']
 
 
+def test_time_that_is_up_in_the_last_iteration_writes_no_checkpoint_more(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    write = whole_checkpoint.WholeCheckpoint._write
+
+    def note(hook: Hook, runner: Runner, name: str, *rest: Any) -> bool:
+        names.append(name)
+        return write(hook, runner, name, *rest)
+
+    monkeypatch.setattr(whole_checkpoint.WholeCheckpoint, '_write', note)
+    line_runner(tmp_path, [Look(clock)], epochs=2, by_epoch=True, interval=2, max_minutes=10).train()
+    assert names == ['iter_2.pth', 'iter_4.pth', 'iter_6.pth', 'epoch_2.pth']
+
+
+def test_all_processes_save_where_the_first_says_so(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saving is work of all of them; the clock of this one is late."""
+    monkeypatch.setattr(whole_checkpoint, 'largest_of_all', lambda up, step: up or int(step == 3))
+    hook = Look(clock, minutes=0)
+    line_runner(tmp_path, [hook], epochs=1, interval=99, max_minutes=10).train()
+    assert hook.seen[2] == [] and hook.seen[3] == ['iter_3.pth']
+
+
 def test_accumulated_gradients_wait_for_their_step(tmp_path: Path, clock: Clock) -> None:
     hook = Look(clock, minutes=11)
     line_runner(tmp_path, [hook], epochs=2, interval=99, max_minutes=10, accumulative_counts=3).train()
