@@ -101,7 +101,7 @@ class DAINet(BaseDetector):
         """Losses of one step.
 
         Args:
-            batch_inputs: ``light`` and ``dark`` images as the detector takes them, each of shape ``(B, 3, H, W)``.
+            batch_inputs: ``light`` and ``dark`` images, each RGB in [0, 1] of shape ``(B, 3, H, W)``.
             batch_data_samples: the objects, which are the same in both.
 
         Returns:
@@ -117,7 +117,8 @@ class DAINet(BaseDetector):
             )
         light, dark = batch_inputs['light'], batch_inputs['dark']
         with self.tap.split() as shallow:
-            losses = self.detector.loss(torch.cat([light, dark]), batch_data_samples)
+            images = self.data_preprocessor.from_unit(torch.cat([light, dark]))
+            losses = self.detector.loss(images, batch_data_samples)
         pair = self._pair(light, dark, *shallow)
         return {**losses, **{f'loss_{name}': loss(pair) for name, loss in self.losses.items()}}
 
@@ -125,10 +126,7 @@ class DAINet(BaseDetector):
         networks = Networks(
             self.enhancer, getattr(self, 'reflectance_decoder', None), self._shallow, self.recomposition
         )
-        to_unit = self.data_preprocessor.to_unit
-        return DarkPair(
-            View(to_unit(light), shallow_light, networks), View(to_unit(dark), shallow_dark, networks), networks
-        )
+        return DarkPair(View(light, shallow_light, networks), View(dark, shallow_dark, networks), networks)
 
     def _shallow(self, images: Tensor) -> Tensor:
         """Shallow features of RGB images in [0, 1]."""

@@ -21,11 +21,13 @@ from mmdark.errors import InputError
 class DarkPairPreprocessor(nn.Module):
     """A detector's data preprocessor for training inputs ``dict(light=[...], dark=[...])``; others it takes as ever.
 
-    Light and dark images are one batch to it, so its batch augments treat both alike. The detector gets images as its
-    own preprocessor makes them; DarkISP and the Retinex teacher want RGB in [0, 1], see :meth:`to_unit`.
+    Light and dark images are one batch to it, so its batch augments treat both alike. Pairs are RGB in [0, 1], as
+    DarkISP and the Retinex teacher want them; :meth:`from_unit` makes of them what the detector gets.
 
     Args:
-        preprocessor: config of the detector's, a ``DetDataPreprocessor``; it takes BGR images, as mmdet loads them.
+        preprocessor: config of the detector's, a ``DetDataPreprocessor``; it takes BGR images, as mmdet loads them. One
+            that does more to images than mean and standard deviation can be used if it has a method ``from_unit``,
+            which does it to images in [0, 1], ``(B, 3, H, W)``, in the order of channels that the detector takes.
         dark_isp: a DarkISP preset; the dark partner of each training image is then made here, on the device and for
             the whole batch at once, and the pipeline gives the light images alone. Its darkness depends on the
             ``random_seed`` of the data sample (see ``CountedDataset``) and the kind of device alone, not on the
@@ -39,9 +41,12 @@ class DarkPairPreprocessor(nn.Module):
         super().__init__()
         self.preprocessor = MODELS.build(preprocessor)
         name, forward = type(self.preprocessor).__name__, type(self.preprocessor).forward
-        if forward is not DetDataPreprocessor.forward:  # what another one does to images cannot be undone
+        self._finish = getattr(self.preprocessor, 'from_unit', None)
+        finished = forward is DetDataPreprocessor.forward or self._finish  # what else it does would be left out
+        if not (isinstance(self.preprocessor, DetDataPreprocessor) and finished):
             raise InputError(
-                f'{name} cannot prepare pairs: the detector needs a DetDataPreprocessor as data_preprocessor'
+                f'{name} cannot prepare pairs: the detector needs a DetDataPreprocessor as data_preprocessor, '
+                'or one of your own derived from it, with a method from_unit'
             )
         if dark_isp is not None and dark_isp not in PRESETS:
             raise InputError(f'unknown DarkISP preset {dark_isp!r}; choose one of {", ".join(PRESETS)}')
@@ -58,36 +63,37 @@ class DarkPairPreprocessor(nn.Module):
         return self.preprocessor.device
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Batch, pad, scale; pairs become ``inputs = dict(light=(B, 3, H, W), dark=(B, 3, H, W))``."""
+        """Batch, pad, scale; pairs become ``inputs = dict(light=(B, 3, H, W), dark=(B, 3, H, W))``, RGB in [0, 1]."""
         inputs = data['inputs']
-        if not isinstance(inputs, Mapping):
-            batch = self.preprocessor(data, training)
-            if training and self.dark_isp:
-                light = batch['inputs']
-                unit = self.to_unit(light)
-                dark = self.darken(unit, *self.sample(unit, batch['data_samples']))
-                batch['inputs'] = dict(light=light, dark=self.from_unit(dark))
-            return batch
+        pairs = isinstance(inputs, Mapping)
+        if not pairs and not (training and self.dark_isp):
+            return self.preprocessor(data, training)
         samples = data.get('data_samples')
-        # Batch augments change samples in place, so the dark images need some of their own.
-        both = None if samples is None else [*samples, *deepcopy(samples)]
-        batch = self.preprocessor(dict(inputs=[*inputs['light'], *inputs['dark']], data_samples=both), training)
-        light, dark = batch['inputs'].chunk(2)
-        samples = None if samples is None else batch['data_samples'][: len(light)]
+        if pairs:  # batch augments change samples in place, so the dark images need some of their own
+            samples = None if samples is None else [*samples, *deepcopy(samples)]
+            inputs = [*inputs['light'], *inputs['dark']]
+        batch = DetDataPreprocessor.forward(self.preprocessor, dict(inputs=inputs, data_samples=samples), training)
+        unit, samples = self.to_unit(batch['inputs']), batch['data_samples']
+        if pairs:
+            light, dark = unit.chunk(2)
+            samples = None if samples is None else samples[: len(light)]
+        else:
+            light, dark = unit, self.darken(unit, *self.sample(unit, samples))
         return dict(inputs=dict(light=light, dark=dark), data_samples=samples)
 
     def to_unit(self, images: Tensor) -> Tensor:
-        """Images as the detector gets them, ``(B, 3, H, W)``, to RGB in [0, 1]."""
+        """Images with the mean and standard deviation of the detector, ``(B, 3, H, W)``, to RGB in [0, 1]."""
         if self.is_unit:
             return images
         unit = (images * self.scale + self.shift).clamp(0.0, 1.0)
         return unit if self.preprocessor._channel_conversion else unit.flip(1)
 
     def from_unit(self, images: Tensor) -> Tensor:
-        """RGB in [0, 1], ``(B, 3, H, W)``, to images as the detector gets them."""
+        """RGB in [0, 1], ``(B, 3, H, W)``, to images as the detector gets them from its own preprocessor."""
         if self.is_unit:
             return images
-        return ((images if self.preprocessor._channel_conversion else images.flip(1)) - self.shift) / self.scale
+        ordered = images if self.preprocessor._channel_conversion else images.flip(1)
+        return (ordered - self.shift) / self.scale if self._finish is None else self._finish(ordered)
 
     def sample(self, light: Tensor, data_samples: SampleList) -> tuple[ISPParameters, ISPNoise]:
         """Draw the darkness of each image by a generator of its own.

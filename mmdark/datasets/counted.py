@@ -72,6 +72,7 @@ class CountedDataset(Dataset):
 
     @pipeline.setter
     def pipeline(self, pipeline: object) -> None:
+        """Give the inner data set another one."""
         self.dataset.pipeline = pipeline
 
     def __getattr__(self, name: str) -> object:

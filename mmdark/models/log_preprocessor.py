@@ -55,3 +55,7 @@ class LogPreprocessor(DetDataPreprocessor):
             out[:, :height, :width] = log_standardized(image[:, :height, :width], self.knee)
         batch['inputs'] = result
         return batch
+
+    def from_unit(self, images: Tensor) -> Tensor:
+        """The same of images in [0, 1], ``(B, 3, H, W)``, of which all pixels count."""
+        return torch.stack([log_standardized(255 * image, self.knee) for image in images])

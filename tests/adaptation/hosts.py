@@ -25,6 +25,11 @@ HOSTS = {
     'RTMDet': 'rtmdet/rtmdet_tiny_wider_dark.py',
     'YOLOV3': 'yolov3/yolov3_d53_wider_dark.py',
 }
+SIZES = {
+    'RetinaNet-R50': 'retinanet/retinanet_r50_wider_dark.py',
+    'YOLOX-s': 'yolox/yolox_s_wider_dark.py',
+}
+"""Other sizes of those."""
 SMALLER = {
     'DINO': dict(
         num_queries=10,

@@ -22,7 +22,7 @@ from mmdark.errors import InputError
 from tests.models.tiny_models import CONFIGS, samples_of
 from tests.tiny_wider import write_wider
 
-from .hosts import FACES, HOSTS, build, has_roi_align, raw, small
+from .hosts import FACES, HOSTS, SIZES, build, has_roi_align, raw, small
 
 TERMS = {'mutual', 'decomposition', 'consistency', 'reconstruction', 'smoothness', 'coherence'}
 every_host = pytest.mark.parametrize('host', HOSTS)
@@ -54,7 +54,21 @@ def step(model: nn.Module) -> dict[str, float]:
 
 @every_step
 def test_a_host_trains_and_predicts(host: str) -> None:
-    model = build(small(HOSTS[host]))
+    check_step_and_prediction(build(small(HOSTS[host])))
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_other_sizes_train_and_predict(size: str) -> None:
+    check_step_and_prediction(build(small(SIZES[size])))
+
+
+def test_no_host_is_left_out() -> None:
+    paths = {path for folder in HOSTS.values() for path in (CONFIGS / folder).parent.glob('*_dark.py')}
+    assert paths == {CONFIGS / name for name in (*HOSTS.values(), *SIZES.values())}
+
+
+def check_step_and_prediction(model: nn.Module) -> None:
+    """The losses are there and add up, both ends of the network learn, and the detector alone finds the same."""
     before = {name: value.clone() for name, value in model.named_parameters()}
     log = step(model)
     assert {*(f'loss_{term}' for term in TERMS), 'loss_cls'} < log.keys()
@@ -98,7 +112,7 @@ def test_the_detectors_losses_are_its_own_on_the_dark_images(host: str) -> None:
 
 @pytest.mark.skipif(has_roi_align(), reason='there is roi_align')
 def test_faster_rcnn_without_its_op_is_told_what_to_install() -> None:
-    with pytest.raises(InputError, match=r'has no compiled op roi_align.*full mmcv') as caught:
+    with pytest.raises(InputError, match=r'has no compiled op roi_align.*(full mmcv|mmcv with its ops)') as caught:
         step(build(small(HOSTS['FasterRCNN'])))
     assert '\n' not in str(caught.value)
 
@@ -162,12 +176,29 @@ def test_a_detector_that_no_config_mentions_takes_fifteen_lines(tmp_path: Path) 
     assert all(math.isfinite(value) for value in log.values())
     images, samples = raw()
     assert len(model.eval().test_step(dict(inputs=images, data_samples=samples))[0].pred_instances) > 0
-    for path in (tmp_path / 'atss_dark.py', *(CONFIGS / name for name in HOSTS.values())):
+    for path in (tmp_path / 'atss_dark.py', *(CONFIGS / name for name in (*HOSTS.values(), *SIZES.values()))):
         assert len(path.read_text(encoding='utf-8').strip().splitlines()) <= 15, path
 
 
+def test_a_detector_with_a_preprocessor_of_its_own(tmp_path: Path) -> None:
+    """GFL as in ``configs/gfl``, which standardises the logarithms of the pixels."""
+    text = AROUND.replace('./atss_day.py', f'{CONFIGS}/gfl/gfl_dark_mobilenetv2_wider.py')
+    (tmp_path / 'gfl.py').write_text(text.replace('backbone.relu', 'backbone.layer1'), encoding='utf-8')
+    cfg = small(tmp_path / 'gfl.py')
+    cfg.detector.backbone.frozen_stages = -1
+    cfg.reflectance_decoder.in_channels = 16
+    model = build(cfg)
+    log = step(model)
+    assert {f'loss_{term}' for term in TERMS} | {'loss_cls', 'loss_bbox', 'loss_dfl'} < log.keys()
+    assert all(math.isfinite(value) for value in log.values())
+    found = model.eval().test_step(dict(zip(('inputs', 'data_samples'), raw(), strict=True)))
+    alone = model.detector.test_step(dict(zip(('inputs', 'data_samples'), raw(), strict=True)))
+    for sample, wanted in zip(found, alone, strict=True):
+        assert torch.equal(sample.pred_instances.scores, wanted.pred_instances.scores)
+
+
 def test_dark_configs_state_only_what_differs() -> None:
-    for path in HOSTS.values():
+    for path in (*HOSTS.values(), *SIZES.values()):
         dark, day = (Config.fromfile(CONFIGS / name) for name in (path, path.replace('dark', 'day')))
         assert dark.model.detector == day.model
         assert {key for key in dark.keys() | day.keys() if dark.get(key) != day.get(key)} == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
@@ -178,14 +179,37 @@ def test_darkness_on_the_device_is_the_same_behind_any_scale(rgb: bool) -> None:
         for seed, sample in enumerate(data['data_samples']):
             sample.set_metainfo(dict(random_seed=seed))
         made = preprocessor('corrected', **scale)
-        darks.append(made.to_unit(made(data, True)['inputs']['dark']))
+        darks.append(made(data, True)['inputs']['dark'])
     torch.testing.assert_close(*darks, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize('name', ['BaseDataPreprocessor', 'LogPreprocessor'])
-def test_another_preprocessor_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=rf'^{name} cannot prepare pairs: .* DetDataPreprocessor'):
-        MODELS.build(dict(type='DarkPairPreprocessor', preprocessor=dict(type=name)))
+class Doubling(DetDataPreprocessor):
+    """Does something to images that nobody knows."""
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        batch = super().forward(data, training)
+        return {**batch, 'inputs': 2 * batch['inputs']}
+
+
+@pytest.mark.parametrize('kind', ['BaseDataPreprocessor', Doubling])
+def test_another_preprocessor_is_refused(kind: str | type) -> None:
+    with pytest.raises(InputError, match=r'^\w+ cannot prepare pairs: .* DetDataPreprocessor .*from_unit') as caught:
+        MODELS.build(dict(type='DarkPairPreprocessor', preprocessor=dict(type=kind)))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('rgb', [True, False])
+def test_one_that_says_how_to_get_there_is_used(rgb: bool) -> None:
+    """The oracle is the preprocessor itself, on the dark images alone."""
+    own = dict(type='LogPreprocessor', bgr_to_rgb=rgb)
+    data = data_of(pairs=True)
+    images = {name: [image.clamp(0, 255)[:, :10, :9] for image in data['inputs'][name]] for name in data['inputs']}
+    made = MODELS.build(dict(type='DarkPairPreprocessor', preprocessor=own))
+    inputs = made(dict(inputs=images, data_samples=None), True)['inputs']
+    for name, unit in inputs.items():
+        torch.testing.assert_close(unit, torch.stack(images[name]).flip(1) / 255.0, rtol=0, atol=1e-6)
+        alone = MODELS.build(own)(dict(inputs=images[name], data_samples=None), True)['inputs']
+        torch.testing.assert_close(made.from_unit(unit), alone, rtol=0, atol=1e-4)
 
 
 def test_unknown_preset() -> None:

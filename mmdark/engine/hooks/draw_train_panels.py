@@ -66,9 +66,8 @@ class DrawTrainPanels(Hook):
     def _rows(self, model: nn.Module, inputs: dict[str, Tensor] | Tensor, samples: list[DetDataSample]) -> list:
         """One row of panels for each image, ``(H, W, 3)`` BGR."""
         light, dark = (inputs['light'], inputs['dark']) if isinstance(inputs, dict) else (inputs, None)
-        found = model.predict(light if dark is None else dark, [sample.clone() for sample in samples], rescale=False)
-        if dark is not None:
-            light, dark = (model.data_preprocessor.to_unit(images) for images in (light, dark))
+        images = light if dark is None else model.data_preprocessor.from_unit(dark)
+        found = model.predict(images, [sample.clone() for sample in samples], rescale=False)
         rows = []
         for index, (sample, result) in enumerate(zip(samples, found, strict=True)):
             panels = [('light', pixels_of(light[index]))]
