@@ -151,8 +151,14 @@ def _dataset_meta(meta: Mapping[str, Any], cfg: Config) -> dict[str, Any]:
     known = meta.get('dataset_meta') or {}
     if not known and cfg.get('test_dataloader'):
         dataset = {**next(data_sets(cfg.test_dataloader.dataset)), 'pipeline': [], 'lazy_init': True}
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
-            known = DATASETS.build(dataset).metainfo
+        try:
+            with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+                known = DATASETS.build(dataset).metainfo
+        except CONFIG_FAULTS as error:
+            raise InputError(
+                f'config {cfg.filename}: its test data set, which names the classes, cannot be built '
+                f'({_one_line(error)}): take the one that training wrote, or weights with meta.dataset_meta'
+            ) from error
     known = {str(key).lower(): value for key, value in known.items()}
     classes = known.get('classes') or ()
     return {**known, 'classes': (classes,) if isinstance(classes, str) else tuple(classes)}

@@ -12,15 +12,16 @@ from mmengine.registry import DefaultScope
 
 from mmdark.apis import load_config
 from mmdark.deploy import export_onnx
+from mmdark.errors import InputError
 from tests.deploy.lite_detector import differences
-from tests.inference.test_mmdet_inference import SMALL, spread
+from tests.models.spread_weights import SMALL_HEAD, spread
 from tests.models.tiny_models import samples_of
 from tests.tiny_wider import ROOT
 
 onnx = pytest.importorskip('onnx', reason='the extra onnx is not installed')
 onnxruntime = pytest.importorskip('onnxruntime', reason='the extra onnx is not installed')
 
-HEADS = {'retinanet_r18': SMALL, 'fcos_r18': SMALL, 'yolox_tiny': {}, 'rtmdet_tiny': {}}
+HEADS = {'retinanet_r18': SMALL_HEAD, 'fcos_r18': SMALL_HEAD, 'yolox_tiny': {}, 'rtmdet_tiny': {}}
 NAMES = ('cat', 'dog', 'bus')
 
 
@@ -36,6 +37,10 @@ def host(name: str, classes: int, **more: object) -> torch.nn.Module:
     with DefaultScope.overwrite_default_scope('mmdet'):
         built = MODELS.build(cfg.model)
     spread(built)
+    with torch.no_grad():
+        for conv in getattr(built.bbox_head, 'multi_level_conv_reg', ()):  # YOLOX takes exponentials of these
+            conv.weight.mul_(0.1)
+            conv.bias[2:] = 2.0  # boxes large enough to overlap their neighbours
     built.dataset_meta = dict(classes=NAMES[:classes])
     return built.eval()
 
@@ -70,3 +75,26 @@ def test_objects_are_those_of_mmdet(name: str, classes: int, tmp_path: Path) -> 
             assert theirs.sum() > 3
             box, score, matched = differences((wanted[0][theirs], wanted[1][theirs]), (boxes[mine], scores[mine]))
             assert box <= 0.5 and score <= 1e-3 and matched >= 0.98
+
+
+class TwoStage(torch.nn.Module):
+    """What tells a two-stage detector."""
+
+    roi_head = None
+
+
+def test_others_get_one_line(tmp_path: Path) -> None:
+    transformer = torch.nn.Module()
+    transformer.bbox_head = MODELS.build(dict(type='DETRHead', num_classes=1))
+    for detector in (TwoStage(), transformer):
+        with pytest.raises(InputError, match=r'cannot be exported: mmdark writes .* take MMDeploy$'):
+            export_onnx(detector, tmp_path / 'a.onnx')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_line_about_resizing(tmp_path: Path) -> None:
+    detector = host('retinanet_r18', 1)
+    assert 'resizes' not in export_onnx(detector, tmp_path / 'a.onnx', check=False)
+    detector.cfg = load_config(str(ROOT / 'configs' / 'subset' / 'dsfd_dark_lite_subset.py'))
+    said = export_onnx(detector, tmp_path / 'a.onnx', check=False)
+    assert said.endswith('The config resizes images to fit 640x640; a.onnx does not: resize them first')

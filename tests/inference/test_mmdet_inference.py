@@ -16,12 +16,12 @@ from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from torch import nn
 
 from mmdark.apis import load_config
 from mmdark.datasets import LoadPhoto, WiderDataset
 from mmdark.errors import InputError
 from mmdark.inference import Inferencer
+from tests.models.spread_weights import SMALL_HEAD, spread
 from tests.tiny_wider import LITE, ROOT, write_wider
 
 SAME_TESTS = {'_base_', 'retinex', 'ablations', 'subset'}
@@ -31,17 +31,15 @@ CONFIGS = [
     ROOT / 'configs' / 'subset' / 'dsfd_dark_lite_subset.py',
     ROOT / 'configs' / 'subset' / 'dsfd_dark_lite_subset_day-only.py',
 ]
-HEAD = {'bbox_head.in_channels': 32, 'bbox_head.feat_channels': 32, 'neck.out_channels': 32}
-SMALL = {**HEAD, 'bbox_head.stacked_convs': 1}
 CASES = {
     'dsfd_dark_lite_wider': {name: value for name, value in LITE.items() if name.startswith('model.')},
     'gfl_dark_mobilenetv2_wider': {},
-    'retinanet_r18_wider_dark': {f'model.detector.{name}': value for name, value in SMALL.items()},
-    'fcos_r18_wider_dark': {f'model.detector.{name}': value for name, value in SMALL.items()},
+    'retinanet_r18_wider_dark': {f'model.detector.{name}': value for name, value in SMALL_HEAD.items()},
+    'fcos_r18_wider_dark': {f'model.detector.{name}': value for name, value in SMALL_HEAD.items()},
     'yolox_tiny_wider_dark': {},
     'rtmdet_tiny_wider_dark': {},
     'retinanet_r18_wider_day': {
-        f'model.{name}': value for name, value in {**SMALL, 'bbox_head.num_classes': 3}.items()
+        f'model.{name}': value for name, value in {**SMALL_HEAD, 'bbox_head.num_classes': 3}.items()
     },
 }
 """One config of each kind, with options that make it small; the last finds three classes on resized, padded images."""
@@ -77,25 +75,6 @@ def test_every_config_has_what_mmdet_asks_for(path: Path) -> None:
     dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'lazy_init': True})
     assert dataset.metainfo['classes'] and not dataset._fully_initialized
     cfg.model.backbone.init_cfg = None  # as init_detector does
-
-
-def spread(model: nn.Module) -> None:
-    """Scale each convolution so that what it gives has a standard deviation of 1: scores lie between 0 and 1."""
-
-    def scale(module: nn.Conv2d, inputs: object, output: torch.Tensor) -> torch.Tensor:
-        factor = 1 / output.std().clamp_min(1e-6)
-        module.weight.mul_(factor)
-        if module.bias is not None:
-            module.bias.zero_()
-        return output * factor
-
-    detector = getattr(model, 'detector', model).eval()
-    hooks = [part.register_forward_hook(scale) for part in detector.modules() if isinstance(part, nn.Conv2d)]
-    images = [torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8)]
-    with torch.no_grad():
-        detector._forward(detector.data_preprocessor(dict(inputs=images))['inputs'])
-    for hook in hooks:
-        hook.remove()
 
 
 def trained(name: str, folder: Path) -> tuple[Path, Path]:

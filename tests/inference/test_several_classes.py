@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.evaluation import get_classes
+from mmengine.config import Config
 from pycocotools.coco import COCO
 
 from mmdark.cli import detect, main
 from mmdark.drawing import GREEN, colour_of, counted_classes, draw_faces
 from mmdark.errors import InputError
 from mmdark.inference import DetectionResult, FaceInferencer, FaceResult, Inferencer, detect_in_tiles
+from mmdark.inference.detector import _dataset_meta
 from mmdark.inference.gallery import write_gallery
 from mmdark.inference.result_files import ResultFiles, category_ids, read_results
 from mmdark.inference.video import detect_video
@@ -53,6 +55,19 @@ def test_the_old_names_stay() -> None:
     face = result_of('a.jpg', *ROWS)
     assert face.labels.tolist() == [0, 0, 0] and face.names == ['face'] * 3
     assert face.to_dicts()[0] == dict(bbox=[10, 20, 30, 50], score=0.9)
+
+
+def test_names_are_those_of_the_checkpoint_or_of_the_data_set_which_need_not_be_there() -> None:
+    own = dict(type='CocoDataset', ann_file='nowhere.json', metainfo=dict(classes=NAMES))
+    joined = dict(type='ConcatDataset', datasets=[own, own])
+    for dataset in (own, joined):
+        cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+        assert _dataset_meta({}, cfg)['classes'] == NAMES
+        assert _dataset_meta(dict(dataset_meta=dict(CLASSES=['cat'])), cfg)['classes'] == ('cat',)
+    assert _dataset_meta({}, Config(dict(test_dataloader=dict(dataset=dict(type='BaseDetDataset')))))['classes'] == ()
+    assert _dataset_meta({}, Config({}))['classes'] == ()
+    with pytest.raises(InputError, match=r'its test data set, which names the classes, cannot be built \(.*Nowhere'):
+        _dataset_meta({}, Config(dict(test_dataloader=dict(dataset=dict(type='Nowhere')))))
 
 
 def test_labels_follow_their_boxes() -> None:

@@ -27,7 +27,7 @@ CONFIG = Config.fromfile(ROOT / 'configs' / '_base_' / 'multi_scale_test.py')
 
 
 class Told(nn.Module):
-    """Finds what it was told, an entry a view: rows of x1 y1 x2 y2 score."""
+    """Finds what it was told, an entry a view: rows of x1 y1 x2 y2 score, and the label where it is not 0."""
 
     def __init__(self, rows: Sequence[Tensor]) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Told(nn.Module):
     def test_step(self, data: dict) -> list[DetDataSample]:
         rows = self.rows.pop(0)
         (sample,) = data['data_samples']
-        labels = torch.zeros(len(rows), dtype=torch.long)
+        labels = rows[:, 5].long() if rows.shape[1] > 5 else torch.zeros(len(rows), dtype=torch.long)
         sample.pred_instances = InstanceData(bboxes=rows[:, :4], scores=rows[:, 4], labels=labels)
         return [sample]
 
@@ -137,6 +137,16 @@ class Bright(nn.Module):
         boxes = corners[None].float() / torch.tensor(sample.scale_factor * 2)
         sample.pred_instances = InstanceData(bboxes=boxes, scores=torch.tensor([0.5]), labels=torch.tensor([0]))
         return [sample]
+
+
+def test_classes_vote_apart() -> None:
+    """A box of another class neither moves one nor suppresses it; the best of all classes come first."""
+    first = torch.tensor([[10.0, 10, 20, 20, 0.5, 2], [11, 10, 21, 20, 0.9, 0], [50, 50, 60, 60, 0.3, 2]])
+    second = torch.tensor([[10.0, 10, 20, 22, 0.5, 2]])
+    model = MODELS.build(dict(CONFIG.tta_model, module=Told([first, second]), max_per_img=2))
+    (merged,) = model.test_step(batch(100, 100, [(False, 'all'), (False, 'all')]))
+    assert merged.pred_instances.labels.tolist() == [0, 2]
+    np.testing.assert_allclose(joined(merged.pred_instances), [[11, 10, 21, 20, 0.9], [10, 10, 20, 21, 0.5]], rtol=1e-6)
 
 
 @pytest.mark.parametrize('preset', ['published', 'light'])

@@ -16,7 +16,10 @@ import onnxruntime
 
 
 def find_faces(session: onnxruntime.InferenceSession, image: np.ndarray, score: float) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes ``(N, 4)``, x1 y1 x2 y2 in pixels, and scores ``(N,)`` of a BGR image, from the best on."""
+    """Boxes ``(N, 4)``, x1 y1 x2 y2 in pixels, and scores ``(N,)`` of a BGR image, from the best on.
+
+    A file of several classes gives ``labels``, too; its metadata ``classes`` names them in the order of the numbers.
+    """
     _, boxes, scores = session.run(['image', 'boxes', 'scores'], {'images': image[None]})
     height, width = image.shape[:2]
     return boxes[scores >= score].clip(0, [width, height, width, height]), scores[scores >= score]

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmdark.drawing import brighten, draw_faces, join_panels
+from mmdark.drawing import FACE, brighten, draw_faces, join_panels
 from mmdark.whole_file import write_whole
 
 from ..panels import reflectance_of
@@ -41,12 +41,15 @@ class DrawDarkPanels(Hook):
         self.score_thr = score_thr
         self.max_images = max_images
         self.names: set[str] = set()
+        self.class_names = FACE
         self.seen = 0
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Begin with the first image."""
         self.names.clear()
         self.seen = 0
+        meta = runner.test_dataloader.dataset.metainfo  # a list, where joined data sets differ
+        self.class_names = tuple((meta[0] if isinstance(meta, list) else meta).get('classes', FACE))
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: list) -> None:
         """Draw the images of one batch.
@@ -96,5 +99,7 @@ class DrawDarkPanels(Hook):
             panels.append(('reflectance', cv2.resize(reflectance, (width, height))))
         found = sample.pred_instances
         found = found[found.scores >= self.score_thr].cpu().numpy()
-        drawn = draw_faces(brighten(dark), found.bboxes * enlarge, found.scores)
+        drawn = draw_faces(
+            brighten(dark), found.bboxes * enlarge, found.scores, classes=found.labels, class_names=self.class_names
+        )
         return join_panels([*panels, (f'detections (dark brightened), score >= {self.score_thr:g}', drawn)])
