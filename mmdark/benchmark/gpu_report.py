@@ -157,7 +157,11 @@ def measured(content: dict) -> dict[str, float]:
 def page(content: dict) -> str:
     """The report in Markdown."""
     found = measured(content)
-    lines = [markdown_head(content['machine']), '| what | target, on one H100 or H200 | measured | |', '| --- | --- | --- | --- |']
+    lines = [
+        markdown_head(content['machine']),
+        '| what | target, on one H100 or H200 | measured | |',
+        '| --- | --- | --- | --- |',
+    ]
     for name, (what, target) in TARGETS.items():
         value = found.get(name)
         met = '' if value is None else 'met' if (value <= target) == (name in AT_MOST) or value == target else 'MISSED'
