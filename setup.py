@@ -67,5 +67,8 @@ setup(
         for name in ('openmmlab', 'openmmlab-full', 'onedl', 'demo', 'dev', 'onnx', 'safetensors', 'tensorboard')
     },
     cmdclass={'build_py': BuildWithMim},
+    # An editable install puts this folder on the path. The default, a finder behind all folders, comes too late where
+    # the current folder holds a clone named mmdark, which Python takes for a namespace package.
+    options={'editable_wheel': {'mode': 'compat'}},
     zip_safe=False,
 )

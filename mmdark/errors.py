@@ -1,5 +1,8 @@
 """The one kind of error that is the input's fault and not the program's, and the exit status after Ctrl-C."""
 
+import sys
+from collections.abc import Callable
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used.
@@ -11,3 +14,14 @@ class InputError(ValueError):
 
 INTERRUPTED = 130
 """Exit status of what was ended by Ctrl-C, as shells have it."""
+
+
+def run_or_say(main: Callable[[], None]) -> None:
+    """Run a tool; what is the input's fault ends it with one line on stderr and status 1.
+
+    As ``mmdark.apis.run_or_explain`` does for tools that need torch.
+    """
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f'error: {error}')

@@ -18,10 +18,12 @@ PAL = tuple(f'pal{shot}_loss_{kind}' for shot in (1, 2) for kind in ('cls', 'bbo
 EVERY_LOSS = {*PAL, *RETINEX, 'loss_mutual'}
 DAY = Config.fromfile(ROOT / 'configs' / 'dsfd' / 'dsfd_vgg16_wider.py').model.to_dict()
 DARK_PARTS = ('detector', 'tap', 'recomposition', 'losses', 'enhancer', 'reflectance_decoder')
+IN_BOTH = ('backbone', 'data_preprocessor')
+"""Keys that DAI-Net and the detector within it have."""
 NO_DAI_NET = {
     **{f'model.{part}': ABSENT for part in DARK_PARTS},
-    **{f'model.{part}': value for part, value in DAY.items() if part != 'data_preprocessor'},
-    **{f'model.data_preprocessor.{key}': value for key, value in DAY['data_preprocessor'].items()},
+    **{f'model.{part}': value for part, value in DAY.items() if part not in IN_BOTH},
+    **{f'model.{part}.{key}': value for part in IN_BOTH for key, value in DAY[part].items()},
 }
 """The detector by itself."""
 LITE_CHANNELS = [64, 120, 120, 248, 120, 64]

@@ -26,9 +26,10 @@ from tests.tiny_dark_face import write_dark_face
 from tests.tiny_own_data import write_coco, write_voc
 from tests.tiny_wider import CHANNELS, FACE, ROOT, write_wider
 
-CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if not {'_base_', 'retinex'} & set(path.parts))
-"""Those of detectors; tests/models/test_retinex_training.py tests the teacher's."""
-HOSTS = ('retinanet', 'yolox', 'fcos', 'rtmdet')
+OTHERS = {'_base_', 'exdark', 'retinex'}
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if not OTHERS & set(path.parts))
+"""Those of face detectors; test_exdark_configs.py and models/test_retinex_training.py test the others."""
+HOSTS = ('dino', 'faster_rcnn', 'fcos', 'retinanet', 'rtmdet', 'yolov3', 'yolox')
 """Detectors of mmdet with DAI-Net around them; tests/adaptation/test_hosts.py takes their steps."""
 DSFD_CONFIGS = [path for path in CONFIGS if path.parent.name not in ('gfl', *HOSTS)]
 """Those of DSFD, alone or in DAI-Net; see test_gfl_configs.py for GFL."""

@@ -24,6 +24,7 @@ from mmdark.dark_isp import (
     sample_parameters,
     sample_parameters_each,
 )
+from tests.half_precision import HALVES
 
 PUBLISHED = """
 2.3093991645987457 2.283145828194227 1.5336080992199088 0.7647706551753859 0.07663286655229992 0 12
@@ -278,7 +279,7 @@ def test_unknown_preset(call: Callable) -> None:
         darken(torch.rand(1, 3, 2, 2), sample_parameters(1), preset='night')
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALVES)
 def test_half_precision_keeps_the_shadows(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(4)
     images = torch.rand(2, 3, 8, 8, generator=generator).to(dtype)

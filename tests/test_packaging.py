@@ -1,9 +1,11 @@
 """What is packed: the wheel with what ``mim train|test mmdark`` looks for, and requirements of no one family."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import venv
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
@@ -27,9 +29,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     return ZipFile(path)
 
 
-def copy_of_sources(folder: Path) -> Path:
+def copy_of_sources(folder: Path, name: str = 'sources') -> Path:
     """The files that packaging reads; in the repository itself the build would leave its build/ behind."""
-    copy = folder / 'sources'
+    copy = folder / name
     skip = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
     for name in ('mmdark', 'configs', 'tools', 'requirements'):
         shutil.copytree(ROOT / name, copy / name, ignore=skip)
@@ -79,6 +81,28 @@ def test_the_model_index_names_configs_that_exist() -> None:
     assert not [config for config in configs if not (ROOT / config).is_file()]
 
 
+def test_the_wheel_writes_its_configs_out(wheel: ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / 'packages')
+    code = """
+from mmdark.cli import main
+from mmdark.apis import load_config
+main(['config', 'dsfd_dark_lite_wider', '--out', 'all.py'])
+main(['config', 'dsfd_dark_lite_wider', '--out', 'heir.py', '--inherit'])
+both = [load_config(path, work_dir='same').to_dict() for path in ('all.py', 'heir.py')]
+print(both[0]['model'] == both[1]['model'], both[0].keys() - both[1].keys())
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(tmp_path / 'packages')},
+    )
+    assert done.stdout.splitlines()[-1] == 'True set()'
+    assert f"['{tmp_path}/packages/mmdark/.mim/configs/" in (tmp_path / 'heir.py').read_text()
+
+
 def test_version_is_stated_once(metadata: Message) -> None:
     assert metadata['Version'] == mmdark.__version__
     assert metadata['Requires-Python'] == '>=3.10'
@@ -108,3 +132,31 @@ def test_every_required_package_is_pinned() -> None:
     files = [path for path in (ROOT / 'requirements').glob('*.txt') if path.name != 'constraints.txt']
     named = {re.match(r'[\w-]+', line)[0] for path in files for line in path.read_text().splitlines() if line}
     assert named <= pinned
+
+
+@pytest.mark.parametrize('here', ['beside the clone', 'in the clone', 'elsewhere'])
+def test_an_editable_install_is_found_from_any_folder(editable: tuple[Path, Path], here: str, tmp_path: Path) -> None:
+    """Also where the clone's folder is named mmdark, as git names it, and the current folder holds it."""
+    clone, python = editable
+    folder = {'beside the clone': clone.parent, 'in the clone': clone, 'elsewhere': tmp_path}[here]
+    code = 'import mmdark.cli; print(mmdark.__file__)'
+    (folder / 'script.py').write_text(code)
+    for arguments in (['-c', code], ['script.py'], ['-m', 'mmdark.cli', '--version']):
+        done = subprocess.run(
+            [python, *arguments], capture_output=True, text=True, check=False, cwd=folder, env={'PATH': ''}
+        )
+        expected = f'mmdark {mmdark.__version__}' if '-m' in arguments else str(clone / 'mmdark' / '__init__.py')
+        assert done.stdout.strip() == expected, done.stderr
+
+
+@pytest.fixture(scope='module')
+def editable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A clone, and the Python of an environment that holds nothing but its editable install."""
+    folder = tmp_path_factory.mktemp('editable')
+    clone = copy_of_sources(folder, 'mmdark')
+    code = f'from setuptools import build_meta; build_meta.build_editable({str(folder)!r})'
+    subprocess.run([sys.executable, '-c', code], capture_output=True, check=True, cwd=clone)
+    venv.create(folder / 'venv')
+    (packages,) = (folder / 'venv').glob('lib/python*/site-packages')
+    ZipFile(*folder.glob('*.whl')).extractall(packages)
+    return clone, folder / 'venv' / 'bin' / 'python'

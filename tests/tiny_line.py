@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 
 EPOCH = 4
 

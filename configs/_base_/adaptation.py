@@ -17,6 +17,7 @@ DarkISP darkens each batch on the device, so the pipeline stays as it is, Mosaic
 
 dai_net = dict(
     type='DAINet',
+    backbone=dict(),  # where mmdet's init_detector looks for an init_cfg; the detector has its own
     data_preprocessor=dict(dark_isp='corrected'),
     enhancer=dict(
         type='RetinexNet',

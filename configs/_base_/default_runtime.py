@@ -1,7 +1,7 @@
 """What every config runs with."""
 
 default_scope = 'mmdet'
-custom_imports = dict(imports=['mmdark'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmdark.register'], allow_failed_imports=False)
 randomness = dict(seed=0)
 
 default_hooks = dict(

@@ -2,7 +2,7 @@
 
 tta_model = dict(type='MultiScaleTTA', iou_threshold=0.3, max_per_img=750, drop_singletons=False)
 tta_pipeline = [
-    dict(type='LoadPhoto'),
+    dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='MultiScaleViews',

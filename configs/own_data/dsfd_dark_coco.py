@@ -12,6 +12,7 @@ _base_ = [
 
 data_root = 'data/coco_face/'
 train_dataloader = dict(batch_size=4)  # images on each GPU
+model = dict(detector=dict(train_cfg=dict(negatives_without_faces=12)))  # for filter_empty_gt=False
 
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'reflectance_decoder': dict(lr_mult=0.1)}))
 default_hooks = dict(checkpoint=dict(save_best='dark/coco/bbox_mAP_50'))

@@ -24,9 +24,7 @@ train_dataloader = dict(
 val_dataloader = None
 val_cfg = None
 val_evaluator = None
-test_dataloader = dict(
-    dataset=dict(_delete_=True, **_base_.test_dataloader.dataset.datasets[1]),
-)
+test_dataloader = dict(dataset=dict(datasets=[_base_.test_dataloader.dataset.datasets[1]]))
 test_evaluator = dict(_delete_=True, type='WiderFaceMetric', ground_truth=None, prefix='dark/wider')
 default_hooks = dict(
     logger=dict(interval=20),

@@ -14,6 +14,7 @@ param_scheduler = dict(total_steps=max_iters)
 _resize = dict(type='Resize', scale=(320, 320), keep_ratio=False)
 _annotations = dict(type='LoadAnnotations', with_bbox=True)
 _eight = dict(indices=8, test_mode=False, filter_cfg=dict(filter_empty_gt=True, min_face=48))
+_load = dict(type='LoadImageFromFile', _scope_='mmdark')
 _train = _base_.train_dataloader.dataset
 _darken = dict(type='DarkISP', preset='corrected')
 
@@ -34,14 +35,11 @@ train_dataloader = dict(
 val_dataloader = dict(
     num_workers=1,
     dataset=dict(
+        pipeline=[_load, _resize, _annotations, dict(type='PackDetInputs')],
         datasets=[
-            dict(
-                _train,
-                **_eight,
-                pipeline=[dict(type='LoadPhoto'), *dark, _resize, _annotations, dict(type='PackDetInputs')],
-            )
+            dict(_train, **_eight, pipeline=[_load, *dark, _resize, _annotations, dict(type='PackDetInputs')])
             for dark in ([], [dict(_darken, seed=0, keep_light=False)])
-        ]
+        ],
     ),
 )
 test_dataloader = val_dataloader

@@ -51,7 +51,7 @@ train_dataloader = dict(
     ),
 )
 test_pipeline = [
-    dict(type='LoadPhoto'),
+    dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='Resize', scale=(640, 640), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs'),
@@ -62,7 +62,7 @@ day = dict(
     pipeline=test_pipeline,
 )
 dark = dict(day, data_root=dark_root)
-val_dataloader = dict(num_workers=1, dataset=dict(datasets=[day, dark]))
+val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, datasets=[day, dark]))
 test_dataloader = val_dataloader
 
 metric = dict(

@@ -1,5 +1,8 @@
 """DAI-Net (arXiv:2312.01220) around any detector of mmdet, in mmdet's registries."""
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 from .dai_net import DAINet
 from .dark_pair import DarkPair, View
 from .losses import (

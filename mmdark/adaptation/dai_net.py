@@ -46,6 +46,7 @@ class DAINet(BaseDetector):
             None recomposes nothing, so there is no coherence, and alignment of the images themselves alone.
         data_preprocessor: of the pairs, around that of the detector; without it, a ``DarkPairPreprocessor``.
         init_cfg: see mmengine.
+        backbone: empty; mmdet's ``init_detector`` fails on a config without it (``'init_cfg' in model.backbone``).
         **before: what a config said before the detector had a place of its own; refused.
 
     Raises:
@@ -63,9 +64,10 @@ class DAINet(BaseDetector):
         recomposition: str | None = 'interchanged',
         data_preprocessor: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
+        backbone: OptConfigType = None,
         **before: object,
     ) -> None:
-        if detector is None or before:
+        if detector is None or before or (backbone or {}).get('type'):
             raise InputError(
                 "DAINet is built around a detector: put the detector's keys into model.detector=dict(type=...), and "
                 'each loss_NAME as NAME into model.losses=dict(...); docs/adaptation.md has an example'

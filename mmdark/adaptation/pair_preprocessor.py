@@ -52,6 +52,11 @@ class DarkPairPreprocessor(nn.Module):
         self.register_buffer('shift', torch.tensor(mean).view(-1, 1, 1) / 255.0, False)
         self.register_buffer('scale', torch.tensor(std).view(-1, 1, 1) / 255.0, False)
 
+    @property
+    def device(self) -> torch.device:
+        """Where batches go; mmdet's ``inference_detector`` asks for it."""
+        return self.preprocessor.device
+
     def forward(self, data: dict, training: bool = False) -> dict:
         """Batch, pad, scale; pairs become ``inputs = dict(light=(B, 3, H, W), dark=(B, 3, H, W))``."""
         inputs = data['inputs']

@@ -1,8 +1,12 @@
 """What a person calls."""
 
+import mmdark.register  # noqa: F401  builds the bridges first
+
+# isort: split
 import importlib
 
-from .configs import PUBLISHED_MODELS, config_path, find_config, tool_path
+from mmdark.configs import PUBLISHED_MODELS, config_path, find_config, tool_path
+
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
 from .export import export_weights
 from .gpu_settings import settle_device, settle_for_gpu
@@ -56,7 +60,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """``FaceInferencer``, loaded by whoever asks for it: trainings and tests start without it."""
-    if name == 'FaceInferencer':
-        return importlib.import_module('mmdark.inference').FaceInferencer
+    """``Inferencer``, loaded by whoever asks for it: trainings and tests start without it."""
+    if name in ('FaceInferencer', 'Inferencer'):
+        return importlib.import_module('mmdark.inference').Inferencer
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

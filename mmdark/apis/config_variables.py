@@ -151,13 +151,14 @@ class _Copies:
 
 def _is_used_here(file: ConfigFile, name: str, value: object) -> bool:
     """Whether the file sets a variable that describes modules, and puts it where it belongs."""
-    return name in file.names & file.names_read and _describes_modules(value)
+    return name in file.names & file.names_read and describes_modules(value)
 
 
-def _describes_modules(value: object) -> bool:
+def describes_modules(value: object) -> bool:
+    """Whether a value is, or holds, a dict with a ``type``."""
     if isinstance(value, dict):
-        return 'type' in value or any(map(_describes_modules, value.values()))
-    return isinstance(value, (list, tuple)) and any(map(_describes_modules, value))
+        return 'type' in value or any(map(describes_modules, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(describes_modules, value))
 
 
 def _check_kind(file: ConfigFile, name: str, value: object) -> None:

@@ -13,13 +13,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from mmdark.configs import PUBLISHED_MODELS, config_path
 from mmdark.datasets import WiderDataset
 from mmdark.errors import InputError
 from mmdark.models.published_files import WeightFile, read_weight_file
 from mmdark.models.published_names import CLASS_LAYERS, detector_names
 from mmdark.whole_file import replaced_whole
-
-from .configs import PUBLISHED_MODELS, config_path
 
 PARTS = {
     'retinexnet': dict(type='RetinexNet'),

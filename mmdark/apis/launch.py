@@ -18,6 +18,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from mmdark.configs import find_config
 from mmdark.errors import INTERRUPTED, InputError
 from mmdark.whole_file import writing
 
@@ -26,7 +27,6 @@ from .config_sections import settle_sections
 from .config_spelling import check_spelling
 from .config_text import FormattedOnce
 from .config_variables import is_variable, with_variables
-from .configs import find_config
 
 BUILD_ERRORS = re.compile(
     r'unexpected keyword argument|is not in the|missing \d+ required|must contain the key|rule must be specified|'

@@ -3,6 +3,9 @@
 Behind ``tools/analysis_tools/benchmark.py``. Like the parity check it stands above the rooms, and knows them all.
 """
 
+import mmdark.register  # noqa: F401  builds the bridges first
+
+# isort: split
 from .machine import check_device, machine
 from .published import check_checkout
 from .run import SUBJECTS, Plan, run_subject

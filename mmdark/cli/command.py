@@ -21,6 +21,7 @@ COMMANDS = {
     'darken': 'see what DarkISP makes of a photograph',
     'train': 'train a detector',
     'test': 'measure the AP of a detector',
+    'config': 'list the configs that come with mmdark, or write one out to change it',
     'convert': "published weights to mmdark's, or back",
     'export': 'weights for others: .pth, .safetensors or ONNX',
     'benchmark': 'measure speed and memory',
@@ -100,15 +101,14 @@ def _no_command(name: str) -> str:
     return f"there is no command '{name}': there are {', '.join(COMMANDS)}"
 
 
-def load_everything() -> None:
-    """Register all of mmdark, as ``import mmdark`` does elsewhere.
+def register_everything() -> None:
+    """Import :mod:`mmdark.register`.
 
     Raises:
         InputError: a package is missing, broken, or of a version that does not fit.
     """
     try:
-        for room in ('compat', *mmdark.__all__):  # the bridges first, on which the others stand
-            import_module(f'mmdark.{room}')
+        import_module('mmdark.register')
     except InputError:
         raise
     except Exception as error:  # a package that does not fit fails at import with any exception

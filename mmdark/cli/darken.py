@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmdark.cli import load_everything
+from mmdark.cli import register_everything
 from mmdark.errors import InputError
 
 DESCRIPTION = """\
@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f'--out {out}: name it *.jpg or *.png')
     if args.width < 16:
         raise InputError(f'--width {args.width}: give 16 pixels or more')
-    load_everything()
+    register_everything()
     from mmdark.dark_isp import PRESETS
     from mmdark.inference.dark_grid import dark_grid
     from mmdark.inference.image_sources import ImageSource

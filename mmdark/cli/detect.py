@@ -1,4 +1,4 @@
-"""``mmdark detect``: faces in images, folders, videos or the picture of a webcam."""
+"""``mmdark detect``: faces, or other objects, in images, folders, videos or the picture of a webcam."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdark.cli import INTERRUPTED, load_everything
+from mmdark.cli import INTERRUPTED, register_everything
 from mmdark.errors import InputError
 
 if TYPE_CHECKING:
-    from mmdark.inference.face_inferencer import FaceInferencer
     from mmdark.inference.image_sources import ImageSource
+    from mmdark.inference.inferencer import Inferencer
 
 DESCRIPTION = """\
-Find faces in photographs that were taken in the dark, and by day.
+Find faces in photographs that were taken in the dark, and by day; or whatever your detector was trained for.
 
 examples:
   mmdark detect night/                              a folder and those below it
   mmdark detect a.jpg b.png 'night/**/*.jpg'        files and patterns
   mmdark detect night/ --out-dir out --csv --coco   other formats
-  mmdark detect clip.mp4 --out-dir out              a video: one with the faces drawn, and a line a frame
+  mmdark detect clip.mp4 --out-dir out              a video: drawn, and a line a frame
   mmdark detect 0                                   the first webcam, until Ctrl-C
-  mmdark detect night/ --weights my.pth             your own weights, with the config that lies beside them"""
+  mmdark detect night/ --weights my.pth             your own weights, with the config that lies beside them
+  mmdark detect night/ --model my.py --weights my.pth    any detector of MMDetection"""
 
 EPILOG = """\
 With no format named, results.json and pictures are written. Files keep their path below the folder that was named.
@@ -36,9 +37,9 @@ Ctrl-C writes what is done by then. Exit status: 0 all well; 1 an error, in one 
 
 FORMATS = {
     'json': 'results.json: boxes x1 y1 x2 y2 in pixels, scores, and the files that could not be read',
-    'csv': 'results.csv: a row a face',
+    'csv': 'results.csv: a row an object',
     'yolo': 'labels/NAME.txt: class cx cy w h score, relative to the image',
-    'wider': 'wider/EVENT/NAME.txt: as the evaluation of WIDER FACE takes it',
+    'wider': 'wider/EVENT/NAME.txt: as the evaluation of WIDER FACE takes it; of one class alone',
     'coco': 'coco_images.json and coco_results.json',
 }
 
@@ -56,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument('--weights', metavar='FILE', help='trained weights (default: those that come with mmdark)')
     model.add_argument('--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)')
     model.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
-    model.add_argument('--score-thr', type=_score, default=0.3, help='faces from this score on (default: %(default)s)')
+    model.add_argument(
+        '--score-thr', type=_score, default=0.3, help='objects from this score on (default: %(default)s)'
+    )
     model.add_argument('--batch-size', type=_positive, default=1, help='images at a time (default: %(default)s)')
     model.add_argument('--tta', action='store_true', help='look at several scales, flipped too: better and slower')
     model.add_argument(
@@ -68,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     out = parsed.add_argument_group('what is written')
     out.add_argument('--out-dir', metavar='DIR', default='mmdark_out', help='where to (default: %(default)s)')
-    out.add_argument('--save-vis', action='store_true', help='pictures/NAME.jpg: the faces drawn')
+    out.add_argument('--save-vis', action='store_true', help='pictures/NAME.jpg: the objects drawn')
     for name, says in FORMATS.items():
         out.add_argument(f'--{name}', action='store_true', help=says)
     out.add_argument('--gallery', action='store_true', help='gallery.html: a page to look through')
@@ -91,7 +94,7 @@ def run(arguments: list[str]) -> int:
         InputError: there is nothing to look at, no detector, or no place to write to.
     """
     args = parser().parse_args(arguments)
-    load_everything()
+    register_everything()
     from mmdark.inference import image_sources, tile_side
 
     tile_side(args.tile, 1, 1)
@@ -105,7 +108,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _detect(
-    inferencer: FaceInferencer,
+    inferencer: Inferencer,
     sources: Sequence[ImageSource],
     images: Sequence[str],
     videos: Sequence[str],
@@ -121,10 +124,10 @@ def _detect(
     return max(status, detect_videos(inferencer, videos, args))
 
 
-def _inferencer(args: argparse.Namespace) -> FaceInferencer:
-    from mmdark.inference import FaceInferencer
+def _inferencer(args: argparse.Namespace) -> Inferencer:
+    from mmdark.inference import Inferencer
 
-    return FaceInferencer(args.model, args.weights, args.device, show_progress=False)
+    return Inferencer(args.model, args.weights, args.device, show_progress=False)
 
 
 def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:

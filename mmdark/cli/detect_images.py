@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from mmdark.cli import ERROR, INTERRUPTED, SOME_BROKEN
 from mmdark.cli.gallery import make_gallery
 from mmdark.cli.progress import DetectProgress
-from mmdark.drawing import counted
+from mmdark.drawing import counted, counted_classes
 from mmdark.inference.before_after import picture_of
 from mmdark.inference.detect_folder import Detected, detect_folder
 from mmdark.inference.output_names import output_names
 from mmdark.inference.result_files import FORMATS, ResultFiles
 
 if TYPE_CHECKING:
-    from mmdark.inference.face_inferencer import FaceInferencer
     from mmdark.inference.image_sources import ImageSource
+    from mmdark.inference.inferencer import Inferencer
 
 QUICKSTART = 'dsfd_dark_lite_demo'
 """The config of the quickstart."""
@@ -33,7 +33,7 @@ LISTED = 50
 
 
 def detect_images(
-    inferencer: FaceInferencer, sources: Sequence[ImageSource], images: Sequence[str], args: argparse.Namespace
+    inferencer: Inferencer, sources: Sequence[ImageSource], images: Sequence[str], args: argparse.Namespace
 ) -> int:
     """Look at all photographs.
 
@@ -52,7 +52,8 @@ def detect_images(
     names = output_names([source.name for source in sources], images)
     model = Path(inferencer.cfg.filename or 'config').stem
     about = dict(model=model, weights=str(inferencer.weights), score_thr=args.score_thr)
-    files = ResultFiles(args.out_dir, formats_of(args), about, partial(picture_of, dark=args.dark))
+    draw, classes = partial(picture_of, dark=args.dark), inferencer.class_names
+    files = ResultFiles(args.out_dir, formats_of(args), about, draw, classes)
     start = time.monotonic()
     with DetectProgress(len(sources), args.quiet) as progress:
         detected = detect_folder(
@@ -60,13 +61,13 @@ def detect_images(
             sources,
             names,
             files,
-            after_each=lambda so_far: progress.update(so_far.done, _faces(so_far)),
+            after_each=lambda so_far: progress.update(so_far.done, counted_classes(so_far.objects, classes)),
             batch_size=args.batch_size,
             pred_score_thr=args.score_thr,
             tta=args.tta,
             tile=args.tile,
         )
-    _report(detected, time.monotonic() - start, args)
+    _report(detected, counted_classes(detected.objects, classes), time.monotonic() - start, args)
     if model == QUICKSTART and detected.images and not args.quiet:
         print(TOY)
     if detected.interrupted:
@@ -86,7 +87,7 @@ def formats_of(args: argparse.Namespace) -> set[str]:
     return asked or {'json', 'pictures'}
 
 
-def _report(detected: Detected, seconds: float, args: argparse.Namespace) -> None:
+def _report(detected: Detected, objects: str, seconds: float, args: argparse.Namespace) -> None:
     if detected.broken:
         count = len(detected.broken)
         lines = [f'  {one.source}: {one.reason}' for one in detected.broken[:LISTED]]
@@ -100,12 +101,8 @@ def _report(detected: Detected, seconds: float, args: argparse.Namespace) -> Non
     read = ' that could be read' if detected.broken else ''
     if detected.images:
         print(
-            f'{_faces(detected)} on {detected.with_faces} of {counted(detected.images, "image")}{read}, '
+            f'{objects} on {detected.with_objects} of {counted(detected.images, "image")}{read}, '
             f'score {args.score_thr:g} and above, {speed:.3g} images/s'
         )
     for path in detected.written:
         print(f'  {path}{"/" if path.is_dir() else ""}')
-
-
-def _faces(detected: Detected) -> str:
-    return counted(detected.faces, 'face')

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from mmdark.cli import INTERRUPTED, SOME_BROKEN
 from mmdark.cli.progress import DetectProgress
-from mmdark.drawing import counted
+from mmdark.drawing import counted, counted_classes
 from mmdark.errors import InputError
 from mmdark.inference.output_names import output_names
 from mmdark.inference.video import VideoSummary, detect_video
 
 if TYPE_CHECKING:
-    from mmdark.inference.face_inferencer import FaceInferencer
+    from mmdark.inference.inferencer import Inferencer
 
 
-def detect_videos(inferencer: FaceInferencer, videos: Sequence[str], args: argparse.Namespace) -> int:
+def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.Namespace) -> int:
     """Look at each video; one that fails does not stop the others, Ctrl-C ends with the one it comes in.
 
     Args:
@@ -47,7 +47,7 @@ def detect_videos(inferencer: FaceInferencer, videos: Sequence[str], args: argpa
         for note in summary.notes:
             print(note, file=sys.stderr)
         if not args.quiet:
-            _report(video, summary, args.score_thr)
+            _report(video, counted_classes(summary.objects, inferencer.class_names), summary, args.score_thr)
         if summary.stopped:
             goes_on = '' if is_webcam(video) else f'; the same command goes on after {summary.frames} frames'
             print(f'ended by Ctrl-C{goes_on}', file=sys.stderr)
@@ -86,7 +86,7 @@ class _Stages:
 
 
 def _detect(
-    inferencer: FaceInferencer, video: str, name: str | None, args: argparse.Namespace, stages: _Stages
+    inferencer: Inferencer, video: str, name: str | None, args: argparse.Namespace, stages: _Stages
 ) -> VideoSummary:
     return detect_video(
         inferencer,
@@ -104,9 +104,9 @@ def _detect(
     )
 
 
-def _report(video: str, summary: VideoSummary, score: float) -> None:
+def _report(video: str, objects: str, summary: VideoSummary, score: float) -> None:
     print(
-        f'{video}: {counted(summary.faces, "face")} on {counted(summary.frames, "frame")} '
+        f'{video}: {objects} on {counted(summary.frames, "frame")} '
         f'of {summary.seconds:.1f} s, score {score:g} and above'
     )
     for path in filter(None, (summary.frames_file, summary.video_file)):

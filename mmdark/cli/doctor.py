@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import mmdark
-from mmdark.cli import ERROR, load_everything
+from mmdark.cli import ERROR, register_everything
 from mmdark.cli.package_bounds import fits, required_versions, shown
 from mmdark.errors import InputError
+from mmdark.families import installed_packages
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
 """Fine; something that one may want has no way to work; detection cannot run."""
@@ -43,7 +44,7 @@ EXTRAS = {
 """Package → what it is for, and how to get it."""
 
 PYTHON = (3, 10)
-DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face'}
+DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face', 'ExDark': 'data/exdark'}
 """Where the configs look for their images, in the current folder."""
 LITTLE_SPACE = 2**30
 """Bytes; a training writes checkpoints of a few hundred million."""
@@ -86,12 +87,13 @@ def findings() -> Iterator[Finding]:
     yield from _this()
     yield from _packages()
     try:
-        load_everything()
+        register_everything()
     except InputError as error:
         yield Finding(WRONG, 'mmdark starts', f'no: {error}', 'mend what is marked above; nothing more can be checked')
     else:
         yield Finding(OK, 'mmdark starts', 'yes, all its modules are registered')
         yield _device()
+        yield from _torchvision()
         yield _weights()
     yield from _extras()
     yield from _places()
@@ -111,7 +113,7 @@ def _this() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """Each package: there, of a version that fits, and does it import."""
-    families = installed_families()
+    families = installed_packages()
     if len(families) > 1:
         both = ' and '.join(', '.join(packages) for packages in families.values())
         remedy = 'make a fresh environment with one of them: bash tools/setup_env.sh in a clone'
@@ -139,6 +141,8 @@ def _package(module: str, names: tuple[str, ...], bounds: dict[str, str]) -> Fin
         reason = next(iter(str(error).splitlines()), '')
         again = ' '.join(f'{name}=={number.split("+")[0]}' for name, number in there.items())
         remedy = f'pip install --force-reinstall --no-deps {again}'
+        if 'torchvision' in reason:
+            remedy = 'install the torchvision for this torch (see pytorch.org), or pip uninstall torchvision'
         return Finding(WRONG, module, f'{found} does not import ({type(error).__name__}: {reason})', remedy)
     return Finding(OK, module, found + (_ops() if module == 'mmcv' else ''))
 
@@ -156,17 +160,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def installed_families() -> dict[str, dict[str, str]]:
-    """As :func:`mmdark.compat.families.installed_packages`, without the rest of that package, which needs torch."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    path = Path(mmdark.__file__).parent / 'compat' / 'families.py'
-    spec = spec_from_file_location('mmdark_families', path)
-    families = module_from_spec(spec)
-    spec.loader.exec_module(families)
-    return families.installed_packages()
-
-
 def _device() -> Finding:
     import torch
 
@@ -179,6 +172,18 @@ def _device() -> Finding:
             NOTE, 'device', f'{found}; torch {torch.__version__} sees no GPU', 'install torch built for CUDA'
         )
     return Finding(OK, 'device', found)
+
+
+def _torchvision() -> Iterator[Finding]:
+    """What two-stage detectors run with where mmcv has no compiled ops."""
+    from mmdark.compat.torchvision_ops import find_torchvision, remedy
+
+    if find_spec('mmcv._ext').loader is None:
+        ops, found = find_torchvision()
+        if ops is not None:
+            yield Finding(OK, 'torchvision', f'{found.split()[-1]}, gives mmcv its nms and roi_align')
+        else:
+            yield Finding(NOTE, 'torchvision', f'{found}; for two-stage detectors', f'{remedy()}, or full mmcv')
 
 
 def _weights() -> Finding:

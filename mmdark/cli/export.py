@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmdark.cli import load_everything
+from mmdark.cli import register_everything
 from mmdark.errors import InputError
 
 DESCRIPTION = """\
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f'--{strange[0].replace("_", "-")} is for ONNX files only: leave it out, or name OUT *.onnx')
     if kind == 'onnx' and args.detector:
         raise InputError('--detector is for weights: leave it out, an ONNX file holds the detector and nothing else')
-    load_everything()
+    register_everything()
     print(_onnx(args) if kind == 'onnx' else _weights(args))
     return 0
 
@@ -71,9 +71,9 @@ def _weights(args: argparse.Namespace) -> str:
 
 def _onnx(args: argparse.Namespace) -> str:
     from mmdark.deploy import export_onnx
-    from mmdark.inference import FaceInferencer
+    from mmdark.inference import Inferencer
 
-    inferencer = FaceInferencer(args.model, args.checkpoint, 'cpu', show_progress=False)
+    inferencer = Inferencer(args.model, args.checkpoint, 'cpu', show_progress=False)
     return export_onnx(
         inferencer.model,
         args.out,

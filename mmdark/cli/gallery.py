@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdark.cli import SOME_BROKEN, load_everything
+from mmdark.cli import SOME_BROKEN, register_everything
 
 DESCRIPTION = """\
 Write a web page to look through what mmdark detect found: each photograph, with a slider from dark to brightened.
@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
         InputError: there are no results, or the page cannot be written.
     """
     args = parser().parse_args(arguments)
-    load_everything()
+    register_everything()
     return make_gallery(args.results, args.out, args.dark, args.quiet)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 
-from mmdark.cli import load_everything
+from mmdark.cli import register_everything
 
 TOOLS = {
     'train': 'train.py',
@@ -23,7 +23,7 @@ def run_tool(command: str, arguments: list[str]) -> int:
         InputError: mmdark cannot start, or the tool is nowhere.
         SystemExit: as the tool ends itself.
     """
-    load_everything()
+    register_everything()
     from mmdark.apis import run_or_explain, tool_path
 
     script = tool_path(TOOLS[command])

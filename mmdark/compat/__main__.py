@@ -8,7 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 
-import mmdark  # noqa: F401 builds the bridges and registers mmdark
+import mmdark.register  # noqa: F401 builds the bridges, too
 from mmdark.errors import InputError
 
 USAGE = (

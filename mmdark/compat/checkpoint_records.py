@@ -112,6 +112,8 @@ RECORDS: list[tuple[Callable, str]] = [
     *((_scalar, f'numpy.{core}.multiarray.scalar') for core in ('_core', 'core')),
 ]
 """What each allowed global of a checkpoint stands for, as ``torch.serialization.safe_globals`` takes it."""
+STATEFUL = (_HistoryRecord, _ArrayRecord, _DtypeRecord)
+"""The records that take a state."""
 
 
 def restore(value: Any, seen: set[int] | None = None) -> Any:

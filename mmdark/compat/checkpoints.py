@@ -14,8 +14,10 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import IO, Any
+from urllib.parse import urlparse
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -24,6 +26,8 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmdark.compat.checkpoint_records import RECORDS, restore
 from mmdark.errors import InputError
 
+TAKES_RECORDS = tuple(int(part) for part in torch.__version__.split('.')[:2]) >= (2, 6)
+"""Whether torch lets a name in a checkpoint stand for a record; ``record_unpickler`` is for those that do not."""
 MapLocation = str | torch.device | dict | Callable | None
 
 STRANGE_FILES = {
@@ -63,7 +67,24 @@ def read_checkpoint(
         if file.suffix == SAFETENSORS:
             return _refuse_or_return(file, lambda: _read_safetensors(file, map_location))
     options = dict(mmap=True) if mmap and zipfile.is_zipfile(file) else {}
-    return _refuse_or_return(file, lambda: torch.load(file, map_location=map_location, weights_only=True, **options))
+    return _refuse_or_return(file, lambda: _load(file, map_location, **options))
+
+
+def _load(file: Path | IO[bytes], map_location: MapLocation, **options: Any) -> Any:
+    """``torch.load`` with the records, and without code."""
+    if TAKES_RECORDS:
+        with torch.serialization.safe_globals(RECORDS):
+            return torch.load(file, map_location=map_location, weights_only=True, **options)
+    from mmdark.compat import record_unpickler
+
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            if any(name.endswith('/constants.pkl') for name in archive.namelist()):
+                raise UnpicklingError('a TorchScript archive')
+    if hasattr(file, 'seek'):
+        file.seek(0)
+    source = str(file) if isinstance(file, Path) else file
+    return torch.load(source, map_location, pickle_module=record_unpickler, weights_only=False, **options)
 
 
 def safetensors_torch() -> ModuleType:
@@ -115,7 +136,7 @@ def _check_is_file(path: Path) -> None:
 
 def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:
     try:
-        with torch.serialization.safe_globals(RECORDS), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             checkpoint = restore(load())
     except InputError:
@@ -163,9 +184,23 @@ def load_checkpoints_safely() -> None:
 def _reading_safely(load_url: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     @wraps(load_url)
     def load(url: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return _refuse_or_return(url, lambda: load_url(url, *args, **{**kwargs, 'weights_only': True}))
+        if TAKES_RECORDS:
+            with torch.serialization.safe_globals(RECORDS):
+                return _refuse_or_return(url, lambda: load_url(url, *args, **{**kwargs, 'weights_only': True}))
+        return _load_url(url, *args, **kwargs)
 
     return load
+
+
+def _load_url(
+    url: str, model_dir: str | None = None, map_location: MapLocation = None, progress: bool = True
+) -> dict[str, Any]:
+    """As torch's own, which older versions have without ``weights_only``."""
+    path = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / Path(urlparse(url).path).name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), progress=progress)
+    return read_checkpoint(path, map_location)
 
 
 def _safe_torch_load(

@@ -17,23 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdark.compat.families import installed_family, installed_packages
+from mmdark.compat.focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
+from mmdark.compat.torchvision_ops import find_torchvision, roi_align_backward, roi_align_forward, torchvision_nms
 from mmdark.errors import InputError
+from mmdark.families import installed_family, mmcv_without_ops
 
 _EXTENSION = 'mmcv._ext'
-_REMEDY = {
-    'openmmlab': 'replace mmcv-lite by full mmcv: pip uninstall mmcv-lite, then '
-    'pip install --no-build-isolation mmcv==2.1.0 (compiles)',
-    'onedl': 'install onedl-mmcv with its ops: pip install --force-reinstall --no-deps --no-binary onedl-mmcv '
-    '--no-build-isolation onedl-mmcv==2.3.6 (compiles)',
-}
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
     """Greedy non-maximum suppression with the results of mmcv 2.1.0's compiled op.
 
     The arithmetic is the op's: float32, in the same order, a box falls when its IoU with a kept one exceeds the
-    threshold. It runs on the host for boxes on any device.
+    threshold. With ``offset=0`` it is torchvision's where that loads, else it runs on the host for boxes on any device.
 
     Args:
         boxes: corners ``x1, y1, x2, y2``, shape ``(N, 4)``.
@@ -51,6 +47,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
     """
     if boxes.numel() == 0:
         return torch.empty(0, dtype=torch.long, device=boxes.device)
+    torchvision, _ = find_torchvision()
+    if torchvision is not None and offset == 0:
+        return torchvision_nms(torchvision, boxes, scores, iou_threshold)
     order = scores.detach().sort(0, descending=True)[1]
     corners = boxes.detach()[order].to('cpu', torch.float32).numpy()
     kept = _greedy(np.ascontiguousarray(corners.T), np.float32(iou_threshold), np.float32(offset))
@@ -104,9 +103,13 @@ def _within_reach(
 
 
 class _CompiledOps(ModuleType):
-    """Stands in for ``mmcv._ext``: offers NMS, and every other op up to its call."""
+    """Stands in for ``mmcv._ext``: offers NMS, RoIAlign and the focal loss, and every other op up to its call."""
 
     nms = staticmethod(nms)
+    roi_align_forward = staticmethod(roi_align_forward)
+    roi_align_backward = staticmethod(roi_align_backward)
+    sigmoid_focal_loss_forward = staticmethod(sigmoid_focal_loss_forward)
+    sigmoid_focal_loss_backward = staticmethod(sigmoid_focal_loss_backward)
 
     def __init__(self) -> None:
         """Name the module; a module without a spec fails whoever asks whether mmcv has ops."""
@@ -126,17 +129,11 @@ class _CompiledOps(ModuleType):
             raise AttributeError(f'{_EXTENSION} has no attribute {name}')
 
         def missing(*args: Any, **kwargs: Any) -> None:
-            raise InputError(_missing_op(name))
+            mmcv, remedy = mmcv_without_ops()
+            raise InputError(f'{mmcv} has no compiled op {name}; {remedy}')
 
         missing.__name__ = missing.__qualname__ = name
         return missing
-
-
-def _missing_op(name: str) -> str:
-    family = installed_family()
-    packages = installed_packages()[family]
-    mmcv = next(f'{package} {number}' for package, number in packages.items() if 'mmcv' in package)
-    return f'{mmcv} has no compiled op {name}; {_REMEDY[family]}'
 
 
 def provide_compiled_ops() -> None:

@@ -1,7 +1,12 @@
 """Data sets and their transforms, registered with mmdet."""
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
+from mmdark.datasets.exdark import ExDarkDataset
+from mmdark.datasets.lazy_concat import LazyConcatDataset
 from mmdark.datasets.part_of_dataset import spread_part
 from mmdark.datasets.transforms import (
     ColorDistortion,
@@ -22,7 +27,9 @@ __all__ = [
     'DarkFaceDataset',
     'DarkISP',
     'DataAnchorSampling',
+    'ExDarkDataset',
     'KeepFaces',
+    'LazyConcatDataset',
     'LoadPhoto',
     'MultiScaleViews',
     'PackDarkPair',

@@ -65,6 +65,15 @@ class CountedDataset(Dataset):
             sample['data_samples'].set_metainfo(dict(random_seed=seed))
         return sample
 
+    @property
+    def pipeline(self) -> object:
+        """Of the inner data set, which ``PipelineSwitchHook`` replaces."""
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: object) -> None:
+        self.dataset.pipeline = pipeline
+
     def __getattr__(self, name: str) -> object:
         """Of the inner data set, but for the protocols of Python and torch, which would go round ``__getitem__``."""
         if name == 'dataset' or name.startswith('__'):

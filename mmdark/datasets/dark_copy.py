@@ -65,7 +65,7 @@ class DarkCopy(NamedTuple):
 def darken_folder(
     source: str | Path, out: str | Path, settings: DarkSettings | None = None, workers: int | None = None
 ) -> DarkCopy:
-    """Write a dark copy of a data set: WIDER FACE, DARK FACE, COCO, VOC, YOLO, or a plain folder of images.
+    """Write a dark copy of a data set: WIDER FACE, DARK FACE, ExDark, COCO, VOC, YOLO, or a plain folder of images.
 
     Each image becomes what ``DarkISP(preset, seed=seed, keep_light=False)`` makes of it in a test pipeline, a function
     of the seed and the file's name alone, rounded to 8 bits. All other files are copied. Where the suffix of an image

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from typing import Any, ClassVar
 
-import mmengine.fileio as fileio
 from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS
-from mmengine.logging import print_log
 
 from mmdark.datasets.dark_face_annotation import (
     IMAGE_SUFFIXES,
@@ -19,6 +16,7 @@ from mmdark.datasets.dark_face_annotation import (
     parse_label,
     split_numbers,
 )
+from mmdark.datasets.label_files import names_in, places_there, read_all, read_text, warn
 from mmdark.errors import InputError
 
 _HOW_TO_GET = 'get DARK FACE as flyywh.github.io/CVPRW2019LowLight says'
@@ -118,7 +116,7 @@ class DarkFaceDataset(BaseDetDataset):
         if self.split != 'folder':
             return [f'{number}.png' for number in split_numbers(self.split)]
         folder = self.data_prefix['img']
-        names = [name for name in _names_in(folder) if name.lower().endswith(IMAGE_SUFFIXES)]
+        names = [name for name in names_in(folder) if name.lower().endswith(IMAGE_SUFFIXES)]
         if not names:
             raise InputError(f'{folder} holds no image ({", ".join(IMAGE_SUFFIXES)}): {_SET_ROOT}')
         return sorted(names, key=_by_number)
@@ -131,25 +129,16 @@ class DarkFaceDataset(BaseDetDataset):
         """
         if self.backend_args is not None:
             return list(range(len(names)))
-        images, labels = _names_in(self.data_prefix['img']), _names_in(self.data_prefix['label'])
-        no_image = [name for name in names if name not in images]
-        no_label = [name for name in names if self.labelled and name in images and _label_of(name) not in labels]
-        if not no_image and not no_label:
-            return list(range(len(names)))
-        first = os.path.join(self.data_prefix['img'], no_image[0]) if no_image else self._label_path(no_label[0])
-        counts = [f'{len(no_image)} are not there'] if no_image else []
-        counts += [f'{len(no_label)} have no label'] if no_label else []
-        said = f'{self._source()}: of {len(names)} images {" and ".join(counts)} (looked for {first})'
-        gone = {*no_image, *no_label}
-        if len(gone) == len(names):
-            raise InputError(f'{said}: {_SET_ROOT}; {_HOW_TO_GET}')
-        if not self.allow_missing:
-            raise InputError(
-                f'{said}: copy them there, or go on with the {len(names) - len(gone)} others: allow_missing=True, '
-                '--cfg-options allow_missing=True (results are then those of a part)'
-            )
-        _warn(f'{said}; going on with {len(names) - len(gone)}')
-        return [place for place, name in enumerate(names) if name not in gone]
+        folder = self.data_prefix['img']
+        images, labels = names_in(folder), names_in(self.data_prefix['label'])
+        no_image = {i: os.path.join(folder, name) for i, name in enumerate(names) if name not in images}
+        no_label = {
+            i: self._label_path(name)
+            for i, name in enumerate(names)
+            if self.labelled and name in images and _label_of(name) not in labels
+        }
+        remedy = f'{_SET_ROOT}; {_HOW_TO_GET}'
+        return places_there(self._source(), len(names), no_image, no_label, remedy, self.allow_missing)
 
     def _read_labels(self, names: list[str]) -> list[list[DarkFaceBox]]:
         """The faces of each image, as written.
@@ -159,22 +148,17 @@ class DarkFaceDataset(BaseDetDataset):
         """
         if not self.labelled:
             return [[] for _ in names]
-        labels, faults, dropped = [], [], []
-        for name in names:
-            path = self._label_path(name)
-            try:
-                boxes = parse_label(self._read(path, 'label'), path)
-            except InputError as error:
-                faults.append(str(error))
-                continue
-            labels.append(boxes)
-            dropped += [f'{path}:{box.line}' for box in boxes if not self._keeps(box)]
-        if faults:
-            more = f' (the first of {len(faults)} such labels among {len(names)})' if len(faults) > 1 else ''
-            raise InputError(f'{faults[0]}{more}')
+        paths = [self._label_path(name) for name in names]
+        labels = read_all(paths, lambda path: parse_label(self._read(path, 'label'), path))
+        dropped = [
+            f'{path}:{box.line}'
+            for path, boxes in zip(paths, labels, strict=True)
+            for box in boxes
+            if not self._keeps(box)
+        ]
         if dropped:
             reason = 'not finite' if self.test_mode else 'width or height zero, negative or not finite'
-            _warn(f'{dropped[0]}: {len(dropped)} box(es) that cannot be used ({reason}) left out, the first here')
+            warn(f'{dropped[0]}: {len(dropped)} box(es) that cannot be used ({reason}) left out, the first here')
         return labels
 
     def _keeps(self, box: DarkFaceBox) -> bool:
@@ -187,12 +171,7 @@ class DarkFaceDataset(BaseDetDataset):
 
     def _read(self, path: str, what: str) -> str:
         """The text of a file."""
-        try:
-            return fileio.get(path, backend_args=self.backend_args).decode('utf-8-sig')
-        except UnicodeDecodeError:
-            raise InputError(f'{what} {path} is not a text file: copy it again, or name another') from None
-        except OSError as error:
-            raise InputError(f'{what} {path} cannot be read ({error.strerror or error}): {_SET_ROOT}') from None
+        return read_text(path, what, _SET_ROOT, self.backend_args)
 
 
 def _label_of(name: str) -> str:
@@ -210,15 +189,3 @@ def _by_number(name: str) -> tuple[bool, int, str]:
     stem = os.path.splitext(name)[0]
     number = stem.isascii() and stem.isdigit()
     return not number, int(stem) if number else 0, name
-
-
-def _names_in(folder: str) -> set[str]:
-    """The names in a folder; none where there is no such folder."""
-    try:
-        return set(os.listdir(folder or '.'))
-    except OSError:
-        return set()
-
-
-def _warn(text: str) -> None:
-    print_log(text, logger='current', level=logging.WARNING)

@@ -1,4 +1,4 @@
-"""Annotations of resized images: the boxes of WIDER FACE, DSFD's lists, DARK FACE, COCO and VOC scaled along."""
+"""Annotations of resized images: boxes of WIDER FACE, DSFD's lists, DARK FACE, ExDark, COCO and VOC scaled along."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import PurePosixPath
 from typing import Any
 
+from mmdark.datasets.exdark_annotation import HEADER as EXDARK_HEADER
+from mmdark.datasets.exdark_annotation import parse_exdark_label
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
 from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
 from mmdark.datasets.wider_annotation import WiderImage, parse_wider_annotation
@@ -16,9 +18,9 @@ from mmdark.errors import InputError
 def scaled_annotation(path: str, content: bytes, images: ResizedImages, tally: Tally) -> bytes:
     """The content of a file that is no image, its boxes scaled if it is an annotation of a known format.
 
-    Known are WIDER FACE's official files and DSFD's one-line lists (numbers with up to two decimals), DARK FACE's label
-    files, COCO (boxes, areas, polygons, keypoints) and VOC (whole pixels). YOLO labels are fractions and need no
-    scaling: they stay as they are, like all else.
+    Known are WIDER FACE's official files and DSFD's one-line lists (numbers with up to two decimals), the label files
+    of DARK FACE and ExDark, COCO (boxes, areas, polygons, keypoints) and VOC (whole pixels). YOLO labels are fractions
+    and need no scaling: they stay as they are, like all else.
 
     Args:
         path: of the file, relative to the data set.
@@ -47,8 +49,10 @@ def scaled_annotation(path: str, content: bytes, images: ResizedImages, tally: T
 
 
 def _scaled_text(path: str, text: str, images: ResizedImages, tally: Tally) -> str:
-    """WIDER FACE, DSFD's list or DARK FACE by the look of the first lines; other text as it is."""
+    """WIDER FACE, DSFD's list, DARK FACE or ExDark by the look of the first lines; other text as it is."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines[0].startswith(EXDARK_HEADER):
+        return _scaled_exdark(path, text, images, tally)
     official = is_image(lines[0]) and len(lines) > 1 and lines[1].isdecimal()
     if official or _starts_as_list(lines):
         return _scaled_wider(path, text, images, tally, official)
@@ -115,6 +119,21 @@ def _scaled_dark_face(path: str, lines: list[str], resized: Resized, tally: Tall
             raise InputError(f'{path}: a row should be "x1 y1 x2 y2", not {row[:60]!r}: mend it') from None
         written.append(_with_rest([_number(value) for value in box], row))
     return ''.join(f'{line}\n' for line in written)
+
+
+def _scaled_exdark(path: str, text: str, images: ResizedImages, tally: Tally) -> str:
+    """A label file of ExDark, ``a.jpg.txt`` or ``a.txt``: ``class left top width height``, columns after them kept."""
+    name = str(PurePosixPath(path).with_suffix(''))
+    names = [name] if is_image(name) else [f'{name}{suffix}' for suffix in IMAGE_SUFFIXES]
+    resized = next(filter(None, (images.find(each, path) for each in names)), None)
+    if resized is None:
+        tally.absent_images += 1
+        return text
+    rows = text.splitlines()
+    for box in parse_exdark_label(text, path):
+        scaled = [_number(value) for value in tally.scaled(list(box[1:5]), resized.factors)]
+        rows[box.line - 1] = ' '.join([box.class_name, *scaled, *rows[box.line - 1].split()[5:]])
+    return ''.join(f'{row}\n' for row in rows)
 
 
 def _scaled_coco(path: str, text: str, images: ResizedImages, tally: Tally) -> bytes | None:

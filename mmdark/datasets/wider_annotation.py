@@ -13,21 +13,25 @@ from typing import NamedTuple
 
 from mmdark.errors import InputError
 
-_INVALID_COLUMN = 7
+ATTRIBUTES = ('blur', 'expression', 'illumination', 'invalid', 'occlusion', 'pose')
+"""The columns behind ``x y w h``: 0 where nothing is special, up to 2."""
 _ONE_LINE_COLUMNS = 5
 
 Line = tuple[int, str]
 
 
 class WiderFace(NamedTuple):
-    """One annotated face: left, top, width and height in pixels, the official "invalid" flag, and its line number."""
+    """One annotated face: left, top, width and height in pixels, its line number, and its official attributes.
+
+    The attributes are those of :data:`ATTRIBUTES`, in that order, as many as the row has.
+    """
 
     x: float
     y: float
     width: float
     height: float
-    invalid: bool
     line: int
+    attributes: tuple[float, ...] = ()
 
 
 class WiderImage(NamedTuple):
@@ -101,8 +105,7 @@ def _official_face(row: Line, name: str, source: str) -> WiderFace:
     values = _numbers(text.split(), number, source, f'a face row of {name}')
     if len(values) < 4:
         raise InputError(f'{source}:{number}: a face row of {name} needs at least x y w h, not {text!r}')
-    invalid = len(values) > _INVALID_COLUMN and values[_INVALID_COLUMN] == 1
-    return WiderFace(*values[:4], invalid, number)
+    return WiderFace(*values[:4], number, tuple(values[4 : 4 + len(ATTRIBUTES)]))
 
 
 def _parse_one_line(line: Line, source: str) -> WiderImage:
@@ -117,7 +120,7 @@ def _parse_one_line(line: Line, source: str) -> WiderImage:
     name = ' '.join(words[:end])
     values = _numbers(words[end + 1 :], number, source, f'the faces of {name}')
     starts = range(0, len(values), _ONE_LINE_COLUMNS)
-    return WiderImage(name, number, [WiderFace(*values[i : i + 4], False, number) for i in starts])
+    return WiderImage(name, number, [WiderFace(*values[i : i + 4], number) for i in starts])
 
 
 def _numbers(words: list[str], number: int, source: str, what: str) -> list[float]:

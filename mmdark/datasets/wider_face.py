@@ -11,7 +11,8 @@ from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from mmdark.datasets.wider_annotation import WiderFace, WiderImage, parse_wider_annotation
+from mmdark.datasets.label_files import names_in
+from mmdark.datasets.wider_annotation import ATTRIBUTES, WiderFace, WiderImage, parse_wider_annotation
 from mmdark.errors import InputError
 
 _HOW_TO_GET = (
@@ -144,7 +145,7 @@ class WiderDataset(BaseDetDataset):
         for image, path in zip(images, paths, strict=True):
             folder, name = os.path.split(path)
             if folder not in listings:
-                listings[folder] = _names_in(folder)
+                listings[folder] = names_in(folder)
             if name not in listings[folder]:
                 missing.append((image, path))
         if missing:
@@ -172,10 +173,12 @@ class WiderDataset(BaseDetDataset):
             {
                 'bbox': [face.x, face.y, face.x + face.width, face.y + face.height],
                 'bbox_label': 0,
-                'ignore_flag': int(self.ignore_invalid and face.invalid),
+                'ignore_flag': int(self.ignore_invalid and attributes.get('invalid') == 1),
+                'attributes': attributes,
             }
             for face in faces
             if _has_size(face)
+            for attributes in [dict(zip(ATTRIBUTES, face.attributes, strict=False))]
         ]
 
 
@@ -196,15 +199,6 @@ def _join_once(prefix: str, folder: str) -> str:
         if ends[-shared:] == begins[:shared]:
             return os.path.join(prefix, *begins[shared:])
     return os.path.join(prefix, folder)
-
-
-def _names_in(folder: str) -> set[str]:
-    """The names in a folder; none where there is no such folder."""
-    try:
-        with os.scandir(folder or '.') as entries:
-            return {entry.name for entry in entries}
-    except OSError:
-        return set()
 
 
 def _smaller_side(face: dict) -> float:

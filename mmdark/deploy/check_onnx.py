@@ -9,11 +9,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from mmdet.models.dense_heads import YOLOXHead
 from torch import nn
 
 from mmdark.errors import InputError
 from mmdark.inference import ImageSource
 
+from .candidates import candidates
+from .dense_boxes import reader_of
+from .detector_graph import dense_head, every_prior, within
 from .onnx_packages import onnx_package
 from .suppression import Limits
 
@@ -41,10 +45,23 @@ FULL = Tolerance(0.5, 1e-3)
 HALF = Tolerance(2.0, 0.02)
 
 
+class Files(NamedTuple):
+    """ONNX models of a detector.
+
+    Attributes:
+        whole: the file itself.
+        every: the same without the suppression: every prior.
+        chosen: what the suppression chooses from; in DSFD every prior.
+    """
+
+    whole: bytes
+    every: bytes
+    chosen: bytes
+
+
 def check_onnx(
     detector: nn.Module,
-    model: bytes,
-    every: bytes,
+    files: Files,
     limits: Limits | None,
     half: bool = False,
     size: tuple[int, int] | None = None,
@@ -53,13 +70,12 @@ def check_onnx(
     """Run an ONNX model and its detector on the same images.
 
     Scores of all priors are compared, and boxes of those that can become faces: priors, unlike faces, are the same on
-    both sides even where two overlapping boxes score alike. The suppression is held against its definition on the
-    boxes that the graph itself computed.
+    both sides even where two overlapping boxes score alike. So are, in their order, the scores of the candidates that
+    a head chooses. The suppression is held against its definition on the boxes that the graph itself computed.
 
     Args:
         detector: in PyTorch, float32.
-        model: the file.
-        every: the model without the suppression; the same as ``model`` where there is none.
+        files: the file, and what it was made of.
         limits: of the suppression, if there is one.
         half: the file computes in float16, so more tolerance.
         size: height and width of the only image that it takes, if it is so.
@@ -72,25 +88,36 @@ def check_onnx(
         InputError: an image cannot be read, or a difference is larger than tolerated.
     """
     tolerance = HALF if half else FULL
-    candidates, whole = _session(every), _session(model)
+    whole, priors, chosen = (_session(each) for each in files)
     score_thr = limits.score_thr if limits else 0.05
-    largest, count, compared = np.zeros(2), 0, 0
+    largest, count, compared, labels = np.zeros(2), 0, 0, []
     training = detector.training
     detector.eval()
     try:
         for name, batch in _batches(images, size):
-            boxes, scores = candidates.run(None, {'images': batch})
+            boxes, scores = priors.run(None, {'images': batch})
             wanted_boxes, wanted_scores = in_pytorch(detector, batch)
-            chosen = _looked_at(wanted_scores, score_thr)
-            found = [abs(boxes - wanted_boxes)[chosen].max(), abs(scores - wanted_scores).max()]
-            largest, count, compared = np.maximum(largest, found), count + len(batch), compared + int(chosen.sum())
+            looked = _looked_at(wanted_scores if wanted_scores.ndim == 2 else wanted_scores.max(axis=2), score_thr)
+            found = [abs(boxes - wanted_boxes)[looked].max(), abs(scores - wanted_scores).max()]
+            largest, count, compared = np.maximum(largest, found), count + len(batch), compared + int(looked.sum())
             if not (found[0] <= tolerance.box and found[1] <= tolerance.score):
                 raise InputError(
                     f'the ONNX file differs from PyTorch on {name}: boxes by {found[0]:.3g} px (at most '
                     f'{tolerance.box:g}), scores by {found[1]:.3g} (at most {tolerance.score:g}); nothing was written'
                     + ('; leave out --half' if half else '')
                 )
-            if limits and (fault := suppression_fault(whole.run(None, {'images': batch}), boxes, scores, limits)):
+            if not limits:
+                continue
+            left = limits
+            if files.chosen is not files.every:
+                boxes, scores, *labels = chosen.run(None, {'images': batch})
+                wanted = np.sort(in_pytorch(detector, batch, limits)[1])
+                if scores.shape != wanted.shape or abs(np.sort(scores) - wanted).max() > tolerance.score:
+                    raise InputError(
+                        f'the ONNX file chooses other candidates than PyTorch on {name}; nothing was written'
+                    )
+                left = limits.after_choice()
+            if fault := suppression_fault(*apart(whole.run(None, {'images': batch}), boxes, scores, *labels), left):
                 raise InputError(f'the suppression of the ONNX file is wrong on {name}: {fault}; nothing was written')
     finally:
         detector.train(training)
@@ -101,19 +128,31 @@ def check_onnx(
 
 
 @torch.no_grad()
-def in_pytorch(detector: nn.Module, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The detector's box ``(B, P, 4)`` and score ``(B, P)`` of every prior in BGR images ``(B, H, W, 3)``."""
+def in_pytorch(detector: nn.Module, batch: np.ndarray, limits: Limits | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The detector's boxes and scores of every prior in BGR images ``(B, H, W, 3)``; with limits, of the candidates.
+
+    The way there is the detector's own: its preprocessor, ``extract_feat`` and head.
+    """
     detector = getattr(detector, 'detector', detector)
     inputs = [torch.from_numpy(image.transpose(2, 0, 1).copy()) for image in batch]
     x = detector.data_preprocessor(dict(inputs=inputs, data_samples=None))['inputs']
-    classes, deltas = detector.bbox_head(detector.extract_feat(x))
-    head = detector.bbox_head.second_shot
-    sizes = [tuple(level.shape[-2:]) for level in deltas]
-    priors = torch.cat(head.prior_generator.grid_priors(sizes, device=x.device))
-    scores = torch.cat([level.flatten(2) for level in classes], dim=2).softmax(dim=1)[:, 0]
-    flat = torch.cat([level.flatten(2) for level in deltas], dim=2).transpose(1, 2)
-    boxes = torch.stack([head.bbox_coder.decode(priors, own, batch.shape[1:3]) for own in flat])
-    return boxes.cpu().numpy(), scores.cpu().numpy()
+    head = dense_head(detector)
+    levels = reader_of(detector, head)(head, detector.bbox_head(detector.extract_feat(x)))
+    levels = within(head, levels, *batch.shape[1:3])
+    found = every_prior(levels) if limits is None else candidates(levels, limits, isinstance(head, YOLOXHead))[:2]
+    return found[0].cpu().numpy(), found[1].cpu().numpy()
+
+
+def apart(
+    found: list[np.ndarray], boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray | None = None
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """What :func:`suppression_fault` takes, boxes of several classes moved apart so that it sees one."""
+    if labels is None:
+        return found, boxes, scores
+    step = boxes.max() - boxes.min() + np.float32(1)
+    places, kept, kept_scores, kept_labels = found
+    kept = kept + (kept_labels[:, None] * step).astype(np.float32)
+    return [places, kept, kept_scores], boxes + (labels[..., None] * step).astype(np.float32), scores
 
 
 def suppression_fault(found: list[np.ndarray], boxes: np.ndarray, scores: np.ndarray, limits: Limits) -> str | None:

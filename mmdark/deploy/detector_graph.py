@@ -5,10 +5,18 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.models.dense_heads import YOLOXHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdark.errors import InputError
+from mmdark.models.log_preprocessor import SMALLEST_STD, LogPreprocessor
+from mmdark.models.pal_head import PALHead
+
+from .candidates import candidates
+from .dense_boxes import Level, clipped, reader_of
+from .suppression import Limits
 
 
 class StagedGroupNorm(nn.Module):
@@ -39,24 +47,35 @@ class StagedGroupNorm(nn.Module):
 
 
 class DetectorGraph(nn.Module):
-    """Backbone, neck and second shot of a detector between plain arrays, fit for tracing at any size.
+    """Backbone, neck and head of a single-stage detector between plain arrays, fit for tracing at any size.
 
     Args:
-        detector: a DSFD or DAINet; a copy of its parts is taken to the CPU.
+        detector: a detector that :func:`reader_of` knows, alone or in a DAINet; a copy of its parts is taken to the
+            CPU.
         half: compute in float16; pixels, scores and boxes stay as they are.
 
     Raises:
         InputError: it is another detector.
+
+    Attributes:
+        chooses: the head itself chooses candidates, level by level; in DSFD the suppression does.
+        limits: of the suppression whose candidates :meth:`forward` gives then; None gives every prior.
     """
 
     def __init__(self, detector: nn.Module, half: bool = False) -> None:
         super().__init__()
         detector = getattr(detector, 'detector', detector)  # what DAI-Net is built around
-        head = getattr(getattr(detector, 'bbox_head', None), 'second_shot', None)
-        if head is None:
-            raise InputError(f'{type(detector).__name__} cannot be exported: mmdark exports DSFD and DAINet')
+        head = dense_head(detector)
+        self.read = reader_of(detector, head)
+        self.chooses, self.best_class = not isinstance(head, PALHead), isinstance(head, YOLOXHead)
+        self.limits: Limits | None = None
         self.type = torch.float16 if half else torch.float32
         preprocessor = detector.data_preprocessor
+        self.knee = preprocessor.knee if isinstance(preprocessor, LogPreprocessor) else None
+        if self.knee is None and type(preprocessor).forward is not DetDataPreprocessor.forward:
+            raise InputError(
+                f'{type(preprocessor).__name__} cannot be exported: the detector needs a DetDataPreprocessor'
+            )
         self.channels = [2, 1, 0] if preprocessor._channel_conversion else [0, 1, 2]
         self.divisor = preprocessor.pad_size_divisor
         self.padding = float(preprocessor.pad_value)
@@ -71,28 +90,56 @@ class DetectorGraph(nn.Module):
                     setattr(parent, name, StagedGroupNorm(child))
         self.eval()
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Every prior's box and score.
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Every prior's box and scores; with :attr:`limits`, the candidates of the suppression.
 
         Args:
             images: BGR pixels as OpenCV reads them, uint8, ``(B, H, W, 3)``.
 
         Returns:
-            Boxes, x1 y1 x2 y2 in pixels, ``(B, P, 4)``; scores, ``(B, P)``. Both are float32.
+            Boxes, x1 y1 x2 y2 in pixels, ``(B, P, 4)``; scores, ``(B, P)``, of several classes ``(B, P, classes)``.
+            Both are float32. Of candidates, scores are ``(B, P)``, and labels follow where there are several classes.
         """
-        x = (images.permute(0, 3, 1, 2)[:, self.channels].float() - self.mean) / self.std
+        levels = self.levels(images)
+        if self.limits is None:
+            return every_prior(levels)
+        boxes, scores, labels = candidates(levels, self.limits, self.best_class)
+        return (boxes, scores, labels) if levels[0].scores.shape[2] > 1 else (boxes, scores)
+
+    def levels(self, images: Tensor) -> list[Level]:
+        """Boxes and scores of every prior, level by level."""
+        x = self._normalised(images.permute(0, 3, 1, 2)[:, self.channels].float())
         if self.divisor > 1:
             height, width = x.shape[-2:]
             x = F.pad(x, (0, -width % self.divisor, 0, -height % self.divisor), value=self.padding)
-        classes, deltas = self.head(self.neck(self.backbone(x.to(self.type)))[1])
-        scores = torch.cat([level.float().flatten(2) for level in classes], dim=2).softmax(dim=1)[:, 0]
-        flat = torch.cat([level.float().flatten(2) for level in deltas], dim=2).transpose(1, 2)
-        priors = torch.cat(self.head.prior_generator.grid_priors([level.shape[-2:] for level in deltas], device='cpu'))
-        boxes = self.head.bbox_coder.decode(priors.expand_as(flat), flat)
-        return self._clipped(boxes, *images.shape[1:3]) if self.head.bbox_coder.clip_border else boxes, scores
+        maps = self.neck(self.backbone(x.to(self.type)))
+        levels = self.read(self.head, self.head(maps if self.chooses else maps[1]))
+        return within(self.head, levels, *images.shape[1:3])
 
-    @staticmethod
-    def _clipped(boxes: Tensor, height: int | Tensor, width: int | Tensor) -> Tensor:
-        """Boxes within the image; mmdet's own way does not survive the tracing, where sizes are tensors."""
-        border = torch.stack([torch.as_tensor(side, dtype=boxes.dtype) for side in (width, height)])
-        return boxes.clamp(min=0).minimum(border.repeat(2))
+    def _normalised(self, x: Tensor) -> Tensor:
+        if self.knee is None:
+            return (x - self.mean) / self.std
+        logs = torch.log1p(x / self.knee)
+        centred = logs - logs.mean(dim=(1, 2, 3), keepdim=True)
+        return centred / centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=SMALLEST_STD)
+
+
+def dense_head(detector: nn.Module) -> nn.Module | None:
+    """The head that finds: of DSFD the second shot; none of a two-stage detector."""
+    if hasattr(detector, 'roi_head'):
+        return None
+    head = getattr(detector, 'bbox_head', None)
+    return getattr(head, 'second_shot', head)
+
+
+def within(head: nn.Module, levels: list[Level], height: int | Tensor, width: int | Tensor) -> list[Level]:
+    """The boxes cut at the border of the image, where the head does so."""
+    if not getattr(getattr(head, 'bbox_coder', None), 'clip_border', False):
+        return levels
+    return [level._replace(boxes=clipped(level.boxes, height, width)) for level in levels]
+
+
+def every_prior(levels: list[Level]) -> tuple[Tensor, Tensor]:
+    """Boxes ``(B, P, 4)`` and scores of all levels, ``(B, P)`` of one class, ``(B, P, classes)`` of several."""
+    scores = torch.cat([level.scores * level.factors for level in levels], dim=1)
+    return torch.cat([level.boxes for level in levels], dim=1), scores[..., 0] if scores.shape[2] == 1 else scores

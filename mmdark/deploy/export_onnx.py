@@ -10,16 +10,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from mmdet.utils import get_test_pipeline_cfg
 from torch import nn
 
 import mmdark
+from mmdark.drawing import FACE, noun_of, plural_of
 from mmdark.errors import InputError
 from mmdark.whole_file import write_verified, writing
 
-from .check_onnx import check_onnx
-from .detector_graph import DetectorGraph
+from .check_onnx import Files, check_onnx
+from .detector_graph import DetectorGraph, dense_head
 from .onnx_packages import onnx_package
-from .suppression import ALL_BOXES, ALL_SCORES, Limits, limits_of, with_suppression
+from .suppression import ALL_BOXES, ALL_LABELS, ALL_SCORES, Limits, limits_of, with_suppression
 
 OPSETS = range(17, 21)
 """Below, group norm is not one operator; above, PyTorch's exporter does not go."""
@@ -43,15 +45,16 @@ def export_onnx(
     """Write a detector as an ONNX file that takes images as OpenCV reads them: BGR, uint8, ``(B, H, W, 3)``.
 
     With ``nms`` the file gives ``image`` (which of the batch each face is in), ``boxes`` (x1 y1 x2 y2 in pixels) and
-    ``scores``, by the numbers of the config's ``test_cfg``; without, ``boxes`` ``(B, P, 4)`` and ``scores`` ``(B, P)``
-    of every prior.
+    ``scores``, by the numbers of the config's ``test_cfg``, and of several classes ``labels``; without, ``boxes``
+    ``(B, P, 4)`` and ``scores`` ``(B, P)``, of several classes ``(B, P, classes)``, of every prior.
 
     The graph is traced (``dynamo=False``): torch 2.13's other exporter has onnxscript 0.7.2 optimise the graph, which
     takes the 1e-10 out of ``L2Norm``, so that dead pixels become NaN [ran]. When torch drops the tracing, the other
     one without its optimiser (``dynamo=True, optimize=False``) gives the same numbers.
 
     Args:
-        detector: a DSFD or DAINet with its weights, on any device; it stays as it is.
+        detector: DSFD, RetinaNet, FCOS, ATSS, GFL, YOLOX or RTMDet with its weights, alone or in DAINet, on any
+            device; it stays as it is.
         out: the file, ``*.onnx``; what is there is replaced when all has gone well.
         weights: the file of its weights, whose name and SHA-256 the file then states.
         nms: suppression inside the file.
@@ -71,22 +74,50 @@ def export_onnx(
     out = Path(out)
     _check_arguments(out, size, opset)
     graph = DetectorGraph(detector, half)
-    limits = limits_of(graph.head.test_cfg or {}) if nms else None
+    limits = limits_of(graph.head.test_cfg or {}, min_size=graph.chooses) if nms else None
     onnx = onnx_package('onnx')
     if check:
         onnx_package('onnxruntime')
     known = _known(detector, weights, limits, half, size)
-    every = onnx.load_from_string(_traced(graph, (ALL_BOXES, ALL_SCORES) if nms else ('boxes', 'scores'), size, opset))
-    model = with_suppression(every, limits) if limits else every
+    every = _traced(graph, ('boxes', 'scores') if graph.chooses or not nms else (ALL_BOXES, ALL_SCORES), size, opset)
+    model, chosen = onnx.load_from_string(every), every
+    if limits and graph.chooses:
+        graph.limits = limits
+        chosen = _traced(graph, (ALL_BOXES, ALL_SCORES, ALL_LABELS), size, opset)
+        model = with_suppression(onnx.load_from_string(chosen), limits.after_choice())
+    elif limits:
+        model = with_suppression(model, limits)
     onnx.helper.set_model_props(model, known)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
-    said = _summary(out, len(content), opset, limits, half, size)
+    said = _summary(out, len(content), opset, limits, half, size, classes_of(detector))
+    said += resize_note(detector, out)
     if check:
-        said += '\n' + check_onnx(detector, content, every.SerializeToString(), limits, half, size, images)
+        said += '\n' + check_onnx(detector, Files(content, every, chosen), limits, half, size, images)
     with writing(out):
         write_verified(out, content)
     return said
+
+
+def classes_of(detector: nn.Module) -> tuple[str, ...]:
+    """The names of a detector's classes; where nothing names them, of one class ``face``, of others their numbers."""
+    head = dense_head(getattr(detector, 'detector', detector))
+    numbers = tuple(map(str, range(getattr(head, 'num_classes', 1))))
+    return tuple((getattr(detector, 'dataset_meta', None) or {}).get('classes') or ()) or (
+        FACE if len(numbers) == 1 else numbers
+    )
+
+
+def resize_note(detector: nn.Module, out: Path) -> str:
+    """A line where the config's test pipeline resizes images, which a file does not."""
+    cfg = getattr(detector, 'cfg', None)
+    if not cfg or not cfg.get('test_dataloader'):
+        return ''
+    scales = [step.scale for step in get_test_pipeline_cfg(cfg) if step.type == 'Resize' and step.get('scale')]
+    if not scales:
+        return ''
+    width, height = scales[0]
+    return f'\nThe config resizes images to fit {width}x{height}; {out.name} does not: resize them first'
 
 
 def _check_arguments(out: Path, size: tuple[int, int] | None, opset: int) -> None:
@@ -98,7 +129,9 @@ def _check_arguments(out: Path, size: tuple[int, int] | None, opset: int) -> Non
         raise InputError(f'size {size}: give height and width in pixels')
 
 
-def _traced(graph: nn.Module, outputs: tuple[str, str], size: tuple[int, int] | None, opset: int) -> bytes:
+def _traced(graph: nn.Module, outputs: tuple[str, ...], size: tuple[int, int] | None, opset: int) -> bytes:
+    with torch.no_grad():  # of one class there are no labels
+        outputs = outputs[: len(graph(torch.zeros(1, *(size or EXAMPLE), 3, dtype=torch.uint8)))]
     axes = {INPUT: {0: 'batch', 1: 'height', 2: 'width'}, **{name: {0: 'batch', 1: 'priors'} for name in outputs}}
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
@@ -127,10 +160,13 @@ def _known(
 ) -> dict[str, str]:
     """What the file says of itself."""
     config = getattr(getattr(detector, 'cfg', None), 'filename', None)
-    classes = (getattr(detector, 'dataset_meta', None) or {}).get('classes', ('face',))
+    classes = classes_of(detector)
     taken = f'1, {size[0]}, {size[1]}' if size else 'batch, height, width'
-    given = 'image (N), boxes (N, 4), scores (N)' if limits else 'boxes (batch, P, 4), scores (batch, P)'
-    known = dict(mmdark=mmdark.__version__, classes=' '.join(classes), computes='float16' if half else 'float32')
+    one = len(classes) == 1
+    given = f'image (N), boxes (N, 4), scores (N){"" if one else ", labels (N)"}'
+    if not limits:
+        given = f'boxes (batch, P, 4), scores (batch, P{"" if one else ", classes"})'
+    known = dict(mmdark=mmdark.__version__, classes=', '.join(classes), computes='float16' if half else 'float32')
     known |= dict(input=f'{INPUT} ({taken}, 3): BGR, uint8, as OpenCV reads them', boxes='x1 y1 x2 y2 in pixels')
     known |= dict(outputs=given, **{name: str(value) for name, value in (limits._asdict() if limits else {}).items()})
     if config:
@@ -145,11 +181,18 @@ def _known(
 
 
 def _summary(
-    out: Path, length: int, opset: int, limits: Limits | None, half: bool, size: tuple[int, int] | None
+    out: Path,
+    length: int,
+    opset: int,
+    limits: Limits | None,
+    half: bool,
+    size: tuple[int, int] | None,
+    classes: tuple[str, ...],
 ) -> str:
     taken = f'one image of {size[1]}x{size[0]}' if size else 'any batch and size'
     inside = (
-        f'faces above {limits.score_thr:g}, IoU {limits.iou_threshold:g}, at most {limits.max_per_img} an image'
+        f'{plural_of(noun_of(classes))} above {limits.score_thr:g}, IoU {limits.iou_threshold:g}, '
+        f'at most {limits.max_per_img} an image'
         if limits
         else 'every prior, no suppression'
     )

@@ -12,13 +12,13 @@ from .onnx_packages import onnx_package
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-ALL_BOXES, ALL_SCORES = 'all_boxes', 'all_scores'
-"""What a graph calls its outputs that the suppression takes."""
+ALL_BOXES, ALL_SCORES, ALL_LABELS = 'all_boxes', 'all_scores', 'all_labels'
+"""What a graph calls its outputs that the suppression takes; labels where there are several classes."""
 
 GRAPH = """
 <ir_version: {ir_version}, opset_import: ["" : {opset}]>
-suppression (float[batch, priors, 4] all_boxes, float[batch, priors] all_scores)
-    => (int64[faces] image, float[faces, 4] boxes, float[faces] scores)
+suppression (float[batch, priors, 4] all_boxes, float[batch, priors] all_scores{labels_in})
+    => (int64[faces] image, float[faces, 4] boxes, float[faces] scores{labels_out})
 <int64[1] nms_priors = {{{nms_pre}}}, int64[1] nms_last = {{-1}}, int64[1] nms_class = {{1}}, int64 nms_batch = {{0}},
  int64[2] nms_image_and_place = {{0, 2}}, int64[1] nms_most = {{{max_per_img}}},
  float[1] nms_overlap = {{{iou_threshold}}}, float[1] nms_score = {{{score_thr}}}>
@@ -29,14 +29,34 @@ suppression (float[batch, priors, 4] all_boxes, float[batch, priors] all_scores)
     nms_indices = Unsqueeze (nms_places, nms_last)
     nms_boxes = GatherND <batch_dims = 1> (all_boxes, nms_indices)
     nms_of_class = Unsqueeze (nms_best, nms_class)
-    nms_kept = NonMaxSuppression (nms_boxes, nms_of_class, nms_most, nms_overlap, nms_score)
+{apart}    nms_kept = NonMaxSuppression ({suppressed}, nms_of_class, nms_most, nms_overlap, nms_score)
     nms_pairs = Gather <axis = 1> (nms_kept, nms_image_and_place)
     image = Gather <axis = 1> (nms_kept, nms_batch)
     boxes = GatherND (nms_boxes, nms_pairs)
     scores = GatherND (nms_best, nms_pairs)
-}}
+{labels}}}
 """
 """In ONNX's text format. The faces of all images stand one after the other, those of an image from the best on."""
+ONE_CLASS = dict(labels_in='', labels_out='', apart='', suppressed='nms_boxes', labels='')
+SEVERAL_CLASSES = dict(
+    labels_in=', int64[batch, priors] all_labels',
+    labels_out=', int64[faces] labels',
+    apart="""\
+    nms_labels = GatherElements <axis = 1> (all_labels, nms_places)
+    nms_numbers = Cast <to = 1> (nms_labels)
+    nms_right = ReduceMax (all_boxes)
+    nms_left = ReduceMin (all_boxes)
+    nms_extent = Sub (nms_right, nms_left)
+    nms_one = Constant <value_float = 1.0> ()
+    nms_step = Add (nms_extent, nms_one)
+    nms_columns = Unsqueeze (nms_numbers, nms_last)
+    nms_shifts = Mul (nms_columns, nms_step)
+    nms_apart = Add (nms_boxes, nms_shifts)
+""",
+    suppressed='nms_apart',
+    labels='    labels = GatherND (nms_labels, nms_pairs)\n',
+)
+"""Boxes of different classes are moved apart, as in mmcv's ``batched_nms``, so that they do not suppress each other."""
 
 
 class Limits(NamedTuple):
@@ -47,16 +67,26 @@ class Limits(NamedTuple):
         nms_pre: so many of the best are looked at; all of them if it is not above 0.
         iou_threshold: of the overlapping boxes above it only the best stays.
         max_per_img: at most so many faces an image.
+        min_size: boxes whose width or height is not above it are left out; all are kept if it is below 0.
     """
 
     score_thr: float
     nms_pre: int
     iou_threshold: float
     max_per_img: int
+    min_size: float = -1.0
+
+    def after_choice(self) -> Limits:
+        """What is left to do where the head has chosen the candidates: all that score at all."""
+        return self._replace(score_thr=0.0, nms_pre=-1)
 
 
-def limits_of(test_cfg: Mapping) -> Limits:
+def limits_of(test_cfg: Mapping, min_size: bool = False) -> Limits:
     """The limits of a ``test_cfg``.
+
+    Args:
+        test_cfg: of the detector.
+        min_size: whether small boxes have been left out before :data:`GRAPH`, which keeps all.
 
     Raises:
         InputError: it asks for what :data:`GRAPH` does not do.
@@ -64,26 +94,31 @@ def limits_of(test_cfg: Mapping) -> Limits:
     nms = test_cfg.get('nms') or {}
     most = test_cfg.get('max_per_img', -1)
     remedy = 'change it with --cfg-options, or export without the suppression (--no-nms)'
-    if nms.get('type', 'nms') != 'nms' or 'iou_threshold' not in nms:
+    if nms.get('type', 'nms') != 'nms' or 'iou_threshold' not in nms or nms.get('class_agnostic'):
         raise InputError(f'test_cfg.nms={dict(nms)}: ONNX files have dict(type="nms", iou_threshold=x) alone; {remedy}')
     if most <= 0:
         raise InputError(f'test_cfg.max_per_img={most}: ONNX files need a number above 0; {remedy}')
-    if test_cfg.get('min_bbox_size', -1) >= 0:
+    least = float(test_cfg.get('min_bbox_size', -1))
+    if least >= 0 and not min_size:
         raise InputError(f'test_cfg.min_bbox_size={test_cfg["min_bbox_size"]}: ONNX files keep all sizes; {remedy}')
-    return Limits(float(test_cfg.get('score_thr', 0)), test_cfg.get('nms_pre', -1), float(nms['iou_threshold']), most)
+    return Limits(
+        float(test_cfg.get('score_thr', 0)), test_cfg.get('nms_pre', -1), float(nms['iou_threshold']), most, least
+    )
 
 
 def with_suppression(model: ModelProto, limits: Limits) -> ModelProto:
-    """``model`` with the suppression behind its outputs :data:`ALL_BOXES` and :data:`ALL_SCORES`.
+    """``model`` with the suppression behind its outputs :data:`ALL_BOXES`, :data:`ALL_SCORES`, :data:`ALL_LABELS`.
 
     The outputs are then ``image``, the place in the batch of each face, int64, ``(N,)``; ``boxes``, ``(N, 4)``;
-    and ``scores``, ``(N,)``.
+    ``scores``, ``(N,)``; and where there are labels, ``labels``, int64, ``(N,)``.
     """
     compose, parser = onnx_package('onnx.compose'), onnx_package('onnx.parser')
     (opset,) = (each.version for each in model.opset_import if each.domain in ('', 'ai.onnx'))
     numbers = {**limits._asdict(), 'nms_pre': limits.nms_pre if limits.nms_pre > 0 else 2**62}
-    text = GRAPH.format(ir_version=model.ir_version, opset=opset, **numbers)
-    joints = [(name, name) for name in (ALL_BOXES, ALL_SCORES)]
+    given = [output.name for output in model.graph.output]
+    classes = SEVERAL_CLASSES if ALL_LABELS in given else ONE_CLASS
+    text = GRAPH.format(ir_version=model.ir_version, opset=opset, **numbers, **classes)
+    joints = [(name, name) for name in given]
     merged = compose.merge_models(model, parser.parse_model(text), io_map=joints)
     del merged.opset_import[:]  # it is there twice, on which onnxruntime's quantisation stops
     merged.opset_import.extend(model.opset_import)

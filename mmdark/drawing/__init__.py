@@ -1,9 +1,11 @@
-"""Pictures for a person who looks: faces on an image, panels beside each other; stands under everything that draws."""
+"""Pictures for a person who looks: objects on an image, panels side by side; stands under everything that draws."""
 
-from .faces import GREEN, MAGENTA, OUTLINE, counted, draw_faces
+from .classes import FACE, GREEN, colour_of, counted, counted_classes, name_of, noun_of, plural_of
+from .faces import MAGENTA, OUTLINE, draw_faces
 from .panels import GAP, HEADER, WHITE, Brightening, Title, brighten, join_panels, pixels_of
 
 __all__ = [
+    'FACE',
     'GAP',
     'GREEN',
     'HEADER',
@@ -13,8 +15,13 @@ __all__ = [
     'Brightening',
     'Title',
     'brighten',
+    'colour_of',
     'counted',
+    'counted_classes',
     'draw_faces',
     'join_panels',
+    'name_of',
+    'noun_of',
     'pixels_of',
+    'plural_of',
 ]

@@ -1,4 +1,4 @@
-"""Faces on a picture that stays readable, whether one face fills it or three hundred."""
+"""Faces, or other objects, on a picture that stays readable, whether one fills it or there are three hundred."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 
 from mmdark.errors import InputError
 
-Colour = tuple[int, int, int]
+from .classes import FACE, Colour, colour_of, counted, name_of, noun_of
+
 Rectangle = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are the last that belong to it."""
 
-GREEN: Colour = (70, 240, 90)
-"""Colour of what was found."""
 MAGENTA: Colour = (220, 80, 255)
 """Colour of the annotated faces; the colour-blind can tell it from :data:`GREEN`."""
 OUTLINE: Colour = (24, 24, 24)
@@ -32,8 +31,10 @@ def draw_faces(
     truth: np.ndarray | None = None,
     labels: bool | None = None,
     caption: bool = True,
+    classes: np.ndarray | None = None,
+    class_names: Sequence[str] = FACE,
 ) -> np.ndarray:
-    """Boxes, scores and the count of faces on a copy of an image, of the same size.
+    """Boxes, scores and the count of faces on a copy of an image, of the same size; or of objects of several classes.
 
     Lines and letters follow the size of the face and of the image. A line lies on whole pixels, light over a dark
     outline, and grows outward, so that a face of eight pixels is still seen within it.
@@ -46,6 +47,8 @@ def draw_faces(
         labels: True writes every score, False none; None writes those that cover no other face and no other score,
             on faces that are large enough for one.
         caption: whether to write the count into the corner that covers the fewest faces.
+        classes: ``(N,)``, the number of each box's class; all are of the first by default.
+        class_names: of the detector. Unless there is one, each class has a colour, and scores come with names.
 
     Returns:
         ``(H, W, 3)`` BGR uint8.
@@ -58,21 +61,23 @@ def draw_faces(
     found = _rectangles(boxes, image)
     if scores is not None and len(scores) != len(found):
         raise InputError(f'{len(found)} boxes but {len(scores)} scores: draw_faces needs one score for each box')
+    classes = np.zeros(len(found), int) if classes is None else np.asarray(classes)
+    if len(classes) != len(found):
+        raise InputError(f'{len(found)} boxes but {len(classes)} classes: draw_faces needs one class for each box')
+    colours = [colour_of(label, len(class_names)) for label in classes.tolist()]
     drawn = np.ascontiguousarray(image).copy()
     if truth is not None:
-        _draw_frames(drawn, _rectangles(truth, image), MAGENTA)
-    _draw_frames(drawn, found, GREEN)
+        true = _rectangles(truth, image)
+        _draw_frames(drawn, true, [MAGENTA] * len(true))
+    _draw_frames(drawn, found, colours)
     if scores is not None and labels is not False:
-        for place, text, height in _labels(found, scores, image.shape[:2], always=labels is True):
-            _write(drawn, place, text, height, GREEN, (0, 0, 0))
+        names = None if len(class_names) == 1 else [name_of(label, class_names) for label in classes.tolist()]
+        for place, index, height in _labels(found, scores, image.shape[:2], labels is True, names):
+            text = _label(scores[index], names and names[index])
+            _write(drawn, place, text, height, colours[index], (0, 0, 0))
     if caption:
-        _draw_caption(drawn, counted(len(found), 'face'), found)
+        _draw_caption(drawn, counted(len(found), noun_of(class_names)), found)
     return drawn
-
-
-def counted(number: int, thing: str) -> str:
-    """``1 face``, ``2 faces``."""
-    return f'{number} {thing}{"s" * (number != 1)}'
 
 
 def _rectangles(boxes: np.ndarray, image: np.ndarray) -> list[Rectangle]:
@@ -94,14 +99,14 @@ def _line_width(face: int, image: int) -> int:
     return max(1, round(min(max(face / 20, least), max(image / 500, 1))))
 
 
-def _draw_frames(image: np.ndarray, rectangles: Sequence[Rectangle], colour: Colour) -> None:
+def _draw_frames(image: np.ndarray, rectangles: Sequence[Rectangle], colours: Sequence[Colour]) -> None:
     """All outlines before all lines: no face's outline cuts its neighbour's line."""
     widths = [_line_width(min(x2 - x1, y2 - y1), max(image.shape)) for x1, y1, x2, y2 in rectangles]
     for (x1, y1, x2, y2), width in zip(rectangles, widths, strict=True):
         edge = -(-width // 3)
         inner = edge if min(x2 - x1, y2 - y1) >= 24 else 0
         _frame(image, (x1 + inner, y1 + inner, x2 - inner, y2 - inner), inner + width + edge, OUTLINE)
-    for rectangle, width in zip(rectangles, widths, strict=True):
+    for rectangle, width, colour in zip(rectangles, widths, colours, strict=True):
         _frame(image, rectangle, width, colour)
 
 
@@ -118,23 +123,28 @@ def _frame(image: np.ndarray, rectangle: Rectangle, width: int, colour: Colour) 
 
 
 def _labels(
-    faces: Sequence[Rectangle], scores: np.ndarray, size: tuple[int, int], always: bool
-) -> Iterator[tuple[Rectangle, str, int]]:
-    """Where which score is written and how high its letters are: above its face or below it.
+    faces: Sequence[Rectangle],
+    scores: np.ndarray,
+    size: tuple[int, int],
+    always: bool,
+    names: Sequence[str] | None = None,
+) -> Iterator[tuple[Rectangle, int, int]]:
+    """Where the score of which face is written and how high its letters are: above the face or below it.
 
     Args:
         faces: of all the scores.
         scores: ``(N,)``; the highest choose first.
         size: height and width of the image.
         always: write even those that cover something or are wider than their face.
+        names: written before the scores.
     """
     taken = np.array(faces, int).reshape(-1, 4)
     least = max(9, round(max(size) / 110))
     for index in np.argsort(-np.asarray(scores), kind='stable'):
         x1, y1, x2, y2 = faces[index]
-        face, text = min(x2 - x1, y2 - y1), f'{scores[index]:.2f}'
+        face = min(x2 - x1, y2 - y1)
         letters = int(np.clip(face / 9, least, 1.5 * least))
-        width, height = _text_size(text, letters)
+        width, height = _text_size(_label(scores[index], names and names[index]), letters)
         if not always and width > 1.25 * (x2 - x1 + 1):
             continue
         gap = _line_width(face, max(size)) - 1
@@ -145,7 +155,11 @@ def _labels(
         if free or always:
             place = (free or inside or [(left, y1, left + width - 1, y1 + height - 1)])[0]
             taken = np.vstack([taken, place])
-            yield place, text, letters
+            yield place, index, letters
+
+
+def _label(score: float, name: str | None) -> str:
+    return f'{name} {score:.2f}' if name else f'{score:.2f}'
 
 
 def _covers(place: Rectangle, others: np.ndarray) -> int:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from .faces import Colour
+from .classes import Colour
 
 WHITE: Colour = (255, 255, 255)
 HEADER = 28

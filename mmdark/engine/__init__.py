@@ -1,5 +1,8 @@
 """What mmengine lacks for this training: a loop and hooks, one job a file."""
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 from .bfloat16_optim_wrapper import Bfloat16OptimWrapper
 from .epoch_loop import CountedIndex, ResumableEpochLoop, ResumableSampler
 from .hooks import (

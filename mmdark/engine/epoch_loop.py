@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop
 
+from mmdark.engine.step_state import forgotten_by_a_resume, seed_step
 from mmdark.engine.training_checks import check_interval, check_total_steps
 from mmdark.errors import InputError
 
@@ -73,7 +74,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     sample of an epoch is trained once. The sampler must be a :class:`ResumableSampler`.
 
     The data set of a dataloader that is built here is wrapped into a ``CountedDataset``: the randomness of a sample
-    depends on (seed, epoch, index) alone, whatever the number of workers, processes and resumes.
+    depends on (seed, epoch, index) alone, whatever the number of workers, processes and resumes. What the model draws
+    in a step depends on (seed, iteration) alone.
 
     Args:
         runner: see mmengine.
@@ -161,6 +163,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         sampler = self.dataloader.sampler
         step = self.dataloader.batch_size * sampler.world_size
         self._note(self._iter + 1, self._epoch, min(self._trained + step, len(sampler.dataset)))
+        seed_step(self._seed, self._iter)
         super().run_iter(idx, data_batch)
 
     def _note(self, iteration: int, epoch: int, samples: int) -> None:
@@ -190,7 +193,9 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             )
 
     def _go_on(self) -> None:
-        """Find which samples of its epoch a checkpoint has trained."""
+        """Find which samples of its epoch a checkpoint has trained, and say what it does not hold."""
+        if forgotten := forgotten_by_a_resume(self.dataloader.dataset, self.runner.model):
+            _warn(f'{", ".join(forgotten)} start anew, so this training will not equal an uninterrupted one')
         note = self.runner.message_hub.runtime_info.get(TRAINED)
         size = len(self.dataloader.sampler.dataset)
         if not note or note['iter'] != self._iter:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 import numpy as np
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.evaluator import BaseMetric
@@ -30,6 +33,7 @@ class TestedImage:
         detections: x1 y1 x2 y2 score, shape ``(N, 5)``, float64.
         faces: x1 y1 x2 y2, shape ``(M, 4)``, float64; None where the image comes without annotation.
         ignored: x1 y1 x2 y2 of the faces that the annotation marks as ignored, shape ``(K, 4)``.
+        attributes: of each of ``faces``, from an attribute's name to its value; empty where they are not known.
     """
 
     __test__ = False  # not a class of tests
@@ -38,6 +42,7 @@ class TestedImage:
     detections: np.ndarray
     faces: np.ndarray | None
     ignored: np.ndarray
+    attributes: Sequence[Mapping[str, float]] = ()
 
 
 class FaceMetric(BaseMetric):
@@ -75,7 +80,8 @@ class FaceMetric(BaseMetric):
         Args:
             data_batch: not used.
             data_samples: with ``img_path``, ``pred_instances`` (``bboxes`` x1 y1 x2 y2 in pixels of the original image,
-                ``scores``) and, where known, ``gt_instances`` and ``ignored_instances``.
+                ``scores``) and, where known, ``gt_instances`` and ``ignored_instances``; ``instances`` of the data set
+                give the faces' ``attributes``.
         """
         for sample in data_samples:
             if not sample.get('img_path'):
@@ -90,7 +96,9 @@ class FaceMetric(BaseMetric):
                     'or write the detections alone with format_only=True'
                 )
             ignored = _boxes(marked) if 'bboxes' in marked else np.zeros((0, 4))
-            self.results.append(TestedImage(self.name_of(sample['img_path']), detections, faces, ignored))
+            annotated = [each for each in sample.get('instances', ()) if not each['ignore_flag']]
+            attributes = [each.get('attributes', {}) for each in annotated]
+            self.results.append(TestedImage(self.name_of(sample['img_path']), detections, faces, ignored, attributes))
 
     def compute_metrics(self, results: list[TestedImage]) -> dict[str, float]:
         """Write the detections and score them, as asked; the numbers' names without prefix."""
@@ -160,7 +168,7 @@ class FaceMetric(BaseMetric):
         for image in images:
             finite = np.isfinite(image.detections).all(1)
             dropped += len(finite) - int(finite.sum())
-            kept.append(TestedImage(image.name, image.detections[finite], image.faces, image.ignored))
+            kept.append(replace(image, detections=image.detections[finite]))
         if dropped:
             self.say(f'{dropped} detections hold a value that is not a finite number and are left out; mend the model')
         return kept

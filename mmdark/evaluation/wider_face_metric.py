@@ -45,11 +45,14 @@ class WiderFaceMetric(FaceMetric):
         heights: edges between classes of face height, pixels of the original image. ``AP_height_16-32`` and so on
             stand beside ``AP``: exact AP over faces at least 16 and less than 32 pixels high, where, as in COCO's
             classes of area, neither detections on other faces count nor unmatched ones of another height.
+        attributes: of the official annotation, such as ``('illumination', 'blur')``. ``AP_illumination_1`` and so on
+            stand beside ``AP``: exact AP over the faces with that value, on the images that have one; a detection on
+            another face does not count. The data samples need ``instances``, a key for the pipeline's ``meta_keys``.
         **kwargs: as :class:`FaceMetric`.
 
     Raises:
-        InputError: files of the ground truth are damaged or some are missing; ``heights`` do not rise from above 0; or
-            as :class:`FaceMetric`.
+        InputError: files of the ground truth are damaged or some are missing; ``heights`` do not rise from above 0; no
+            face has one of the ``attributes``; or as :class:`FaceMetric`.
     """
 
     default_prefix = 'wider'
@@ -61,6 +64,7 @@ class WiderFaceMetric(FaceMetric):
         outfile_prefix: str | None = None,
         tested_only: bool = False,
         heights: Sequence[float] = (),
+        attributes: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(outfile_prefix=outfile_prefix, **kwargs)
@@ -68,6 +72,7 @@ class WiderFaceMetric(FaceMetric):
             raise InputError(f'{type(self).__name__}: heights={heights} must rise, from above 0')
         self.tested_only = tested_only
         self.heights = tuple(heights)
+        self.attributes = (attributes,) if isinstance(attributes, str) else tuple(attributes)
         self.ground_truth = None if ground_truth is None else os.path.join(data_root, ground_truth)
         self.truth: WiderGroundTruth | None = None
         files = (FACES_FILE, *SUBSET_FILES.values())
@@ -144,21 +149,42 @@ class WiderFaceMetric(FaceMetric):
         return official | {f'{subset}_exact_AP': score.exact.average_precision for subset, score in scores.items()}
 
     def _annotated(self, images: Sequence[TestedImage]) -> dict[str, float]:
-        """Exact AP over the annotated faces: all, and by height."""
+        """Exact AP over the annotated faces: all, by height, and by attribute."""
         pairs = [(_falling(image.detections), np.concatenate([image.faces, image.ignored])) for image in images]
         matched = match(pairs, overlap)
         annotated = [np.arange(len(faces)) < len(image.faces) for image, (_, faces) in zip(images, pairs, strict=True)]
         annotated = np.concatenate([*annotated, [False]])  # the last is for a face of -1
         self.say_if_empty(int(annotated.sum()))
+        missed = matched.face < 0
+
+        def average_precision(kept: np.ndarray, false_alarms: np.ndarray) -> float:
+            counts = kept[matched.face] | (missed & false_alarms)
+            curve = exact_average_precision(matched.scores[counts], matched.is_first[counts], int(kept.sum()))
+            return curve.average_precision
+
         detected_height, face_height = (np.concatenate(boxes) for boxes in zip(*map(_heights, pairs), strict=True))
         face_height = np.append(face_height, np.nan)
-        missed = matched.face < 0
-        scores = {}
-        for name, low, high in _height_classes(self.heights):
-            kept = annotated & (low <= face_height) & (face_height < high)
-            counts = kept[matched.face] | (missed & (low <= detected_height) & (detected_height < high))
-            curve = exact_average_precision(matched.scores[counts], matched.is_first[counts], int(kept.sum()))
-            scores[name] = curve.average_precision
+        scores = {
+            name: average_precision(
+                annotated & (low <= face_height) & (face_height < high),
+                (low <= detected_height) & (detected_height < high),
+            )
+            for name, low, high in _height_classes(self.heights)
+        }
+        image_of_detection, image_of_face = (
+            np.repeat(np.arange(len(images)), [len(rows) for rows in each]) for each in zip(*pairs, strict=True)
+        )
+        for attribute in self.attributes:
+            values = np.append(np.concatenate([_values(image, attribute) for image in images]), np.nan)
+            if np.isnan(values).all():
+                raise InputError(
+                    f'no face has the attribute {attribute!r}: it needs the official *_bbx_gt.txt, and instances among '
+                    "the meta_keys of the test pipeline's PackDetInputs"
+                )
+            for value in np.unique(values[annotated & ~np.isnan(values)]):
+                kept = annotated & (values == value)
+                with_one = np.isin(image_of_detection, image_of_face[kept[:-1]])
+                scores[f'AP_{attribute}_{value:g}'] = average_precision(kept, with_one)
         return scores
 
 
@@ -177,6 +203,12 @@ def _falling(rows: np.ndarray) -> np.ndarray:
 def _heights(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
     """Of the detections and of the faces of an image."""
     return tuple(boxes[:, 3] - boxes[:, 1] for boxes in pair)
+
+
+def _values(image: TestedImage, attribute: str) -> np.ndarray:
+    """Of an attribute, for the faces and the ignored faces of an image; NaN where it is not known."""
+    known = [face.get(attribute, np.nan) for face in image.attributes] or [np.nan] * len(image.faces)
+    return np.array([*known, *[np.nan] * len(image.ignored)])
 
 
 def _with_sides(rows: np.ndarray) -> np.ndarray:

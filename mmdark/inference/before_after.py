@@ -1,13 +1,13 @@
-"""A dark photograph as it is, and beside it brightened with the faces that were found."""
+"""A dark photograph as it is, and beside it brightened with what was found."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mmdark.drawing import GAP, Brightening, draw_faces
+from mmdark.drawing import GAP, Brightening, draw_faces, noun_of, plural_of
 from mmdark.errors import InputError
 
-from .face_result import FaceResult
+from .result import DetectionResult
 
 DARK_BELOW = 64.0
 """Mean of all values, 0 to 255, below which a photograph is dark.
@@ -29,12 +29,12 @@ def is_dark(image: np.ndarray) -> bool:
     return float(image[::step, ::step].mean()) < DARK_BELOW
 
 
-def before_after(image: np.ndarray, result: FaceResult, brightening: Brightening | None = None) -> np.ndarray:
-    """The image untouched | brightened with the faces, of the same height; a white gap between them.
+def before_after(image: np.ndarray, result: DetectionResult, brightening: Brightening | None = None) -> np.ndarray:
+    """The image untouched | brightened with the objects, of the same height; a white gap between them.
 
     Args:
         image: ``(H, W, 3)`` BGR uint8 as the result saw it.
-        result: its faces.
+        result: its objects.
         brightening: by default the one that suits the image.
 
     Returns:
@@ -48,13 +48,13 @@ def before_after(image: np.ndarray, result: FaceResult, brightening: Brightening
 
 
 def picture_of(
-    image: np.ndarray, result: FaceResult, dark: bool | None = None, brightening: Brightening | None = None
+    image: np.ndarray, result: DetectionResult, dark: bool | None = None, brightening: Brightening | None = None
 ) -> np.ndarray:
-    """The picture for a person: :func:`before_after` of a dark image, a day image with its faces.
+    """The picture for a person: :func:`before_after` of a dark image, a day image with its objects.
 
     Args:
         image: ``(H, W, 3)`` BGR uint8 as the result saw it.
-        result: its faces.
+        result: its objects.
         dark: whether the image is dark; None decides by :func:`is_dark`.
         brightening: of a dark image; by default the one that suits it.
 
@@ -66,10 +66,11 @@ def picture_of(
     return _with_faces(image, image, result)
 
 
-def _with_faces(image: np.ndarray, shown: np.ndarray, result: FaceResult) -> np.ndarray:
+def _with_faces(image: np.ndarray, shown: np.ndarray, result: DetectionResult) -> np.ndarray:
     if image.shape[:2] != (result.height, result.width):
+        nouns = plural_of(noun_of(result.class_names))
         raise InputError(
-            f'{result.source}: its faces were found on {result.width} x {result.height} pixels, but the image has '
+            f'{result.source}: its {nouns} were found on {result.width} x {result.height} pixels, but the image has '
             f'{image.shape[1]} x {image.shape[0]}: give the image that was looked at'
         )
-    return draw_faces(shown, result.boxes, result.scores)
+    return draw_faces(shown, result.boxes, result.scores, classes=result.labels, class_names=result.class_names)

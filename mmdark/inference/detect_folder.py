@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ from typing import Any
 
 from mmdark.errors import InputError
 
-from .face_inferencer import FaceInferencer
-from .face_result import BrokenImage, FaceResult
 from .image_sources import ImageSource
+from .inferencer import Inferencer
+from .result import BrokenImage, DetectionResult
 from .result_files import ResultFiles
 
 
@@ -25,8 +26,8 @@ class Detected:
     Attributes:
         total: photographs that were to be looked at.
         images: of them, those that were.
-        with_faces: of these, those with at least one face.
-        faces: on all of them.
+        with_objects: of these, those with at least one object.
+        objects: of each class, on all of them.
         broken: photographs that could not be read.
         interrupted: whether Ctrl-C ended it.
         written: files and folders with results.
@@ -34,8 +35,8 @@ class Detected:
 
     total: int
     images: int = 0
-    with_faces: int = 0
-    faces: int = 0
+    with_objects: int = 0
+    objects: Counter[int] = field(default_factory=Counter)
     broken: list[BrokenImage] = field(default_factory=list)
     interrupted: bool = False
     written: list[Path] = field(default_factory=list)
@@ -45,25 +46,25 @@ class Detected:
         """Photographs that are behind us, looked at or broken."""
         return self.images + len(self.broken)
 
-    def count(self, item: FaceResult | BrokenImage) -> None:
+    def count(self, item: DetectionResult | BrokenImage) -> None:
         """Count one more."""
         if isinstance(item, BrokenImage):
             self.broken.append(item)
         else:
             self.images += 1
-            self.faces += len(item)
-            self.with_faces += len(item) > 0
+            self.objects.update(item.labels.tolist())
+            self.with_objects += len(item) > 0
 
 
 def detect_folder(
-    inferencer: FaceInferencer,
+    inferencer: Inferencer,
     sources: Sequence[ImageSource],
     names: Sequence[str],
     files: ResultFiles,
     after_each: Callable[[Detected], None] = lambda detected: None,
     **options: Any,
 ) -> Detected:
-    """Find faces on each photograph and write what was found.
+    """Find objects on each photograph and write what was found.
 
     A broken photograph is counted and named, the others go on. Ctrl-C ends it early and orderly. After any other end
     the results so far are written, too, before the error goes on.
@@ -74,7 +75,7 @@ def detect_folder(
         names: of their results, see :func:`mmdark.inference.output_names.output_names`.
         files: takes the results, and is closed here.
         after_each: is called after each photograph.
-        **options: of :meth:`FaceInferencer.stream`.
+        **options: of :meth:`Inferencer.stream`.
 
     Raises:
         InputError: a file cannot be written, such as on a full disk; the line says how many photographs were done and

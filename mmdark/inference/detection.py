@@ -1,4 +1,4 @@
-"""What a detector makes of pixels: faces, in one view or several, whole or in tiles; reflectance; illumination."""
+"""What a detector makes of pixels: objects, in one view or several, whole or in tiles; reflectance; illumination."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mmdark.apis.image_pipelines import PICTURE_STEPS, data_sets, view_steps
+from mmdark.apis.image_pipelines import PICTURE_STEPS, view_steps
 from mmdark.engine.panels import reflectance_of
 from mmdark.errors import InputError
 
 from .tiles import detect_in_tiles, stitch
 
-Found = tuple[np.ndarray, np.ndarray]
-"""Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32."""
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32; labels ``(N,)``, int64."""
 OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory')
 LEFT_OUT = (*PICTURE_STEPS, 'LoadAnnotations')
 """Steps of a test pipeline that a photograph does not go through: it is loaded already, dark as it is."""
@@ -30,8 +31,7 @@ LEFT_OUT = (*PICTURE_STEPS, 'LoadAnnotations')
 class Detection:
     """A detector with the steps that prepare an image for it.
 
-    The steps are those of the config's first test data set (by day, where there are several), without those that get a
-    picture: a photograph is not darkened.
+    The steps are those that mmdet's inferencers take, without those that get a picture: a photograph is not darkened.
 
     Args:
         model: a detector in evaluation mode.
@@ -49,7 +49,7 @@ class Detection:
             )
         self.model, self.cfg = model, cfg
         self.scope = cfg.get('default_scope', 'mmdet')
-        self.steps = self._built(next(data_sets(cfg.test_dataloader.dataset)).pipeline)
+        self.steps = self._built(get_test_pipeline_cfg(cfg))
         self.several_views: nn.Module | None = None
         self.view_steps = Compose([])
 
@@ -69,8 +69,8 @@ class Detection:
             steps = [copy.deepcopy(step) for step in pipeline if step['type'] not in LEFT_OUT]
             return Compose([TRANSFORMS.build(step) for step in steps])
 
-    def faces_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found | InputError]:
-        """The faces on each image, or why there are none: images of one size go through the detector together.
+    def found_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found | InputError]:
+        """What is found on each image, or why there are none: images of one size go through the detector together.
 
         Together, images of several sizes would first be filled up to the largest, which costs memory.
 
@@ -83,21 +83,21 @@ class Detection:
         for index, image in enumerate(images):
             groups.setdefault((index,) if tta else image.shape, []).append(index)
         for indices in groups.values():
-            for index, faces in zip(indices, self._group([images[index] for index in indices], tta), strict=True):
-                found[index] = faces
+            for index, one in zip(indices, self._group([images[index] for index in indices], tta), strict=True):
+                found[index] = one
         return [found[index] for index in range(len(images))]
 
     def _group(self, images: list[np.ndarray], tta: bool) -> list[Found | InputError]:
         try:
-            return list(self.faces(images, tta))
+            return list(self.found(images, tta))
         except InputError as error:
             if len(images) == 1:
                 return [error]
-        return [faces for image in images for faces in self._group([image], tta)]
+        return [found for image in images for found in self._group([image], tta)]
 
     @torch.no_grad()
-    def faces(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found]:
-        """The faces on images of one size (several views: on one image), the highest score first.
+    def found(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found]:
+        """What is found on images of one size (several views: on one image), the highest score first.
 
         Raises:
             InputError: the memory does not suffice.
@@ -108,18 +108,18 @@ class Detection:
             samples = model.test_step(batch)
         return [_clipped(sample.pred_instances, image) for sample, image in zip(samples, images, strict=True)]
 
-    def faces_in_tiles(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Found:
-        """The faces on a large image, see :func:`detect_in_tiles`.
+    def found_in_tiles(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Found:
+        """What is found on a large image, see :func:`detect_in_tiles`.
 
         Raises:
             InputError: the memory does not suffice for a tile.
         """
 
         def detect(tiles: list[np.ndarray]) -> list[Found]:
-            found = self.faces_each(tiles, tta)
-            for faces in found:
-                if isinstance(faces, InputError):
-                    raise faces
+            found = self.found_each(tiles, tta)
+            for one in found:
+                if isinstance(one, InputError):
+                    raise one
             return found
 
         return detect_in_tiles(image, detect, tile, batch_size)
@@ -199,7 +199,8 @@ def _clipped(instances: object, image: np.ndarray) -> Found:
     height, width = image.shape[:2]
     boxes = instances.bboxes.float().cpu().numpy().reshape(-1, 4)
     scores = instances.scores.float().cpu().numpy()
+    labels = instances.labels.cpu().numpy()
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     order = np.argsort(-scores, kind='stable')
     order = order[(boxes[order, 2:] > boxes[order, :2]).all(axis=1)]
-    return boxes[order], scores[order]
+    return boxes[order], scores[order], labels[order]

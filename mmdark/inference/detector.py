@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmdark.apis.configs import PUBLISHED_MODELS, find_config
 from mmdark.apis.convert import to_mmdark
+from mmdark.apis.image_pipelines import data_sets
 from mmdark.apis.launch import load_config
 from mmdark.compat import read_checkpoint
-from mmdark.datasets import WiderDataset
+from mmdark.configs import PUBLISHED_MODELS, find_config
 from mmdark.engine.hooks.strict_checkpoint import check_fits
 from mmdark.errors import InputError
 from mmdark.models.published_files import identify, unwrap, weight_path
@@ -32,7 +33,7 @@ class LoadedDetector(NamedTuple):
     """A detector and where it comes from.
 
     Attributes:
-        model: on its device, in evaluation mode, with ``dataset_meta``.
+        model: on its device, in evaluation mode, with ``dataset_meta``, whose ``classes`` are a tuple of names.
         cfg: its config.
         weights: the file of its weights.
     """
@@ -72,8 +73,8 @@ def load_detector(
     teacher = getattr(built, 'enhancer', None)
     if teacher is not None and not has_teacher and getattr(teacher, 'weights_of_its_own', False):
         teacher.needs_weights = True
-    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or WiderDataset.METAINFO
-    built.dataset_meta = {str(key).lower(): value for key, value in meta.items()}
+    built.dataset_meta = _dataset_meta(checkpoint.get('meta') or {}, cfg)
+    built.cfg = cfg
     return LoadedDetector(built.to(chosen).eval(), cfg, path)
 
 
@@ -140,6 +141,21 @@ def _build(cfg: Config) -> nn.Module:
         raise InputError(
             f'config {cfg.filename}: its model cannot be built ({_one_line(error)}): take the one that training wrote'
         ) from error
+
+
+def _dataset_meta(meta: Mapping[str, Any], cfg: Config) -> dict[str, Any]:
+    """What is known of the classes: by the checkpoint, else by the config's test data set, which is not loaded.
+
+    Where neither names them, ``classes`` is empty, and numbers stand in for the names.
+    """
+    known = meta.get('dataset_meta') or {}
+    if not known and cfg.get('test_dataloader'):
+        dataset = {**next(data_sets(cfg.test_dataloader.dataset)), 'pipeline': [], 'lazy_init': True}
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+            known = DATASETS.build(dataset).metainfo
+    known = {str(key).lower(): value for key, value in known.items()}
+    classes = known.get('classes') or ()
+    return {**known, 'classes': (classes,) if isinstance(classes, str) else tuple(classes)}
 
 
 def _one_line(error: Exception) -> str:

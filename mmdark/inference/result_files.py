@@ -6,37 +6,39 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from mmdet.evaluation import get_classes
 
 import mmdark
+from mmdark.drawing import FACE, name_of
 from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import write_wider_predictions
 from mmdark.whole_file import write_whole, writing
 
-from .face_result import BrokenImage, FaceResult
+from .result import BrokenImage, DetectionResult, key_of
 
 FORMATS = ('json', 'csv', 'yolo', 'wider', 'coco', 'pictures')
 """What can be written."""
 RESULTS = 'results.json'
-FACE = 1
-"""The number of the category in COCO files."""
+NOT_IN_COCO = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+"""Numbers from 1 to 90 that none of COCO's 80 categories has."""
 MAX_JPEG = 65500
 """Pixels of a side; a larger picture is written as PNG."""
 
-Draw = Callable[[np.ndarray, FaceResult], np.ndarray]
-"""From an image, BGR, and its faces to the picture for a person."""
+Draw = Callable[[np.ndarray, DetectionResult], np.ndarray]
+"""From an image, BGR, and its objects to the picture for a person."""
 
 
 @dataclass(frozen=True)
 class _Written:
     name: str
-    result: FaceResult
+    result: DetectionResult
     picture: str | None
 
 
@@ -47,9 +49,11 @@ class ResultFiles:
 
     ==========  ======================================================================================
     json        ``results.json``, see :meth:`close`
-    csv         ``results.csv``: ``source,x1,y1,x2,y2,score``, a row a face
-    yolo        ``labels/NAME.txt``: ``0 cx cy w h score``, a row a face, relative to the image
-    wider       ``wider/EVENT/NAME.txt``, as the official evaluation takes it; x y w h in pixels
+    csv         ``results.csv``: ``source,x1,y1,x2,y2,score``, a row an object; of several classes also
+                ``label,class_name``
+    yolo        ``labels/NAME.txt``: ``label cx cy w h score``, a row an object, relative to the image; of
+                several classes also ``classes.txt``, their names
+    wider       ``wider/EVENT/NAME.txt``, as the official evaluation takes it; x y w h in pixels; of one class
     coco        ``coco_images.json`` (images, categories) and ``coco_results.json`` for ``COCO.loadRes``
     pictures    ``pictures/NAME.jpg``
     ==========  ======================================================================================
@@ -59,9 +63,10 @@ class ResultFiles:
         formats: some of :data:`FORMATS`.
         about: what else ``results.json`` says, such as the model and the weights.
         draw: makes a picture; needed for pictures only.
+        class_names: of the detector.
 
     Raises:
-        InputError: there is no such format, or the folder cannot be made.
+        InputError: there is no such format, or none for several classes, or the folder cannot be made.
     """
 
     def __init__(
@@ -70,23 +75,27 @@ class ResultFiles:
         formats: Collection[str],
         about: Mapping[str, Any] | None = None,
         draw: Draw | None = None,
+        class_names: Sequence[str] = FACE,
     ) -> None:
         if unknown := set(formats) - set(FORMATS):
             raise InputError(f'there is no format {", ".join(sorted(unknown))}: choose from {", ".join(FORMATS)}')
         if 'pictures' in formats and draw is None:
             raise InputError('pictures need a function that draws them: give draw=picture_of')
+        if 'wider' in formats and len(class_names) != 1:
+            raise InputError('the files of WIDER FACE hold one class: take json, csv, yolo or coco')
+        self.class_names = tuple(class_names)
         self.folder, self.formats, self.about, self.draw = Path(folder), set(formats), dict(about or {}), draw
         self.images: list[_Written] = []
         self.broken: list[BrokenImage] = []
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def add(self, name: str, result: FaceResult, image: np.ndarray | None = None) -> None:
-        """Write what belongs to one photograph, and remember its faces.
+    def add(self, name: str, result: DetectionResult, image: np.ndarray | None = None) -> None:
+        """Write what belongs to one photograph, and remember its objects.
 
         Args:
             name: path below the folder, without suffix; see :func:`mmdark.inference.output_names.output_names`.
-            result: its faces.
+            result: its objects.
             image: its pixels, BGR; needed for pictures only.
 
         Raises:
@@ -110,7 +119,9 @@ class ResultFiles:
 
         ``results.json`` holds ``mmdark`` (the version), what ``about`` says, ``complete``, ``images`` (a list of
         ``source``, ``name``, ``width``, ``height``, ``faces`` with ``bbox`` as x1, y1, x2, y2 and ``score``, and
-        ``picture`` where there is one, relative to the file) and ``broken`` (a list of ``source`` and ``reason``).
+        ``picture`` where there is one, relative to the file) and ``broken`` (a list of ``source`` and ``reason``). Of
+        another detector it holds ``classes``, their names in the order of the labels, and ``objects`` in place of
+        ``faces``; of several classes each with ``label`` and ``class_name``.
 
         Args:
             complete: whether all photographs were looked at.
@@ -121,7 +132,7 @@ class ResultFiles:
         Raises:
             InputError: a file cannot be written; those before it are there.
         """
-        makers = {'json': self._json, 'csv': self._csv, 'coco': self._coco}
+        makers = {'json': self._json, 'csv': self._csv, 'coco': self._coco, 'yolo': self._classes}
         files = {name: text for kind in makers if kind in self.formats for name, text in makers[kind](complete).items()}
         for name, text in files.items():
             self._write(name, text.encode(errors='backslashreplace'))
@@ -131,6 +142,8 @@ class ResultFiles:
 
     def _json(self, complete: bool) -> dict[str, str]:
         content = dict(mmdark=mmdark.__version__, **self.about, complete=complete)
+        if self.class_names != FACE:
+            content['classes'] = self.class_names
         images = [_entry(written) for written in self.images]
         broken = [dict(source=one.source, reason=one.reason) for one in self.broken]
         return {RESULTS: json.dumps(dict(content, images=images, broken=broken), indent=1, ensure_ascii=False) + '\n'}
@@ -138,21 +151,29 @@ class ResultFiles:
     def _csv(self, complete: bool) -> dict[str, str]:
         text = io.StringIO(newline='')
         rows = csv.writer(text, lineterminator='\n')
-        rows.writerow(['source', 'x1', 'y1', 'x2', 'y2', 'score'])
+        several = [] if len(self.class_names) == 1 else ['label', 'class_name']
+        rows.writerow(['source', 'x1', 'y1', 'x2', 'y2', 'score', *several])
         for written in self.images:
-            for face in written.result.to_dicts():
-                rows.writerow([written.result.source, *face['bbox'], face['score']])
+            for one in written.result.to_dicts():
+                rows.writerow([written.result.source, *one['bbox'], one['score'], *(one[key] for key in several)])
         return {'results.csv': text.getvalue()}
 
     def _coco(self, complete: bool) -> dict[str, str]:
         numbered = [(number, written.result) for number, written in enumerate(self.images, 1)]
         images = [dict(id=number, file_name=one.source, width=one.width, height=one.height) for number, one in numbered]
-        truth = dict(info={}, images=images, annotations=[], categories=[dict(id=FACE, name='face')])
-        found = [entry for number, result in numbered for entry in result.to_coco(number, FACE)]
+        most = max((int(one.labels.max(initial=0)) for _, one in numbered), default=0)  # where nothing names them
+        names = [name_of(label, self.class_names) for label in range(max(len(self.class_names), most + 1))]
+        ids = category_ids(names)
+        categories = [dict(id=category, name=name) for category, name in zip(ids, names, strict=True)]
+        truth = dict(info={}, images=images, annotations=[], categories=categories)
+        found = [entry for number, result in numbered for entry in result.to_coco(number, ids)]
         return {
             'coco_images.json': json.dumps(truth, ensure_ascii=False) + '\n',
             'coco_results.json': json.dumps(found) + '\n',
         }
+
+    def _classes(self, complete: bool) -> dict[str, str]:
+        return {'classes.txt': ''.join(f'{name}\n' for name in self.class_names)} if len(self.class_names) > 1 else {}
 
     def _write_picture(self, name: str, picture: np.ndarray) -> str:
         place = f'pictures/{name}{picture_suffix(picture)}'
@@ -161,6 +182,13 @@ class ResultFiles:
 
     def _write(self, name: str, content: bytes) -> None:
         write_whole(self.folder / name, content)
+
+
+def category_ids(class_names: Sequence[str]) -> list[int]:
+    """The numbers of classes in COCO files: for COCO's own 80 the official ones, for others 1, 2 and so on."""
+    if list(class_names) == list(get_classes('coco')):
+        return [number for number in range(1, 91) if number not in NOT_IN_COCO]
+    return list(range(1, len(class_names) + 1))
 
 
 def picture_suffix(picture: np.ndarray) -> str:
@@ -183,11 +211,11 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     write_whole(path, cv2.imencode(path.suffix, picture)[1].tobytes())
 
 
-def read_results(path: str | os.PathLike) -> tuple[list[FaceResult], list[BrokenImage], dict[str, Any]]:
+def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[BrokenImage], dict[str, Any]]:
     """Read ``results.json``, or the folder that holds one.
 
     Returns:
-        The faces of each photograph; the photographs that could not be read; all else that the file says, and under
+        The objects of each photograph; the photographs that could not be read; all else that the file says, and under
         ``names`` and ``pictures`` a list each, in the order of the first.
 
     Raises:
@@ -197,7 +225,8 @@ def read_results(path: str | os.PathLike) -> tuple[list[FaceResult], list[Broken
     try:
         about = json.loads(path.read_text(encoding='utf-8'))
         images, broken = about.pop('images'), about.pop('broken')
-        found = [_result_of(entry) for entry in images]
+        names = tuple(map(str, about.get('classes', FACE)))
+        found = [_result_of(entry, names) for entry in images]
         about |= dict(names=[entry['name'] for entry in images], pictures=[entry.get('picture') for entry in images])
         return found, [BrokenImage(entry['source'], entry['reason']) for entry in broken], about
     except OSError as error:
@@ -208,25 +237,27 @@ def read_results(path: str | os.PathLike) -> tuple[list[FaceResult], list[Broken
         ) from None
 
 
-def _result_of(entry: Mapping[str, Any]) -> FaceResult:
-    return FaceResult.from_dicts(entry['faces'], int(entry['width']), int(entry['height']), str(entry['source']))
+def _result_of(entry: Mapping[str, Any], class_names: tuple[str, ...]) -> DetectionResult:
+    size, objects = (int(entry['width']), int(entry['height'])), entry[key_of(class_names)]
+    return DetectionResult.from_dicts(objects, *size, str(entry['source']), class_names)
 
 
 def _entry(written: _Written) -> dict[str, Any]:
     result = written.result
     entry = dict(source=result.source, name=written.name, width=result.width, height=result.height)
-    entry['faces'] = result.to_dicts()
+    entry[key_of(result.class_names)] = result.to_dicts()
     return entry | (dict(picture=written.picture) if written.picture else {})
 
 
-def _xywh(result: FaceResult) -> np.ndarray:
+def _xywh(result: DetectionResult) -> np.ndarray:
     corners = result.boxes.astype(np.float64)
     return np.column_stack([corners[:, :2], corners[:, 2:] - corners[:, :2], result.scores])
 
 
-def _yolo(result: FaceResult) -> str:
+def _yolo(result: DetectionResult) -> str:
     """Ultralytics' lines with confidence: class, centre, width and height relative to the image, score."""
     rows = _xywh(result)
     rows[:, :2] += rows[:, 2:4] / 2
     rows[:, :4] /= [result.width, result.height, result.width, result.height]
-    return ''.join('0 ' + ' '.join(f'{value:.6f}' for value in row) + '\n' for row in rows)
+    lines = zip(result.labels.tolist(), rows, strict=True)
+    return ''.join(f'{label} ' + ' '.join(f'{value:.6f}' for value in row) + '\n' for label, row in lines)

@@ -17,8 +17,8 @@ from mmcv.ops import nms
 
 from mmdark.errors import InputError
 
-Detect = Callable[[list[np.ndarray]], list[tuple[np.ndarray, np.ndarray]]]
-"""Images ``(H, W, 3)`` → boxes ``(N, 4)`` and scores ``(N,)`` of each."""
+Detect = Callable[[list[np.ndarray]], list[tuple[np.ndarray, ...]]]
+"""Images ``(H, W, 3)`` → boxes ``(N, 4)`` and scores ``(N,)`` of each, and labels ``(N,)`` where there are classes."""
 
 AUTO_PIXELS = 2048 * 2048
 """Above so many pixels ``tile='auto'`` takes tiles."""
@@ -87,7 +87,7 @@ def detect_in_tiles(
     batch_size: int = 1,
     overlap: int = OVERLAP,
     iou_threshold: float = 0.3,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, ...]:
     """Detect in tiles of the image, and in tiles of the image shrunk, and merge by non-maximum suppression.
 
     Each tile answers for the faces whose centre is its own, and for sizes that are whole in it wherever they lie: up
@@ -100,10 +100,11 @@ def detect_in_tiles(
         tile: side of a tile in pixels.
         batch_size: tiles seen at a time.
         overlap: of neighbouring tiles, in pixels.
-        iou_threshold: of two boxes that overlap by more, the one with the higher score stays.
+        iou_threshold: of two boxes of a class that overlap by more, the one with the higher score stays.
 
     Returns:
-        Boxes ``(N, 4)`` float32 in pixels of the image and scores ``(N,)`` float32, the highest first.
+        Boxes ``(N, 4)`` float32 in pixels of the image and scores ``(N,)`` float32, the highest first; and labels
+        ``(N,)`` where ``detect`` gives them.
     """
     height, width = image.shape[:2]
     found, smallest = [], 0.0
@@ -116,10 +117,10 @@ def detect_in_tiles(
         for first in range(0, len(windows), batch_size):
             some = windows[first : first + batch_size]
             seen = [image[row.start : row.end, column.start : column.end] for row, column in some]
-            for (row, column), (boxes, scores) in zip(some, detect(seen), strict=True):
+            for (row, column), (boxes, *others) in zip(some, detect(seen), strict=True):
                 boxes = boxes.reshape(-1, 4) + np.array([column.start, row.start] * 2, np.float32)
                 keep = _answered_for(boxes, row, column, overlap / 8) & _between(boxes, smallest, largest)
-                found.append((boxes[keep] * scale, scores[keep]))
+                found.append((boxes[keep] * scale, *(other[keep] for other in others)))
         if single:
             break
         image = cv2.resize(image, _halved(image), interpolation=cv2.INTER_AREA)
@@ -164,10 +165,12 @@ def _halved(image: np.ndarray) -> tuple[int, int]:
     return max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
 
 
-def _merged(found: Sequence[tuple[np.ndarray, np.ndarray]], iou_threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    boxes = np.concatenate([boxes for boxes, _ in found]).astype(np.float32)
-    scores = np.concatenate([scores for _, scores in found]).astype(np.float32)
+def _merged(found: Sequence[tuple[np.ndarray, ...]], iou_threshold: float) -> tuple[np.ndarray, ...]:
+    """What all tiles found; classes are moved apart, so that one does not suppress another."""
+    boxes, scores, *labels = (np.concatenate(column) for column in zip(*found, strict=True))
+    boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
     if not len(boxes):
-        return boxes, scores
-    rows, _ = nms(boxes, scores, iou_threshold)
-    return rows[:, :4], rows[:, 4]
+        return boxes, scores, *labels
+    apart = boxes + labels[0][:, None].astype(np.float32) * (boxes.max() + 1) if labels else boxes
+    rows, kept = nms(apart, scores, iou_threshold)
+    return boxes[kept], rows[:, 4], *(each[kept] for each in labels)

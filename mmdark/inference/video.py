@@ -1,27 +1,29 @@
-"""Faces in a video or before a camera: a line a frame that can be continued, and the video with the faces drawn."""
+"""Objects in a video or before a camera: a line a frame that can be continued, and the video with them drawn."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdark.apis.image_pipelines import data_sets
+from mmdet.utils import get_test_pipeline_cfg
+
+from mmdark.drawing import FACE
 from mmdark.errors import InputError
 
-from .face_result import BrokenImage
 from .image_sources import ImageSource
+from .result import BrokenImage, key_of
 from .video_frames import CHUNK, Frame, Video, frames_of, open_video
 from .video_lines import FrameLines, Line, read_lines
 from .video_picture import SeenFrame, draw_video, record_video
 
 if TYPE_CHECKING:
-    from .face_inferencer import FaceInferencer
+    from .inferencer import Inferencer
 
 Progress = Callable[[int, int | None, str], None]
 """Takes how many frames are done, of how many (None where nobody knows), and ``'detecting'`` or ``'drawing'``."""
@@ -33,25 +35,30 @@ class VideoSummary:
 
     Attributes:
         frames: that were looked at.
-        faces: on all of them.
+        objects: of each class, on all of them.
         seconds: from the first frame to the last one that was looked at.
         frames_file: a line a frame, see :mod:`mmdark.inference.video_lines`.
-        video_file: with the faces drawn; None where it was not asked for, or not finished.
+        video_file: with the objects drawn; None where it was not asked for, or not finished.
         stopped: whether Ctrl-C ended it; the same call goes on.
         notes: what else a person should know, a line each.
     """
 
     frames: int
-    faces: int
+    objects: dict[int, int]
     seconds: float
     frames_file: Path
     video_file: Path | None
     stopped: bool
     notes: tuple[str, ...] = ()
 
+    @property
+    def faces(self) -> int:
+        """How many objects of all classes."""
+        return sum(self.objects.values())
+
 
 def detect_video(
-    inferencer: FaceInferencer,
+    inferencer: Inferencer,
     source: str | os.PathLike | int,
     out_dir: str | os.PathLike,
     *,
@@ -66,7 +73,7 @@ def detect_video(
     dark: bool | None = None,
     progress: Progress | None = None,
 ) -> VideoSummary:
-    """Find the faces in a video, frame after frame in constant memory.
+    """Find the objects in a video, frame after frame in constant memory.
 
     ``OUT/NAME.frames.jsonl`` gets a line for each frame as it is looked at. Whatever stops that (Ctrl-C, ``kill``, a
     full disk), the same call goes on with the first frame that is missing. Then ``OUT/NAME.mp4`` is drawn, after Ctrl-C
@@ -79,10 +86,10 @@ def detect_video(
         out_dir: where the files go; it is made.
         name: of the files, without suffix, below ``out_dir``; that of the source by default, ``webcam_0`` of a camera.
         batch_size: frames that are looked at at a time.
-        pred_score_thr: only faces of at least this score.
-        tta: see :meth:`FaceInferencer.stream`.
+        pred_score_thr: only objects of at least this score.
+        tta: see :meth:`Inferencer.stream`.
         save_video: draw the video.
-        every: look at one frame in so many; in the drawn video its faces stay until the next one.
+        every: look at one frame in so many; in the drawn video its objects stay until the next one.
         overwrite: begin anew where there are results.
         max_frames: stop before the frame of this number; a later call with a larger number goes on.
         dark: whether a brightened copy stands beside each frame; None looks at the first ten seconds.
@@ -108,19 +115,19 @@ def detect_video(
             drawn, notes, stopped = record_video(video, looked, drawn_path, dark)
         else:
             drawn, notes, stopped = False, [], _run(looked)
-    frames, faces, last = _counted(lines_path)
+    frames, objects, last = _counted(lines_path, key_of(inferencer.class_names))
     if not (stopped or max_frames or video.is_camera):
         notes += _missing(video, frames, every)
     if save_video and frames and not video.is_camera:
         end = min(last['frame'] + every, max_frames or last['frame'] + every)
-        drawn, said, interrupted = draw_video(video, lines_path, drawn_path, end, dark, report)
+        drawn, said, interrupted = draw_video(video, lines_path, drawn_path, end, dark, report, inferencer.class_names)
         notes, stopped = [*notes, *said], stopped or interrupted
     seconds = last['seconds'] if frames else 0.0
-    return VideoSummary(frames, faces, seconds, lines_path, drawn_path if drawn else None, stopped, tuple(notes))
+    return VideoSummary(frames, objects, seconds, lines_path, drawn_path if drawn else None, stopped, tuple(notes))
 
 
 def _look(
-    inferencer: FaceInferencer,
+    inferencer: Inferencer,
     video: Video,
     lines: FrameLines,
     every: int,
@@ -157,12 +164,13 @@ def _run(looked: Iterator[SeenFrame]) -> bool:
     return False
 
 
-def _counted(path: Path) -> tuple[int, int, Line]:
-    """Frames and faces in a file, and its last line."""
-    frames, faces, last = 0, 0, {}
+def _counted(path: Path, key: str) -> tuple[int, dict[int, int], Line]:
+    """Frames in a file, objects of each class, and its last line."""
+    frames, objects, last = 0, Counter(), {}
     for last in read_lines(path):
-        frames, faces = frames + 1, faces + len(last['faces'])
-    return frames, faces, last
+        frames += 1
+        objects.update(one.get('label', 0) for one in last[key])
+    return frames, dict(objects), last
 
 
 def _missing(video: Video, frames: int, every: int) -> list[str]:
@@ -189,15 +197,16 @@ def _check_places(video: Video, lines: Path, drawn: Path | None, overwrite: bool
         raise InputError(f'{lines} is there, and what a camera shows cannot be continued: {begin}')
 
 
-def _header(inferencer: FaceInferencer, video: Video, score: float, tta: bool, every: int) -> Line:
+def _header(inferencer: Inferencer, video: Video, score: float, tta: bool, every: int) -> Line:
     """What must be the same where a file is continued."""
     cfg, weights = inferencer.cfg, Path(inferencer.weights)
-    steps = next(data_sets(cfg.test_dataloader.dataset)).pipeline
+    steps = get_test_pipeline_cfg(cfg)
     views = (cfg.get('tta_model'), cfg.get('tta_pipeline')) if tta else ()
     with weights.open('rb') as file:
         digest = hashlib.sha256()
         while chunk := file.read(CHUNK):
             digest.update(chunk)
+    classes = {} if tuple(inferencer.class_names) == FACE else {'classes': list(inferencer.class_names)}
     return dict(
         source=video.name,
         bytes=video.bytes,
@@ -211,4 +220,5 @@ def _header(inferencer: FaceInferencer, video: Video, score: float, tta: bool, e
         pred_score_thr=score,
         tta=tta,
         every=every,
+        **classes,
     )

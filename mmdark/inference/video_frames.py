@@ -201,7 +201,7 @@ def video_path(source: str | os.PathLike) -> str:
     if os.path.isdir(path):
         raise InputError(f'{path} is a folder: name one video file')
     if Path(path).suffix.lower() in IMAGE_SUFFIXES:
-        raise InputError(f'{path} is an image: give it to FaceInferencer, or name a video')
+        raise InputError(f'{path} is an image: give it to Inferencer, or name a video')
     return os.path.abspath(path)
 
 

@@ -9,10 +9,13 @@ from typing import Any
 
 from mmdark.errors import InputError
 
-from .face_result import FaceResult
+from .result import DetectionResult, key_of
 
 Line = dict[str, Any]
-"""``frame`` (number), ``seconds``, ``faces`` (each with ``bbox`` as x1, y1, x2, y2 in pixels, and ``score``)."""
+"""``frame`` (number), ``seconds``, ``faces`` (each with ``bbox`` as x1, y1, x2, y2 in pixels, and ``score``).
+
+Of another detector than a face detector it is ``objects``; of several classes, each with ``label`` and ``class_name``.
+"""
 
 
 class FrameLines:
@@ -59,13 +62,15 @@ class FrameLines:
         """Close the file."""
         self._file.close()
 
-    def add(self, number: int, seconds: float, result: FaceResult) -> None:
+    def add(self, number: int, seconds: float, result: DetectionResult) -> None:
         """Append the line of a frame and hand it to the system.
 
         Raises:
             InputError: it cannot be written; the lines before it are kept.
         """
-        self._append(_bytes_of(dict(frame=number, seconds=round(seconds, 4), faces=result.to_dicts())))
+        self._append(
+            _bytes_of({'frame': number, 'seconds': round(seconds, 4), key_of(result.class_names): result.to_dicts()})
+        )
 
     def _append(self, text: bytes) -> None:
         try:

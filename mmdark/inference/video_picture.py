@@ -1,4 +1,4 @@
-"""The picture of a frame, dark and brightened with the faces on it, and a video of such pictures."""
+"""The picture of a frame, dark and brightened with the objects on it, and a video of such pictures."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdark.drawing import Brightening
+from mmdark.drawing import FACE, Brightening
 from mmdark.errors import InputError
 
 from .before_after import is_dark, picture_of
-from .face_result import FaceResult
+from .result import DetectionResult, key_of
 from .video_encoders import how_written, sound_of
 from .video_frames import Frame, Video, frames_of
 from .video_lines import Line, read_lines
 from .video_writer import written_video
 
-SeenFrame = tuple[Frame, FaceResult]
-"""A frame and its faces."""
+SeenFrame = tuple[Frame, DetectionResult]
+"""A frame and its objects."""
 Written = tuple[bool, list[str], bool]
 """Whether the video was written, what a person should know, and whether Ctrl-C ended it."""
 FIRST = 250
@@ -41,7 +41,7 @@ class SteadyPicture:
         self.dark = dark
         self.brightening: Brightening | None = None
 
-    def __call__(self, image: np.ndarray, result: FaceResult) -> np.ndarray:
+    def __call__(self, image: np.ndarray, result: DetectionResult) -> np.ndarray:
         """The picture of the next frame, ``(H, W, 3)`` BGR uint8."""
         if self.dark:
             new = Brightening.of(image)
@@ -56,6 +56,7 @@ def draw_video(
     end: int,
     dark: bool | None = None,
     report: Callable[[int, int | None, str], None] = lambda done, total, stage: None,
+    class_names: tuple[str, ...] = FACE,
 ) -> Written:
     """Decode a file again and draw what was found in it.
 
@@ -66,6 +67,7 @@ def draw_video(
         end: number of the frame to stop before.
         dark: whether a brightened copy stands beside each frame; None looks at the first.
         report: is called after each frame with frames done, of how many, and ``'drawing'``.
+        class_names: of the detector.
 
     Raises:
         InputError: it cannot be written.
@@ -77,7 +79,7 @@ def draw_video(
             dark = is_dark_video(frame.image for frame in frames_of(video, every=FIRST // FEW, end=FIRST))
         draw = SteadyPicture(dark)
         with written_video(path, video.rate, sound) as writer:
-            for frame, result in _with_faces(frames_of(video, end=end), read_lines(lines_path)):
+            for frame, result in _with_objects(frames_of(video, end=end), read_lines(lines_path), class_names):
                 writer.add(draw(frame.image, result), frame.seconds)
                 report(frame.number + 1, total, 'drawing')
     except KeyboardInterrupt:
@@ -118,14 +120,14 @@ def record_video(video: Video, looked: Iterator[SeenFrame], path: Path, dark: bo
     return bool(first), [f'{path}: {how_written(None, video.name)}'] if first else [], ended is not None
 
 
-def _with_faces(frames: Iterable[Frame], lines: Iterator[Line]) -> Iterator[SeenFrame]:
-    """Each frame with the faces of its line, or of the last line before it."""
-    line, faces = next(lines, None), []
+def _with_objects(frames: Iterable[Frame], lines: Iterator[Line], class_names: tuple[str, ...]) -> Iterator[SeenFrame]:
+    """Each frame with the objects of its line, or of the last line before it."""
+    line, objects = next(lines, None), []
     for frame in frames:
         if line is not None and line['frame'] == frame.number:
-            line, faces = next(lines, None), line['faces']
+            line, objects = next(lines, None), line[key_of(class_names)]
         height, width = frame.image.shape[:2]
-        yield frame, FaceResult.from_dicts(faces, width, height, f'frame {frame.number}')
+        yield frame, DetectionResult.from_dicts(objects, width, height, f'frame {frame.number}', class_names)
 
 
 def is_dark_video(images: Iterable[np.ndarray]) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmdark.apis.configs import PUBLISHED_MODELS, own_configs
 from mmdark.apis.export import metadata
+from mmdark.configs import PUBLISHED_MODELS, own_configs
 from mmdark.errors import InputError
 from mmdark.models.published_files import PACKAGED, weight_path
 

@@ -1,5 +1,8 @@
 """The networks of DSFD and of the GFL detector, in mmdet's registries."""
 
+import mmdark.compat  # noqa: F401  builds the bridges first
+
+# isort: split
 from .dark_resnet import DarkResNet
 from .dark_vgg import DarkVGG
 from .dsfd import DSFD

@@ -47,8 +47,8 @@ class DualShotHead(BaseModule):
         heads = self.first_shot, self.second_shot
         faces, ignored, metas = unpack_gt_instances(batch_data_samples)
         found = [head.sums_by_feat(*head(maps), faces, metas, ignored) for head, maps in zip(heads, shots, strict=True)]
-        positives = torch.stack([count for _, count in found])
-        divisors = self.first_shot.divisor(positives, len(faces))  # of both shots, by one message between processes
+        numbers = torch.stack([each for _, each in found])
+        divisors = self.first_shot.divisor(numbers, len(faces))  # of both shots, by one message between processes
         losses: dict[str, Tensor] = {}
         for prefix, (sums, _), divisor in zip(('pal1_', 'pal2_'), found, divisors, strict=True):
             losses |= rename_loss_dict(prefix, {name: value / divisor for name, value in sums.items()})

@@ -19,7 +19,7 @@ from .box_voting import box_voting, keeps_size
 
 @MODELS.register_module()
 class MultiScaleTTA(BaseTTAModel):
-    """Test a detector of one class on the views that ``MultiScaleViews`` makes, and merge by box voting.
+    """Test a detector on the views that ``MultiScaleViews`` makes, and merge by box voting, class by class.
 
     Views go through the detector one after another. What is kept of each is its detections, in pixels of the original
     image, so only one view is on the device at a time. An image without any detection gets empty instances; the
@@ -27,7 +27,7 @@ class MultiScaleTTA(BaseTTAModel):
 
     Args:
         iou_threshold: see :func:`box_voting`.
-        max_per_img: see :func:`box_voting`.
+        max_per_img: so many of all classes at most; see :func:`box_voting`.
         drop_singletons: see :func:`box_voting`; True as published.
         **kwargs: of mmengine's ``BaseTTAModel``: ``module``, the detector.
     """
@@ -57,22 +57,26 @@ class MultiScaleTTA(BaseTTAModel):
         return [self._merge(views) for views in data_samples_list]
 
     def _merge(self, views: Sequence[DetDataSample]) -> DetDataSample:
-        found = [self._contribution(view) for view in views]
-        boxes, scores = box_voting(
-            torch.cat([boxes for boxes, _ in found]),
-            torch.cat([scores for _, scores in found]),
-            self.iou_threshold,
-            self.max_per_img,
-            self.drop_singletons,
+        boxes, scores, labels = (
+            torch.cat(parts) for parts in zip(*(self._contribution(view) for view in views), strict=True)
         )
-        labels = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+        present = labels.unique() if len(labels) else labels.new_zeros(1)
+        voted = InstanceData.cat(
+            [self._voted(boxes[labels == label], scores[labels == label], label) for label in present]
+        )
+        order = voted.scores.argsort(descending=True, stable=True)[: self.max_per_img]
         merged = views[0]
-        merged.pred_instances = InstanceData(bboxes=boxes, scores=scores, labels=labels)
+        merged.pred_instances = voted[order]
         return merged
 
+    def _voted(self, boxes: Tensor, scores: Tensor, label: Tensor) -> InstanceData:
+        """The boxes of one class, merged."""
+        boxes, scores = box_voting(boxes, scores, self.iou_threshold, self.max_per_img, self.drop_singletons)
+        return InstanceData(bboxes=boxes, scores=scores, labels=label.expand(len(boxes)).clone())
+
     @staticmethod
-    def _contribution(view: DetDataSample) -> tuple[Tensor, Tensor]:
-        """Boxes, flipped back, and scores of the sizes that the view is trusted with.
+    def _contribution(view: DetDataSample) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes, flipped back, scores and labels of the sizes that the view is trusted with.
 
         Raises:
             InputError: the view does not say which sizes it keeps.
@@ -82,8 +86,9 @@ class MultiScaleTTA(BaseTTAModel):
                 'tta_pipeline: a view does not say which faces it keeps; make views with MultiScaleViews '
                 "and add 'keep' to the meta_keys of PackDetInputs"
             )
-        boxes, scores = view.pred_instances.bboxes, view.pred_instances.scores
+        found = view.pred_instances
+        boxes = found.bboxes
         if view.metainfo.get('flip'):
             boxes = bbox_flip(boxes, view.ori_shape, view.flip_direction)
         kept = keeps_size(boxes, view.keep)
-        return boxes[kept], scores[kept]
+        return boxes[kept], found.scores[kept], found.labels[kept]

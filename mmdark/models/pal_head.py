@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mmdark.errors import InputError
 
+from .hard_negatives import hardest
 from .prior_cache import PriorCache
 from .prior_matching import Matches, encode, match_priors, pad_faces
 
@@ -29,12 +30,14 @@ class PALHead(SSDHead):
     once, in float32 under autocast, too. No loss waits for the device. As published, faces are matched in fractions of
     the image, hard negatives are counted in each image, the losses are divided by the number of positives in the batch
     (the batch size if there is none), in training over all processes, and ``nms_pre`` counts over all levels. Priors
-    whose best overlap is an ignored box are neither positive nor negative.
+    whose best overlap is an ignored box are neither positive nor negative. As published, an image without positives
+    has no negatives either; with ``negatives_without_faces`` it gives so many, and ``neg_pos_ratio`` of them count as
+    much as one positive where a batch has fewer positives than that.
 
     Args:
         *args: see ``SSDHead``; ``num_classes`` is 1. Of ``train_cfg``, the assigner's ``pos_iou_thr``,
-            ``neg_pos_ratio``, ``smoothl1_beta``, ``allowed_border`` and ``ignored_as_background`` are read. The last
-            (False if left out) takes ignored boxes for background, as published.
+            ``neg_pos_ratio``, ``smoothl1_beta``, ``allowed_border``, ``ignored_as_background`` (False if left out; True
+            takes ignored boxes for background, as published) and ``negatives_without_faces`` (0 if left out) are read.
         **kwargs: see ``SSDHead``.
 
     Raises:
@@ -71,17 +74,26 @@ class PALHead(SSDHead):
             batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
             batch_gt_instances_ignore: ignored boxes of each image in ``bboxes``, or None where there are none.
         """
-        sums, positives = self.sums_by_feat(
+        sums, numbers = self.sums_by_feat(
             cls_scores, bbox_preds, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
         )
-        divisor = self.divisor(positives, len(batch_gt_instances))
+        divisor = self.divisor(numbers, len(batch_gt_instances))
         return {name: value / divisor for name, value in sums.items()}
 
-    def divisor(self, positives: Tensor, batch: int) -> Tensor:
-        """What sums of losses are divided by: positives, in training those of all processes, or the batch size."""
+    def divisor(self, numbers: Tensor, batch: int) -> Tensor:
+        """What sums of losses are divided by: positives, in training those of all processes, or the batch size.
+
+        Args:
+            numbers: of positives, and the least that ``negatives_without_faces`` asks for, ``(..., 2)``.
+            batch: number of images.
+
+        Returns:
+            Shape ``(...)``.
+        """
         if self.training:  # gradients are means over the processes: together, all losses over all positives
-            positives = reduce_mean(positives)
-        return torch.where(positives > 0, positives, batch)
+            numbers = reduce_mean(numbers)
+        larger = numbers.amax(-1)
+        return torch.where(larger > 0, larger, batch)
 
     def sums_by_feat(
         self,
@@ -91,20 +103,19 @@ class PALHead(SSDHead):
         batch_img_metas: list[dict],
         batch_gt_instances_ignore: OptInstanceList = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The losses of :meth:`loss_by_feat` before they are divided, and the number of positives, float32."""
+        """The losses of :meth:`loss_by_feat` before they are divided, and the numbers for :meth:`divisor`."""
         with torch.autocast(cls_scores[0].device.type, enabled=False):
             boxes = [instances.bboxes for instances in batch_gt_instances]
             background = self.train_cfg.get('ignored_as_background', False)
             ignored = None if background else _ignored_boxes(batch_gt_instances_ignore, boxes)
             matches, targets, inside = self.match(_sizes(cls_scores), boxes, batch_img_metas, ignored)
-
+            counts, numbers = self._negatives(matches.positive)
             scores = _flat(cls_scores)
             losses = F.binary_cross_entropy_with_logits(
                 scores[:, 0] - scores[:, 1], matches.positive.float(), reduction='none'
             )
             left_out = matches.ignored if inside is None else matches.ignored | ~inside
-            counts = self.train_cfg['neg_pos_ratio'] * matches.positive.sum(1)
-            hard = _hardest(losses.masked_fill(matches.positive | left_out, 0), counts)
+            hard = hardest(losses.masked_fill(matches.positive | left_out, 0), counts)
             distances = F.smooth_l1_loss(
                 _flat(bbox_preds), targets, beta=self.train_cfg['smoothl1_beta'], reduction='none'
             )
@@ -112,7 +123,14 @@ class PALHead(SSDHead):
                 loss_cls=(losses * matches.positive).sum() + hard.sum(),
                 loss_bbox=(distances * matches.positive[:, None]).sum(),
             )
-            return sums, matches.positive.sum(dtype=torch.float32)
+            return sums, numbers
+
+    def _negatives(self, positive: Tensor) -> tuple[Tensor, Tensor]:
+        """How many negatives each image gives, ``(B,)``, and the numbers for :meth:`divisor`, from ``(B, P)``."""
+        ratio, without_faces = self.train_cfg['neg_pos_ratio'], self.train_cfg.get('negatives_without_faces', 0)
+        counts, empty = ratio * positive.sum(1), ~positive.any(1)
+        numbers = torch.stack([positive.sum(), empty.sum() * (without_faces / ratio)])
+        return (counts.masked_fill(empty, without_faces) if without_faces else counts), numbers.float()
 
     def match(
         self,
@@ -254,19 +272,3 @@ def _sizes(maps: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
 def _flat(maps: Sequence[Tensor]) -> Tensor:
     """All levels in the order of the priors, in float32: ``(B, values, P)``."""
     return torch.cat([level.float().flatten(2) for level in maps], dim=2)
-
-
-def _hardest(losses: Tensor, counts: Tensor) -> Tensor:
-    """Sum of the largest ``counts[b]`` of each row of ``losses``, ``(B, P)``, of equal ones whatever the other rows."""
-    if losses.device.type != 'cpu':
-        return _hardest_by_rank(losses, counts)
-    # topk is several times as fast, but must know how many: only a CPU need not wait
-    rows = zip(losses, counts.tolist(), strict=True)
-    return torch.stack([row.topk(min(count, len(row))).values.sum() for row, count in rows])
-
-
-def _hardest_by_rank(losses: Tensor, counts: Tensor) -> Tensor:
-    """The same without waiting for a device."""
-    ranked = losses.sort(dim=1, descending=True, stable=True).values
-    ranks = torch.arange(ranked.shape[1], device=ranked.device)
-    return ranked.where(ranks < counts[:, None], 0).sum(dim=1)

@@ -1,5 +1,8 @@
 """Parity: our numbers beside those that the authors' code printed."""
 
+import mmdark.register  # noqa: F401  builds the bridges first
+
+# isort: split
 from .check import CHECKS, check_parity
 from .comparison import Comparison, compare, table
 from .golden import GoldenCase, golden_cases

@@ -92,7 +92,7 @@ def read_pairs(paths: Iterable[Path], seed: int = 0, long_side: int = 320) -> It
         if scale < 1:
             results['img'] = cv2.resize(results['img'], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         results = darkness(results)
-        yield Pair(path.name, _tensor(results['img']), _tensor(results['dark_img']))
+        yield Pair(path.name, _tensor(results['light_img']), _tensor(results['dark_img']))
 
 
 def _tensor(image: np.ndarray) -> Tensor:

@@ -42,6 +42,15 @@ def test_every_validation_can_be_cut(name: str) -> None:
     assert isinstance(Config(cfg.to_dict()).pretty_text, str)
 
 
+def test_a_data_set_within_another_is_cut() -> None:
+    inner = dict(type='WiderDataset')
+    dataset = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=1, dataset=inner), inner])
+    cfg = Config(dict(val_dataloader=dict(dataset=dataset), val_evaluator=dict(type='CocoMetric')))
+    validate_on(cfg, 5)
+    part = dict(type='spread_part', dataset=inner, images=5)
+    assert cfg.val_dataloader.dataset.datasets == [dict(type='RepeatDataset', times=1, dataset=part), part]
+
+
 def test_a_single_metric_and_a_list_are_told_too() -> None:
     for evaluator in (dict(type='WiderFaceMetric'), [dict(type='WiderFaceMetric')]):
         cfg = Config(dict(val_dataloader=dict(dataset=dict(type='WiderDataset')), val_evaluator=evaluator))

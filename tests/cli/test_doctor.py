@@ -65,14 +65,14 @@ def test_a_sound_environment(tmp_path: Path) -> None:
     } <= table.keys()
     assert 'WRONG' not in {state for state, _ in table.values()}
     assert table['WIDER FACE'] == ('ok', 'data/wider')
-    assert table['DARK FACE'][0] == 'note' and '-> ' in table['DARK FACE'][1]
+    assert all(table[name][0] == 'note' and '-> ' in table[name][1] for name in ('DARK FACE', 'ExDark'))
     assert table['ffmpeg'][0] == 'note'  # PATH is empty
 
 
 @pytest.mark.parametrize(
     ('module', 'names', 'remedy'),
     [
-        ('torch', ('torch',), 'pip install torch>=2.6'),
+        ('torch', ('torch',), 'pip install torch>=2.1'),
         ('mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), "pip install 'mmdark[openmmlab]'"),
         ('rich', (), ''),
     ],
@@ -87,7 +87,7 @@ def test_what_is_missing_is_named_with_what_to_do(
     assert 'Detection cannot run' in done.stdout
     if names:
         assert table[module][0] == 'WRONG' and table[module][1].startswith('not installed')
-        assert remedy in table[module][1].replace("'torch>=2.6'", 'torch>=2.6')
+        assert remedy in table[module][1].replace("'torch>=2.1'", 'torch>=2.1')
     else:  # it is no package of ours, but mmengine needs it
         assert "No module named 'rich'" in done.stdout
 
@@ -119,6 +119,17 @@ def test_a_package_that_does_not_import(
     assert '-> pip install --force-reinstall --no-deps torchmetrics==' in said
 
 
+def test_a_package_that_torchvision_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reinstalling it would not help."""
+    (tmp_path / 'torchmetrics.py').write_text('raise RuntimeError("operator torchvision::nms does not exist")')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'torchmetrics', raising=False)
+    said = of('WRONG', 'torchmetrics', capsys)
+    assert '-> install the torchvision for this torch (see pytorch.org), or pip uninstall torchvision' in said
+
+
 def test_a_version_that_does_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +148,7 @@ def test_the_bounds_are_those_of_the_installation() -> None:
     bounds = required_versions()
     if not bounds:
         pytest.skip('mmdark is on the path but not installed, so it states no versions')
-    assert (bounds['torch'], shown(bounds['mmdet'])) == ('>=2.6', '>=3.3.0,<3.4.0')
+    assert (bounds['torch'], shown(bounds['mmdet'])) == ('>=2.1', '>=3.3.0,<3.4.0')
 
 
 def test_both_families_at_once(

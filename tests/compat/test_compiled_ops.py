@@ -162,10 +162,10 @@ def test_mmdet_models_can_be_imported() -> None:
 
 @needs_stand_in
 def test_another_op_names_itself_and_the_package_to_install_at_its_call() -> None:
-    from mmcv.ops import roi_align
+    from mmcv.ops import roi_pool
 
-    with pytest.raises(InputError, match=r'mmcv.* has no compiled op roi_align_forward; .*pip install') as info:
-        roi_align(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5), 2)
+    with pytest.raises(InputError, match=r'mmcv.* has no compiled op roi_pool_forward; .*pip install') as info:
+        roi_pool(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5), 2)
     assert '\n' not in str(info.value)
 
 

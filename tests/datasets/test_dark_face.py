@@ -11,7 +11,7 @@ import torch
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets import DarkFaceDataset
 from mmdark.datasets.dark_face_annotation import split_numbers
 from mmdark.errors import InputError

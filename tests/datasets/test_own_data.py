@@ -118,7 +118,7 @@ def test_test_time_augmentation_keeps_what_the_evaluator_needs(
 ) -> None:
     cfg = config(name, write(tmp_path / name, train=1, val=1), tmp_path / 'work')
     for dataset in cfg.test_dataloader.dataset.datasets:  # as tools/test.py --tta does
-        loading = [step for step in dataset.pipeline if step['type'] in ('LoadPhoto', 'DarkISP')]
+        loading = [step for step in dataset.pipeline if step['type'] in ('LoadImageFromFile', 'DarkISP')]
         dataset.pipeline = [*loading, *cfg.tta_pipeline[1:]]
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
     assert key in Runner.from_cfg(cfg).test()

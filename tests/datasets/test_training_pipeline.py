@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets import WiderDataset
 from mmdark.errors import InputError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets.wider_annotation import parse_wider_annotation
 from mmdark.errors import InputError
 
@@ -31,9 +31,9 @@ def test_official_format() -> None:
         ('0--Parade/no row.jpg', 8, 0),
         ('0--Parade/b c.jpg', 10, 1),
     ]
-    assert images[0].faces[0] == (10, 20, 30, 40, False, 3)
-    assert images[0].faces[1] == (1, 2, 3, 4, True, 4)
-    assert images[3].faces[0] == (5.5, 6, 7, 8, False, 12)
+    assert images[0].faces[0] == (10, 20, 30, 40, 3, (0, 0, 0, 0, 0, 0))
+    assert images[0].faces[1] == (1, 2, 3, 4, 4, (2, 0, 0, 1, 0, 0))
+    assert images[3].faces[0] == (5.5, 6, 7, 8, 12, ())
 
 
 def test_one_line_format() -> None:

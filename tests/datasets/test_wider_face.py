@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets import WiderDataset
+from mmdark.datasets.wider_annotation import ATTRIBUTES
 from mmdark.errors import InputError
 
 REAL_ROOT = Path(__file__).resolve().parents[2].parent / 'shared' / 'data' / 'wider'
@@ -63,8 +64,11 @@ def test_absolute_names_stand_for_themselves(root: Path) -> None:
 
 
 def test_invalid_faces_can_be_ignored(root: Path) -> None:
-    flags = [face['ignore_flag'] for face in build(root, ignore_invalid=True).get_data_info(0)['instances']]
-    assert flags == [0, 1]
+    faces = build(root, ignore_invalid=True).get_data_info(0)['instances']
+    assert [face['ignore_flag'] for face in faces] == [0, 1]
+    assert [face['attributes']['invalid'] for face in faces] == [0, 1] and faces[1]['attributes'].keys() == {
+        *ATTRIBUTES
+    }
 
 
 def test_filter_empty_keeps_ids_and_spares_test_mode(root: Path) -> None:

@@ -15,6 +15,7 @@ from mmdark.compat import read_checkpoint
 from mmdark.engine.scalar_queue import ScalarQueue
 from mmdark.errors import InputError
 from mmdark.models import pal_head
+from mmdark.models.hard_negatives import hardest_by_rank
 from tests.host_waits import host_waits
 from tests.tiny_wider import lite_config, write_wider
 
@@ -49,7 +50,7 @@ def test_numbers_are_exact_and_in_order() -> None:
 
 
 def test_the_host_waits_once_per_interval_of_the_log(wider: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(pal_head, '_hardest', pal_head._hardest_by_rank)  # what a GPU gets
+    monkeypatch.setattr(pal_head, 'hardest', hardest_by_rank)  # what a GPU gets
     # mmengine asks whether images of different sizes must be padded: a tensor that is on the CPU on any machine.
     monkeypatch.setattr(
         'mmengine.model.base_model.data_preprocessor.stack_batch', lambda images, *_: torch.stack(images)

@@ -21,13 +21,17 @@ from mmdark.apis import leave_distributed, load_config, prepare_distributed
 from tests.meeting import meeting
 from tests.tiny_wider import CHANNELS, ROOT
 
-OPTIONS = {
-    'input_size': 96,
+MAIN = 'dsfd_dark_wider.py'
+NARROW = {
     'model.detector.backbone.widen_factor': 0.125,
     'model.detector.neck.in_channels': CHANNELS,
     'model.detector.bbox_head.first_shot.in_channels': CHANNELS,
     'model.detector.bbox_head.second_shot.in_channels': CHANNELS,
     'model.reflectance_decoder.in_channels': 8,
+}
+"""The main config, an eighth as wide."""
+OPTIONS = {
+    'input_size': 96,
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
     'val_dataloader': None,
@@ -35,7 +39,7 @@ OPTIONS = {
     'val_cfg': None,
     'log_level': 'WARNING',
 }
-"""The main config, an eighth as wide; with the teacher that needs no time."""
+"""Small and quiet."""
 
 
 class Record(Hook):
@@ -52,9 +56,15 @@ class Record(Hook):
 
 
 def config(root: str, work_dir: str, options: dict[str, Any]) -> Config:
-    """The main config on ``root``, small and quiet, under a name of its own."""
-    cfg = load_config(str(ROOT / 'configs' / 'dsfd_dark_wider.py'), {**OPTIONS, 'data_root': root, **options}, work_dir)
-    cfg.model.detector.backbone.init_cfg = cfg.model.detector.backbone.init_cfg[:1]  # without the downloaded weights
+    """The main config on ``root``, or the one that is the option ``config``, under a name of its own.
+
+    It is without downloaded weights, and with the teacher that needs no time.
+    """
+    path = options.get('config', MAIN)
+    own = {**(NARROW if path == MAIN else {}), **OPTIONS, 'data_root': root, **options}
+    own.pop('config', None)
+    cfg = load_config(str(ROOT / 'configs' / path), own, work_dir)
+    cfg.model.detector.backbone.init_cfg = cfg.model.detector.backbone.init_cfg[:1] if path == MAIN else None
     cfg.model.enhancer = dict(type='MaxRGBRetinex')
     cfg.experiment_name = uuid4().hex
     return cfg

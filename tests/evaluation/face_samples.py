@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import mmdark  # isort: skip  # noqa: F401  # bridges mmcv first, in processes without conftest.py
+import mmdark.register  # isort: skip  # noqa: F401  # bridges mmcv first, in processes without conftest.py
 from mmdet.registry import METRICS
 from torch import distributed
 

@@ -164,6 +164,64 @@ def test_heights_that_do_not_rise_are_refused(heights: tuple[int, ...]) -> None:
         WiderFaceMetric(heights=heights)
 
 
+def slow_ap_of(images: list[dict], value: int) -> float:
+    """Of the faces with that illumination, on the images that have one: one detection after another."""
+    rows, total = [], 0
+    for image in images:
+        instances = image['instances']
+        counted = [not i['ignore_flag'] and i['attributes']['illumination'] == value for i in instances]
+        if not any(counted):
+            continue
+        total += sum(counted)
+        found = image['pred_instances']
+        boxes, used = found['bboxes'].numpy(), set()
+        for row in np.argsort(-found['scores'].numpy(), kind='stable'):
+            overlaps = [iou(boxes[row], np.array(instance['bbox'])) for instance in instances]
+            best = int(np.argmax(overlaps))
+            if overlaps[best] < 0.5:
+                rows.append((float(found['scores'][row]), False))
+            elif counted[best]:
+                rows.append((float(found['scores'][row]), best not in used))
+                used.add(best)
+    hits = np.array([hit for _, hit in sorted(rows, key=lambda row: -row[0])])
+    precision = np.maximum.accumulate((hits.cumsum() / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    return float((precision * hits).sum() / total)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """With one pixel added to widths and heights."""
+    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) + 1, 0, None).prod()
+    return shared / ((a[2:] - a[:2] + 1).prod() + (b[2:] - b[:2] + 1).prod() - shared)
+
+
+def test_ap_by_attribute_counts_those_faces_and_images_alone() -> None:
+    generator = np.random.default_rng(1)
+    images = []
+    for index in range(12):
+        corner, side = generator.integers(0, 300, (8, 2)), generator.integers(8, 90, (8, 1))
+        faces = np.hstack([corner, corner + side]).astype(float)
+        near, far = np.tile(faces, (2, 1)) + generator.integers(-4, 6, (16, 4)), generator.integers(0, 150, (4, 4))
+        far[:, 2:] += 150
+        detections = np.column_stack([np.vstack([near, far]), generator.random(20)])
+        images.append(sample(f'data/a/{index}.jpg', detections, faces[2:], faces[:2]))
+        dark = generator.random(8) < (0, 0.3)[index % 2]
+        images[-1]['instances'] = [
+            {'bbox': box.tolist(), 'ignore_flag': int(place < 2), 'attributes': {'illumination': int(dark[place])}}
+            for place, box in enumerate(faces)
+        ]
+    ours = numbers(settings(None, attributes=['illumination']), images)
+    assert ours.keys() == {'day/AP', 'day/AP_illumination_0', 'day/AP_illumination_1'}
+    for value in (0, 1):
+        assert ours[f'day/AP_illumination_{value}'] == pytest.approx(slow_ap_of(images, value), abs=1e-9)
+    assert 0.05 < ours['day/AP_illumination_1'] < ours['day/AP_illumination_0'] < 0.95
+
+
+def test_an_attribute_that_no_face_has_is_refused() -> None:
+    images = [sample('data/a/0.jpg', [[0, 0, 9, 9, 0.5]], [[0, 0, 9, 9]])]
+    with pytest.raises(InputError, match=r"no face has the attribute 'illumination'.*instances among the meta_keys"):
+        numbers(settings(None, attributes=['illumination']), images)
+
+
 def test_official_ap_of_a_part_counts_its_faces_alone(tmp_path: Path, said: list[str]) -> None:
     """As if the ground truth knew no other images."""
     _, faces, kept, images = given(6)

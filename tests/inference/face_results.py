@@ -26,6 +26,7 @@ class ToldInferencer:
 
     cfg = SimpleNamespace(filename='configs/told.py')
     weights = 'told.pth'
+    class_names = ('face',)
 
     def __init__(self, before: Callable[[int], object] = lambda number: None) -> None:
         self.before = before

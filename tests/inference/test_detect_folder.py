@@ -84,7 +84,7 @@ def test_broken_files_are_listed_and_the_others_are_done(tmp_path: Path) -> None
     for number, content in ((3, b''), (7, b'no image'), (11, (photos / '11.png').read_bytes()[:60])):
         (photos / f'{number}.png').write_bytes(content)
     detected = detect(photos, tmp_path / 'out')
-    assert (detected.total, detected.images, detected.faces, detected.with_faces) == (20, 17, 17, 17)
+    assert (detected.total, detected.images, detected.objects, detected.with_objects) == (20, 17, {0: 17}, 17)
     results, broken, about = read_results(tmp_path / 'out')
     broken_files = {str(photos / f'{number}.png') for number in (3, 7, 11)}
     assert {one.source for one in broken} == broken_files

@@ -79,7 +79,7 @@ def same(result: FaceResult, boxes: np.ndarray, scores: np.ndarray) -> bool:
 
 def test_a_training_is_taken_up_from_its_folder(inferencer: FaceInferencer, work_dir: Path) -> None:
     """The config lies beside the checkpoint; its test pipeline darkens, and a photograph is not darkened."""
-    assert 'DarkISP' in str(inferencer.cfg.test_dataloader.dataset.pipeline)
+    assert 'DarkISP' in str(inferencer.cfg.test_dataloader.dataset.datasets)
     assert Path(inferencer.cfg.filename).parent == work_dir
     assert inferencer.model.dataset_meta['classes'] == ('face',) and not inferencer.model.training
     for image in photos([(96, 80), (77, 130), (9, 5)]):
@@ -246,7 +246,7 @@ def test_other_weights_and_configs(inferencer: FaceInferencer, work_dir: Path, t
     )
     for model in (None, 'dsfd_dark_lite_wider', 'dsfd_dark_lite_wider.py'):
         named = FaceInferencer(model, tmp_path / 'lite.pth', show_progress=False)
-        assert named.cfg.test_dataloader.dataset.type == 'ConcatDataset'
+        assert named.cfg.test_dataloader.dataset.type == 'LazyConcatDataset'
     assert same(named(image, **ALL)['predictions'][0], *by_hand(named, image))
 
 

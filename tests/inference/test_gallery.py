@@ -18,8 +18,8 @@ import pytest
 from mmdark.drawing import brighten
 from mmdark.errors import InputError
 from mmdark.inference.before_after import picture_of
-from mmdark.inference.face_result import BrokenImage
 from mmdark.inference.gallery import write_gallery
+from mmdark.inference.result import BrokenImage
 from mmdark.inference.result_files import ResultFiles
 
 from .face_results import result_of

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import read_wider_predictions
-from mmdark.inference.face_result import BrokenImage
+from mmdark.inference.result import BrokenImage
 from mmdark.inference.result_files import FORMATS, ResultFiles, read_results, write_picture
 
 from .face_results import result_of

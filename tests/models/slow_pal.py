@@ -69,6 +69,7 @@ def pal(
     faces: Sequence[Array],
     size: tuple[int, int],
     ignored: Sequence[Array] | None = None,
+    without_faces: int = 0,
 ) -> tuple[float, float]:
     """Classification and box loss of a batch.
 
@@ -80,10 +81,11 @@ def pal(
         size: height and width of the images. A face within several priors overlaps each of them equally, and rounding
             decides; so matching is in float32, and in fractions.
         ignored: per image ``(K, 4)``; None where there are none.
+        without_faces: negatives of an image without positives; three of them count like a positive.
     """
     ignored = [np.zeros((0, 4))] * len(faces) if ignored is None else ignored
     loss_cls = loss_bbox = 0.0
-    positives = 0
+    positives = empty = 0
     for score, delta, boxes, marked in zip(scores, deltas, faces, ignored, strict=True):
         in_image = fractions(priors, size)
         own, others = ((each / np.tile(size[::-1], 2)).astype(np.float32) for each in (boxes, marked))
@@ -93,7 +95,9 @@ def pal(
         log_sum = np.log(np.exp(score).sum(1))
         background = [n for n in range(len(priors)) if n not in matched and n not in left_out]
         negatives = sorted((log_sum[n] - score[n, 1] for n in background), reverse=True)
-        loss_cls += sum(log_sum[n] - score[n, 0] for n in matched) + sum(negatives[: 3 * len(matched)])
+        empty += not matched
+        taken = 3 * len(matched) if matched else without_faces
+        loss_cls += sum(log_sum[n] - score[n, 0] for n in matched) + sum(negatives[:taken])
         for place, face in matched.items():
             (px1, py1, px2, py2), (x1, y1, x2, y2) = priors[place], boxes[face]
             target = (
@@ -104,7 +108,7 @@ def pal(
             )
             for distance in np.abs(delta[place] - target):
                 loss_bbox += 0.5 * distance**2 if distance < 1 else distance - 0.5
-    divisor = positives or len(scores)
+    divisor = max(positives, empty * without_faces / 3) or len(scores)
     return loss_cls / divisor, loss_bbox / divisor
 
 

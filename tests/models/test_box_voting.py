@@ -99,6 +99,25 @@ def test_equal_scores_are_taken_in_the_published_order(seed: int, equal: str) ->
     np.testing.assert_allclose(voted, expected, rtol=0, atol=1e-9)
 
 
+def test_published_voting_of_saturated_scores() -> None:
+    """30 of 60 scores are 1.0. Starting from the first of them gives 14 boxes, the script of DAI-Net printed these 15.
+
+    It was run with a stable ``argsort``. With NumPy's default one, which here mixes equal scores, its boxes are the
+    same in another order; in most such cases they are others, so there is no order but the stable one to follow.
+    """
+    boxes, scores = crowd(12, faces=14, boxes=60)
+    scores = (2 * scores).clamp(max=1)
+    voted = joined(box_voting(boxes, scores, drop_singletons=True))
+    assert len(voted) == 15 and (scores == 1).sum() == 30
+    np.testing.assert_allclose(
+        voted.sum(0), [1542.794222, 2437.673941, 2281.797360, 3119.181038, 15], rtol=0, atol=1e-5
+    )
+    np.testing.assert_allclose(voted[0], [8.388592, 233.170066, 29.055146, 321.305338, 1], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(voted[-1], [14.728762, 29.524910, 88.546479, 59.998799, 1], rtol=0, atol=1e-6)
+    first_starts = joined(box_voting(boxes.flip(0), scores.flip(0), drop_singletons=True))
+    assert len(first_starts) == 14
+
+
 def test_the_last_of_equal_scores_starts() -> None:
     """A box between two pairs overlaps both by 0.54, and they each other by 0.25: first it would take all five."""
     left = torch.tensor([3.0, 0.0, 0.0, 6.0, 6.0])

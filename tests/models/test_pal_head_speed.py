@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdark.errors import InputError
-from mmdark.models import PALHead
-from mmdark.models.pal_head import _hardest, _hardest_by_rank
+from mmdark.models import PALHead, hard_negatives
 from mmdark.models.prior_cache import CAPACITY
 
 from .test_pal_head import CONFIG, FEW, HEIGHT, MANY, STRIDES, WIDTH, maps_of, samples_of, shot_of
@@ -169,7 +168,7 @@ def test_the_loss_does_not_wait_for_the_device(monkeypatch: pytest.MonkeyPatch) 
     assert all(loss.shape == () for loss in losses.values()) and maps[0][0].grad.shape == maps[0][0].shape
 
 
-@pytest.mark.parametrize('hardest', [_hardest, _hardest_by_rank])
+@pytest.mark.parametrize('hardest', [hard_negatives.hardest, hard_negatives.hardest_by_rank])
 @pytest.mark.parametrize('count', [0, 5, 40, 99])
 def test_hardest_picks_or_sorts(count: int, hardest: Callable) -> None:
     losses = torch.rand(2, 40, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -182,7 +181,7 @@ def test_hardest_picks_or_sorts(count: int, hardest: Callable) -> None:
     assert found.tolist() == pytest.approx((losses.detach() * wanted).sum(dim=1).tolist(), rel=1e-6)
 
 
-@pytest.mark.parametrize('hardest', [_hardest, _hardest_by_rank])
+@pytest.mark.parametrize('hardest', [hard_negatives.hardest, hard_negatives.hardest_by_rank])
 def test_other_images_do_not_decide_between_equal_losses(hardest: Callable) -> None:
     """Which of them learn must not depend on the batch, or two processes would not train as one does."""
     gradients = []

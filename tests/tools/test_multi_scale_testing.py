@@ -27,7 +27,8 @@ LITE_WIDER = ROOT / 'configs' / 'dsfd_dark_lite_wider.py'
 """Tests by day and in the dark."""
 
 MULTI_SCALE = Config.fromfile(ROOT / 'configs' / '_base_' / 'multi_scale_test.py').to_dict()
-LOAD_DARK = Config.fromfile(QUICKSTART).to_dict()['test_dataloader']['dataset']['pipeline'][:2]
+(DARK_SET,) = Config.fromfile(QUICKSTART).to_dict()['test_dataloader']['dataset']['datasets']
+LOAD_DARK = DARK_SET['pipeline'][:2]
 MORE = {**LITE, 'model.detector.test_cfg.score_thr': 0.0, 'model.detector.test_cfg.max_per_img': 40}
 
 
@@ -137,7 +138,8 @@ def test_by_day_and_in_the_dark_it_does_what_the_script_does(
     panel = slice(by_day.shape[1] // 4 + 8, by_day.shape[1] // 2 - 8)  # the second: what the detector was given
     assert by_night[40:, panel].mean() < 0.5 * by_day[40:, panel].mean()
 
-    dark, theirs = write_config(tmp_path, QUICKSTART), tmp_path / 'theirs.pkl'
+    single = dict(dataset=dict(_delete_=True, **DARK_SET))
+    dark, theirs = write_config(tmp_path, QUICKSTART, test_dataloader=single), tmp_path / 'theirs.pkl'
     monkeypatch.setattr(sys, 'path', list(sys.path))
     given = ['--tta', '--out', str(theirs), '--work-dir', str(tmp_path)]
     more = {'test_dataloader.dataset.data_root': f'{root}/'}
@@ -157,8 +159,8 @@ def test_data_sets_keep_their_pictures_and_take_the_views(tmp_path: Path) -> Non
     cfg = enable_tta(cfg)
     repeated, dark = cfg.test_dataloader.dataset.datasets
     views = ['LoadAnnotations', 'MultiScaleViews']
-    assert [step.type for step in repeated.dataset.pipeline] == ['LoadPhoto', *views]
-    assert [step.type for step in dark.pipeline] == ['LoadPhoto', 'DarkISP', *views]
+    assert [step.type for step in repeated.dataset.pipeline] == ['LoadImageFromFile', *views]
+    assert [step.type for step in dark.pipeline] == ['LoadImageFromFile', 'DarkISP', *views]
     assert (cfg.model.type, cfg.model.module.type) == ('MultiScaleTTA', 'DAINet')
     with pytest.raises(InputError, match='is wrapped already'):
         enable_tta(cfg)
@@ -166,9 +168,9 @@ def test_data_sets_keep_their_pictures_and_take_the_views(tmp_path: Path) -> Non
 
 def test_what_loads_in_its_own_way_takes_the_whole_pipeline(tmp_path: Path) -> None:
     cfg = load_config(write_config(tmp_path, QUICKSTART))
-    cfg.test_dataloader.dataset.pipeline = [dict(type='LoadEmptyAnnotations')]
+    cfg.test_dataloader.dataset.datasets[0].pipeline = [dict(type='LoadEmptyAnnotations')]
     cfg = enable_tta(cfg)
-    assert cfg.test_dataloader.dataset.pipeline == cfg.tta_pipeline
+    assert cfg.test_dataloader.dataset.datasets[0].pipeline == cfg.tta_pipeline
 
 
 def test_what_tta_cannot_do_is_said_in_one_line(

@@ -186,6 +186,20 @@ def test_each_side_has_its_own_factor() -> None:
     assert scaled_annotation('gt.txt', b'a.jpg 1 10 5 20 5 1', images, Tally()) == b'a.jpg 1 5 2 10 2 1\n'
 
 
+@pytest.mark.parametrize('label', ['ExDark_Annno/Cup/a.JPG.txt', 'labels/a.txt'])
+def test_labels_of_exdark_go_with_their_image(label: str) -> None:
+    """That of the same folder and name, of two with that name; where it is not there, the label stays as it is."""
+    names = ('ExDark/Cup/a.JPG', 'ExDark/Dog/a.JPG') if 'Cup' in label else ('images/a.jpg',)
+    sizes = (Resized((1000, 500), (100, 50)), Resized((1000, 500), (500, 250)))
+    images, tally = ResizedImages(dict(zip(names, sizes, strict=False))), Tally()
+    text = b'% bbGt version=3\nCup 100 50 35 20 0 0 0 0 0 0 0\n\nPeople 0 -10 1000 500 1 0 0 0 0 0 0\n'
+    scaled = b'% bbGt version=3\nCup 10 5 3.5 2 0 0 0 0 0 0 0\n\nPeople 0 -1 100 50 1 0 0 0 0 0 0\n'
+    assert scaled_annotation(label, text, images, tally) == scaled and (tally.boxes, tally.absent_images) == (2, 0)
+    assert scaled_annotation('labels/b.txt', text, images, tally) == text and tally.absent_images == 1
+    with pytest.raises(InputError, match=r'labels/a\.txt:2: class .Tram. is none of the 12 of ExDark'):
+        scaled_annotation('labels/a.txt', b'% bbGt version=3\nTram 1 2 3 4', ResizedImages({'a.jpg': sizes[0]}), tally)
+
+
 def test_the_turned_image_is_written_as_it_is_seen(tmp_path: Path) -> None:
     root, out = tmp_path / 'set', tmp_path / 'small'
     root.mkdir()

@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from mmdark.apis import last_checkpoint, run_or_explain
 from mmdark.compat import __main__ as launcher
 from mmdark.compat import read_checkpoint
+from mmdark.errors import InputError
 from tests.tiny_wider import LITE, QUICKSTART, ROOT, write_wider
 
 ENVIRONMENT = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
@@ -131,6 +132,24 @@ def test_what_test_cannot_do_is_said_at_once(root: Path, monkeypatch: pytest.Mon
 def test_amp_trains_without_cuda(monkeypatch: pytest.MonkeyPatch, root: Path, tmp_path: Path) -> None:
     inside(monkeypatch, 'train', QUICKSTART, '--amp', '--work-dir', tmp_path, *train_options(root, 1))
     assert read_checkpoint(tmp_path / 'iter_1.pth')['meta']['iter'] == 1
+
+
+def test_a_training_validates_on_as_many_images_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, root: Path, tmp_path: Path
+) -> None:
+    """One of two, by day and in the dark; they are all that the Runner sees."""
+    seen = []
+
+    def build(cfg: Config) -> None:
+        data_loader = Runner.build_dataloader(cfg.val_dataloader)
+        seen.extend(Path(batch['data_samples'][0].img_path).name for batch in data_loader)
+        raise InputError('enough')
+
+    monkeypatch.setattr(Runner, 'from_cfg', build)
+    command = [ROOT / 'configs' / 'dsfd_dark_lite_wider.py', '--val-images', '1', '--work-dir', tmp_path]
+    with pytest.raises(SystemExit, match='error: enough'):
+        inside(monkeypatch, 'train', *command, *train_options(root, 1))
+    assert seen == ['val_0.jpg', 'val_0.jpg']
 
 
 def test_two_processes_write_one_log_and_one_checkpoint(root: Path, tmp_path: Path) -> None:

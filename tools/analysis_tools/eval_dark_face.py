@@ -13,18 +13,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from bare_mmdark import run_bare, use_bare_mmdark
-
-use_bare_mmdark()
-
-from mmdark.evaluation.dark_face_protocol import evaluate_dark_face  # noqa: E402
-from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall  # noqa: E402
-from mmdark.evaluation.prediction_files import (  # noqa: E402
+from mmdark.errors import run_or_say
+from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
+from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall
+from mmdark.evaluation.prediction_files import (
     read_dark_face_labels,
     read_dark_face_predictions,
     read_image_list,
 )
-from mmdark.evaluation.score_report import report_scores, score_record  # noqa: E402
+from mmdark.evaluation.score_report import report_scores, score_record
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_bare(main)
+    run_or_say(main)

@@ -10,14 +10,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bare_mmdark import run_bare, use_bare_mmdark
-
-use_bare_mmdark()
-
-from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall  # noqa: E402
-from mmdark.evaluation.prediction_files import read_wider_predictions  # noqa: E402
-from mmdark.evaluation.score_report import report_scores, score_record  # noqa: E402
-from mmdark.evaluation.wider_protocol import evaluate_wider, load_wider_ground_truth  # noqa: E402
+from mmdark.errors import run_or_say
+from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall
+from mmdark.evaluation.prediction_files import read_wider_predictions
+from mmdark.evaluation.score_report import report_scores, score_record
+from mmdark.evaluation.wider_protocol import evaluate_wider, load_wider_ground_truth
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_bare(main)
+    run_or_say(main)

@@ -3,8 +3,8 @@
     python tools/dataset_converters/shrink.py data/wider --out data/wider_small --budget 45MiB
 
 Picks the largest side and JPEG quality, common to all images, that fit; the whole copy, annotations counted, is at or
-under the budget. Boxes of WIDER FACE, DSFD's lists, DARK FACE, COCO and VOC are scaled along; YOLO labels are fractions
-already. Folders and names stay, so a config needs another ``data_root`` only.
+under the budget. Boxes of WIDER FACE, DSFD's lists, DARK FACE, ExDark, COCO and VOC are scaled along; YOLO labels are
+fractions already. Folders and names stay, so a config needs another ``data_root`` only.
 """
 
 from __future__ import annotations

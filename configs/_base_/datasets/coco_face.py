@@ -51,7 +51,9 @@ _day = dict(
     pipeline=test_pipeline,
 )
 _dark = dict(_day, pipeline=[test_pipeline[0], _darkness, *test_pipeline[1:]])
-val_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[_day, _dark]))
+val_dataloader = dict(
+    dataset=dict(_delete_=True, type='LazyConcatDataset', pipeline=test_pipeline, datasets=[_day, _dark])
+)
 test_dataloader = val_dataloader
 
 # bbox_mAP is COCO's AP with 100 detections an image at most, bbox_mAP_50 that at IoU 0.5 with 1000.

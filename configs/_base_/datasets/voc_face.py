@@ -44,7 +44,9 @@ _day = dict(
     pipeline=test_pipeline,
 )
 _dark = dict(_day, pipeline=[test_pipeline[0], _darkness, *test_pipeline[1:]])
-val_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[_day, _dark]))
+val_dataloader = dict(
+    dataset=dict(_delete_=True, type='LazyConcatDataset', pipeline=test_pipeline, datasets=[_day, _dark])
+)
 test_dataloader = val_dataloader
 
 # Exact all-points AP at IoU 0.5.

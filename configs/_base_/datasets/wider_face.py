@@ -25,7 +25,7 @@ augment = [
 ]
 train_pipeline = [*load, *augment, dict(type='PackDetInputs')]
 test_pipeline = [
-    dict(type='LoadPhoto'),
+    dict(type='LoadImageFromFile', _scope_='mmdark'),  # LoadPhoto, by the name that mmdet's DetInferencer looks for
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs'),

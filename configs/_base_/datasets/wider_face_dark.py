@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type='PackDarkPair'),
 ]
 test_pipeline = [
-    dict(type='LoadPhoto'),
+    dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='DarkISP', preset='corrected', seed=0, keep_light=False),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -21,7 +21,12 @@ tta_pipeline = [*test_pipeline[:2], *_base_.tta_pipeline[1:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 _day = _base_.val_dataloader.dataset
 val_dataloader = dict(
-    dataset=dict(_delete_=True, type='ConcatDataset', datasets=[_day, dict(_day, pipeline=test_pipeline)])
+    dataset=dict(
+        _delete_=True,
+        type='LazyConcatDataset',
+        pipeline=_base_.test_pipeline,  # of mmdet's inferencers
+        datasets=[_day, dict(_day, pipeline=test_pipeline)],
+    )
 )
 test_dataloader = val_dataloader
 

@@ -1,4 +1,4 @@
-"""DarkISP in the data pipeline: the dark partner of an image, or the image itself darkened."""
+"""DarkISP in the data pipeline: it darkens the image, and keeps the light one for training pairs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,33 @@ from mmdet.registry import TRANSFORMS
 from mmdark.dark_isp import PRESETS, ISPNoise, ISPParameters, darken, sample_noise, sample_parameters
 from mmdark.datasets.transforms.dark_bytes import darken_bytes
 from mmdark.datasets.transforms.table_noise import TableNoise
+from mmdark.errors import InputError
+
+_BLACK, _WHITE = 3.0, 1000.0
+"""Floats on the 0-255 scale have values above the first, unless the image is black, and none above the second; those
+in [0, 1], and normalised ones, have none above the first, 16-bit values are above the second."""
 
 
 @TRANSFORMS.register_module()
 class DarkISP(BaseTransform):
     """Darken ``img`` with random parameters; see :mod:`mmdark.dark_isp`.
 
-    Required keys: ``img`` (``(H, W, 3)`` BGR, 0-255) and, with a seed, ``img_path``. The dark image is float32 on the
-    same scale, neither rounded nor, but for the ``corrected`` preset, clipped.
+    Required keys: ``img`` (``(H, W, 3)`` BGR, 0-255, uint8 or float) and, with a seed, ``img_path``. The dark image is
+    float32 on the same scale, neither rounded nor, but for the ``corrected`` preset, clipped. Steps that flip, resize
+    or crop come before it where :class:`PackDarkPair` packs the pair, which refuses them in between.
 
     Args:
         preset: ``corrected``, or ``dainet`` or ``maet`` as published.
         seed: None draws anew each time, from numpy's generator, which the Runner seeds. A number makes the darkness a
             function of the number and of the file name, the same for everyone: for validation and testing.
-        keep_light: True adds ``dark_img`` and leaves ``img``, for training pairs; False replaces ``img``.
+        keep_light: True keeps what ``img`` was as ``light_img``, and the dark image as ``dark_img``, too, for
+            :class:`PackDarkPair`; whatever packs one image packs the dark one.
         prob: chance that an image is darkened; otherwise it is its own dark image, so that a detector does not forget
             the day.
 
     Raises:
         ValueError: the preset is unknown; ``prob`` is no chance, or below 1 with a seed.
+        InputError: in a pipeline, the image is not what it must be, or is dark already.
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class DarkISP(BaseTransform):
         self.seed = seed
         self.keep_light = keep_light
         self.prob = prob
+        self._saw_more_than_black = False
 
     def sample(self, results: dict) -> tuple[ISPParameters, ISPNoise | TableNoise]:
         """The parameters and the noise for one image; that of 8-bit images in training is drawn the quick way."""
@@ -68,13 +77,48 @@ class DarkISP(BaseTransform):
         return np.ascontiguousarray(dark.permute(1, 2, 0).numpy()[..., ::-1])
 
     def transform(self, results: dict) -> dict:
-        """Add ``dark_img``, or replace ``img``."""
+        """Replace ``img``."""
+        self._check(results)
+        light = results['img']
         if self.prob < 1 and np.random.random() >= self.prob:  # noqa: NPY002
-            dark = results['img'].astype(np.float32)
+            dark = light.astype(np.float32)
         else:
-            dark = self.apply(results['img'], *self.sample(results))
-        results['dark_img' if self.keep_light else 'img'] = dark
+            dark = self.apply(light, *self.sample(results))
+        results.update(img=dark, is_dark=True)
+        if self.keep_light:
+            results.update(light_img=light, dark_img=dark)
         return results
+
+    def _check(self, results: dict) -> None:
+        """Raise an InputError where the image cannot be darkened.
+
+        A black float image does not tell its scale, so once a brighter one was seen, black ones are taken as they are.
+        """
+        image, place = results.get('img'), results.get('img_path') or 'an image'
+        if not isinstance(image, np.ndarray):
+            raise InputError(f'{place}: DarkISP finds no image; put it after what loads one and before what packs it')
+        if results.get('is_dark'):
+            raise InputError(f'{place}: two DarkISP in one pipeline would darken it twice; keep one')
+        if 'img_norm_cfg' in results:
+            raise InputError(f'{place}: DarkISP comes after Normalize; put it before, where pixels are 0 to 255')
+        if image.ndim != 3 or image.shape[2] != 3 or (image.dtype != np.uint8 and image.dtype.kind != 'f'):
+            raise InputError(
+                f'{place}: DarkISP needs (H, W, 3) uint8 or float, not {image.shape} {image.dtype}; load with LoadPhoto'
+            )
+        if image.dtype != np.uint8:
+            low, high = float(image.min()), float(image.max())
+            self._saw_more_than_black |= high > _BLACK
+            in_range = low >= -_WHITE and high <= _WHITE  # false for NaN
+            if not in_range or not (self._saw_more_than_black or low == high == 0):
+                raise InputError(
+                    f'{place}: DarkISP needs pixels from 0 to 255, not from {low:.4g} to {high:.4g}; '
+                    'put it before what scales or normalises them'
+                )
+        if self.seed is not None and not results.get('img_path'):
+            raise InputError(
+                f'DarkISP(seed={self.seed}) draws the darkness from the file name, and the image has no img_path; '
+                'leave out the seed'
+            )
 
     def __repr__(self) -> str:
         """The arguments."""

@@ -7,6 +7,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import TRANSFORMS
 
 from mmdark.errors import InputError
+from mmdark.registry import TRANSFORMS as OUR_TRANSFORMS
 
 _COLOR_FLAGS = {
     'color': cv2.IMREAD_COLOR,
@@ -17,6 +18,7 @@ _PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 _MEND = 'copy or download it again, or take it out of the annotation'
 
 
+@OUR_TRANSFORMS.register_module('LoadImageFromFile')
 @TRANSFORMS.register_module()
 class LoadPhoto(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` for photographs: always uint8 ``(H, W, 3)`` BGR, 0 to 255.
@@ -27,6 +29,8 @@ class LoadPhoto(LoadImageFromFile):
     EXIF: as everywhere in mmdet, the orientation in the file is applied, so boxes are relative to the photograph as a
     viewer shows it. None of the WIDER FACE images looked at (1,129) has one, so for them it makes no difference; for
     boxes relative to the stored pixels take ``color_type='color_ignore_orientation'``.
+
+    In a test pipeline it is ``dict(type='LoadImageFromFile', _scope_='mmdark')``, see :mod:`mmdark.registry`.
 
     Args:
         to_float32: gives float32 instead, same scale.

@@ -58,6 +58,7 @@ def validations_left(runner: Runner, batch_idx: int) -> int:
         length = len(loop.dataloader)
         after_this_epoch = loop.max_iters - (loop.iter - batch_idx) - length
         now, last = loop.epoch, loop.epoch + 1 + max(0, -(-after_this_epoch // length))
+    if last < loop.val_begin:  # ours validates at the end all the same
+        return int(not isinstance(loop, IterBasedTrainLoop))
     before = max(now, loop.val_begin - 1)
-    planned = max(0, last // loop.val_interval - before // loop.val_interval)
-    return planned + int(last % loop.val_interval != 0 or last < loop.val_begin)
+    return last // loop.val_interval - before // loop.val_interval + int(last % loop.val_interval != 0)

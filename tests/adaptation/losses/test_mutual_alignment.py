@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmdark.adaptation.losses import MutualAlignmentLoss, mutual_alignment
 
+from ...half_precision import HALVES
 from ..pairs import pair
 
 
@@ -80,7 +81,7 @@ def test_published_weights_are_the_defaults() -> None:
     assert (loss.loss_weight, loss.temperature) == (0.1, 4.0)
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALVES)
 def test_autocast_keeps_float32(dtype: torch.dtype) -> None:
     light, dark = (x.to(dtype) for x in features_of())
     with torch.autocast('cpu', dtype=dtype):

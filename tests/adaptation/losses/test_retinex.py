@@ -16,6 +16,7 @@ from mmdark.adaptation.losses import (
     reconstruction_loss,
 )
 
+from ...half_precision import HALVES
 from ..pairs import twice
 from .test_structural_similarity import reference
 
@@ -99,7 +100,7 @@ def test_published_weights_are_the_defaults() -> None:
     assert MODELS.build(dict(type='IlluminationSmoothnessLoss')).loss_weight == pytest.approx(0.1 * 0.5)
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALVES)
 def test_autocast_keeps_float32(dtype: torch.dtype) -> None:
     reflectance, illumination, image = decomposition_of()
     halves = dict(reflectance=reflectance.to(dtype), illumination=(0.1 * illumination).to(dtype))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets.transforms import ColorDistortion
 from mmdark.datasets.transforms.color_distortion import (
     ColorParameters,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mmdet.structures.bbox import HorizontalBoxes
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets.transforms import DataAnchorSampling
 from mmdark.datasets.transforms.data_anchor_sampling import AnchorWindow, cut_rescaled
 from mmdark.datasets.transforms.random_interp_resize import INTERPOLATIONS

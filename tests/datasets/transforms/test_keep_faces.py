@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mmdet.structures.bbox import HorizontalBoxes
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets.transforms import KeepFaces
 
 GOOD = [[10, 10, 20, 30], [90, 40, 130, 60]]

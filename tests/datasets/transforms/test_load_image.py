@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets.transforms import LoadPhoto
 from mmdark.errors import InputError
 

@@ -13,9 +13,11 @@ from mmdark.datasets.transforms import PackDarkPair
 
 def results_of() -> dict:
     rng = np.random.default_rng(0)
+    light, dark = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8), rng.random((6, 9, 3), dtype=np.float32) * 300 - 20
     return dict(
-        img=rng.integers(0, 256, (6, 9, 3), dtype=np.uint8),
-        dark_img=rng.random((6, 9, 3), dtype=np.float32) * 300 - 20,
+        img=dark,
+        light_img=light,
+        dark_img=dark,
         img_id=4,
         img_path='a.jpg',
         img_shape=(6, 9),
@@ -31,7 +33,10 @@ def results_of() -> dict:
 
 def test_pair_is_packed_as_mmdet_packs_one() -> None:
     results = results_of()
-    packed, plain = PackDarkPair().transform(results), PackDetInputs().transform(results_of())
+    packed, plain = (
+        PackDarkPair().transform(results),
+        PackDetInputs().transform({**results, 'img': results['light_img']}),
+    )
     inputs = packed['inputs']
     assert sorted(inputs) == ['dark', 'light']
     assert inputs['light'].dtype == torch.uint8 and torch.equal(inputs['light'], plain['inputs'])
@@ -55,6 +60,6 @@ def test_meta_keys_reach_the_parent() -> None:
 
 def test_a_strided_dark_image_is_packed() -> None:
     results = results_of()
-    results['dark_img'] = results['dark_img'][:, ::-1]  # what a flip by view leaves behind
+    results['img'] = results['dark_img'] = results['dark_img'][:, ::-1]
     dark = PackDarkPair().transform(results)['inputs']['dark']
     assert np.array_equal(dark.numpy(), results_of()['dark_img'][:, ::-1].transpose(2, 0, 1))

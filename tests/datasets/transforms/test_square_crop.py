@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mmdet.structures.bbox import HorizontalBoxes
 
-import mmdark  # noqa: F401
+import mmdark.register  # noqa: F401
 from mmdark.datasets.transforms import RandomInterpResize, RandomSquareCrop
 from mmdark.datasets.transforms.random_interp_resize import INTERPOLATIONS
 

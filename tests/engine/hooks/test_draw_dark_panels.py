@@ -117,7 +117,7 @@ def test_the_same_name_twice_gives_two_pictures(tmp_path: Path) -> None:
 def day_and_dark(root: Path, work_dir: Path, folder: Path, batch_size: int, **hook: Any) -> Config:
     """Three images by day and in the dark, of two sizes; the weights are the same in each process."""
     cfg = lite_config(root, work_dir, options={'test_dataloader.batch_size': batch_size})
-    dark = cfg.test_dataloader.dataset
+    (dark,) = cfg.test_dataloader.dataset.datasets
     day = {**dark, 'pipeline': [step for step in dark.pipeline if step.type != 'DarkISP']}
     cfg.test_dataloader.dataset = {'type': 'ConcatDataset', 'datasets': [day, dark]}
     cfg.default_hooks.draw_dark_panels = {'type': 'DrawDarkPanels', 'out_dir': str(folder), **hook}

@@ -81,6 +81,12 @@ def test_a_resumed_training_knows_how_long_a_validation_takes(tmp_path: Path, cl
     assert trained(tmp_path, clock, resume=tmp_path / 'iter_6.pth')[0] == 12 - 7 + 2 * 10
 
 
+def test_a_training_resumed_before_its_first_validation_counts_its_own_iterations(tmp_path: Path, clock: Clock) -> None:
+    trained(tmp_path, clock)
+    clock.now += 1000
+    assert trained(tmp_path, clock, resume=tmp_path / 'iter_2.pth')[:2] == [12 - 3 + 3 * 4, 12 - 4 + 3 * 4]
+
+
 def test_the_live_line_and_the_plain_lines_show_it(tmp_path: Path, clock: Clock) -> None:
     console = Console(file=StringIO(), width=160)
     live = dict(type='LiveProgress', plain_interval=6, console=console)
@@ -98,6 +104,8 @@ def test_the_live_line_and_the_plain_lines_show_it(tmp_path: Path, clock: Clock)
         (EpochBasedTrainLoop, dict(epoch=2, iter=9, max_iters=10, val_begin=1, val_interval=10), 1, 1),
         (IterBasedTrainLoop, dict(epoch=0, iter=9, max_iters=40, val_begin=1, val_interval=10), 9, 4),
         (IterBasedTrainLoop, dict(epoch=0, iter=10, max_iters=45, val_begin=1, val_interval=10), 10, 4),
+        (EpochBasedTrainLoop, dict(epoch=0, iter=2, max_iters=16, val_begin=5, val_interval=2), 2, 1),
+        (IterBasedTrainLoop, dict(epoch=0, iter=9, max_iters=40, val_begin=50, val_interval=10), 9, 0),
     ],
 )
 def test_validations_are_counted(kind: type, numbers: dict[str, int], batch_idx: int, left: int) -> None:

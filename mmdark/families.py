@@ -13,6 +13,14 @@ FAMILIES = {
     'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'),
 }
 
+_REMEDY = {
+    'openmmlab': 'replace mmcv-lite by full mmcv: pip uninstall mmcv-lite, then '
+    'pip install --no-build-isolation mmcv==2.1.0 (compiles)',
+    'onedl': 'install onedl-mmcv with its ops: pip install --force-reinstall --no-deps --no-binary onedl-mmcv '
+    '--no-build-isolation onedl-mmcv==2.3.6 (compiles)',
+}
+"""How to get mmcv's compiled ops."""
+
 
 def installed_packages() -> dict[str, dict[str, str]]:
     """The installed packages of each family.
@@ -47,3 +55,10 @@ def installed_family() -> str:
     raise InputError(
         f'{both} are installed together, but they own the same import names: keep one family, in a fresh environment'
     )
+
+
+def mmcv_without_ops() -> tuple[str, str]:
+    """The installed mmcv, package and version, and how to get one with compiled ops."""
+    family = installed_family()
+    packages = installed_packages()[family]
+    return next(f'{package} {number}' for package, number in packages.items() if 'mmcv' in package), _REMEDY[family]

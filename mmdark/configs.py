@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmdark.errors import InputError
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
 
 PUBLISHED_MODELS = {
     'dark': 'dsfd_dark_wider.py',
@@ -39,15 +39,15 @@ def find_config(given: str) -> Path:
     """The config that a person means: the path of a file, or the name of one of ours, ``dsfd_dark_wider``.
 
     Raises:
-        InputError: there is neither; the line names what is spelt alike.
+        InputError: there is neither; the line names those that are spelt alike.
     """
     if Path(given).exists():
         return Path(given)
     ours = own_configs()
     if given.removesuffix('.py') in ours:
         return ours[given.removesuffix('.py')]
-    close = difflib.get_close_matches(Path(given).stem, ours, n=1)
-    raise InputError(f'config {given} does not exist' + (f'; did you mean {close[0]}?' if close else ''))
+    close = ', '.join(difflib.get_close_matches(Path(given).stem, ours))
+    raise InputError(f'config {given} does not exist' + (f'; did you mean {close}?' if close else ''))
 
 
 def own_configs() -> dict[str, Path]:

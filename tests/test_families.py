@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from mmdark.compat import families
+from mmdark import families
 from mmdark.errors import InputError
 
 

@@ -1,4 +1,4 @@
-"""Faces on a person's photographs, in one call or one photograph after another."""
+"""Objects, such as faces, on a person's photographs, in one call or one photograph after another."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from rich.console import Console
 from rich.progress import track
 
 from mmdark.apis.launch import in_bfloat16
+from mmdark.drawing import noun_of, plural_of
 from mmdark.errors import InputError
 
 from .before_after import picture_of
 from .detection import Detection, Found
 from .detector import load_detector
-from .face_result import BrokenImage, FaceResult
 from .image_sources import each_source, image_sources
 from .output_names import shortened
 from .read_ahead import read_ahead
+from .result import BrokenImage, DetectionResult
 from .result_files import picture_suffix, write_picture
 from .tiles import tile_side
 
-Seen = tuple[FaceResult | BrokenImage, np.ndarray | None]
+Seen = tuple[DetectionResult | BrokenImage, np.ndarray | None]
 """A result, and the image that was looked at."""
 
 
 class Wanted(NamedTuple):
-    """What is wanted of each image; see :meth:`FaceInferencer.stream`."""
+    """What is wanted of each image; see :meth:`Inferencer.stream`."""
 
     batch_size: int
     pred_score_thr: float
@@ -39,8 +40,8 @@ class Wanted(NamedTuple):
     with_illumination: bool
 
 
-class FaceInferencer:
-    """Find faces; called as mmdet's ``DetInferencer``, from which it differs in what it returns.
+class Inferencer:
+    """Find what a detector was trained for; called as mmdet's ``DetInferencer``, but it returns other things.
 
     The steps of the config's test pipeline prepare each image, but for those that load or darken it: a photograph is
     looked at as it is. A folder goes on where a file is broken.
@@ -57,6 +58,7 @@ class FaceInferencer:
 
     Attributes:
         model: the detector, with ``dataset_meta``.
+        class_names: what it finds, such as ``('face',)``, in the order of the labels; empty where nothing names it.
         cfg: its config.
         weights: the file of its weights.
         device: where it runs.
@@ -71,6 +73,7 @@ class FaceInferencer:
         amp: bool = False,
     ) -> None:
         self.model, self.cfg, self.weights = load_detector(model, weights, device)
+        self.class_names = tuple(self.model.dataset_meta['classes'])
         if amp:
             self.model.test_step = in_bfloat16(self.model)
         self.device = next(self.model.parameters()).device
@@ -87,21 +90,21 @@ class FaceInferencer:
         no_save_vis: bool = False,
         **options: Any,
     ) -> dict[str, list]:
-        """Find the faces on all inputs.
+        """Find the objects on all inputs.
 
         Args:
             inputs: see :func:`mmdark.inference.image_sources`.
             batch_size: images (or tiles) that the detector sees at a time; those of one batch have the same size.
-            return_vis: also return the pictures with the faces drawn.
+            return_vis: also return the pictures with the objects drawn.
             out_dir: write them to ``out_dir/vis/NAME.jpg``, too (``.png`` beyond the 65500 pixels of a JPEG).
-            pred_score_thr: only faces of at least this score; below the config's ``test_cfg.score_thr`` (0.05) there
+            pred_score_thr: only objects of at least this score; below the config's ``test_cfg.score_thr`` (0.05) there
                 are none.
             no_save_vis: write nothing to ``out_dir``.
             **options: ``tta``, ``tile``, ``with_reflectance``, ``with_illumination`` of :meth:`stream`.
 
         Returns:
-            ``predictions``, a list of :class:`FaceResult`; ``visualization``, a list of BGR pictures in the same order,
-            a dark photograph beside its brightened copy, empty without ``return_vis``; ``broken``, a list of
+            ``predictions``, a list of :class:`DetectionResult`; ``visualization``, a list of BGR pictures in the same
+            order, a dark photograph beside its brightened copy, empty without ``return_vis``; ``broken``, a list of
             :class:`BrokenImage`.
 
         Raises:
@@ -111,7 +114,9 @@ class FaceInferencer:
         seen: Iterable[Seen] = self.stream(sources, batch_size, pred_score_thr, **options)
         if self.show_progress:
             total = None if isinstance(sources, Iterator) else len(sources)
-            seen = track(seen, 'faces', total, console=Console(stderr=True), transient=True)
+            seen = track(
+                seen, plural_of(noun_of(self.class_names)), total, console=Console(stderr=True), transient=True
+            )
         results: dict[str, list] = dict(predictions=[], visualization=[], broken=[])
         folder = None if no_save_vis or not out_dir else Path(out_dir) / 'vis'
         names: set[str] = set()
@@ -138,7 +143,7 @@ class FaceInferencer:
         with_reflectance: bool = False,
         with_illumination: bool = False,
     ) -> Iterator[Seen]:
-        """Find faces on one image after another, in the order of the inputs and in constant memory.
+        """Find objects on one image after another, in the order of the inputs and in constant memory.
 
         Args:
             inputs: see :func:`mmdark.inference.image_sources`; also a generator, of which ``batch_size`` are held;
@@ -187,30 +192,30 @@ class FaceInferencer:
     def _look(self, batch: list[tuple[str, np.ndarray | InputError]], wanted: Wanted) -> Iterator[Seen]:
         images = [image for _, image in batch if isinstance(image, np.ndarray)]
         side = tile_side(wanted.tile, *images[0].shape[:2]) if images else None
-        found = iter([] if side else self._detection.faces_each(images, wanted.tta))
+        found = iter([] if side else self._detection.found_each(images, wanted.tta))
         for name, image in batch:
             if isinstance(image, InputError):
                 yield BrokenImage(name, str(image)), None
                 continue
             try:
                 if side:
-                    faces = self._detection.faces_in_tiles(image, side, wanted.batch_size, wanted.tta)
+                    one = self._detection.found_in_tiles(image, side, wanted.batch_size, wanted.tta)
                 else:
-                    faces = next(found)
-                result = self._result(name, image, faces, side, wanted)
+                    one = next(found)
+                result = self._result(name, image, one, side, wanted)
             except InputError as error:
                 yield BrokenImage(name, str(error)), None
             else:
                 yield result, image
 
     def _result(
-        self, name: str, image: np.ndarray, faces: Found | InputError, side: int | None, wanted: Wanted
-    ) -> FaceResult:
-        if isinstance(faces, InputError):
-            raise faces
-        boxes, scores = faces
+        self, name: str, image: np.ndarray, found: Found | InputError, side: int | None, wanted: Wanted
+    ) -> DetectionResult:
+        if isinstance(found, InputError):
+            raise found
+        boxes, scores, labels = found
         height, width = image.shape[:2]
-        return FaceResult(
+        return DetectionResult(
             boxes,
             scores,
             width,
@@ -218,7 +223,13 @@ class FaceInferencer:
             name,
             self._detection.reflectance(image, side) if wanted.with_reflectance else None,
             self._detection.illumination(image, side) if wanted.with_illumination else None,
+            labels,
+            self.class_names,
         ).above(wanted.pred_score_thr)
+
+
+FaceInferencer = Inferencer
+"""The name from before there were other classes than faces."""
 
 
 def _free_name(source: str, names: set[str]) -> str:

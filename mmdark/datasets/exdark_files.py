@@ -1,0 +1,61 @@
+"""Where ExDark's images and labels lie, in the official folders and in the copies of them that are about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mmdark.datasets.exdark_annotation import CLASSES, ExDarkImage
+from mmdark.datasets.label_files import names_in
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
+"""Of the official list, in lower case; it has ``.JPG`` and ``.JPEG``, too."""
+
+Found = tuple[list[str], dict[int, str]]
+"""The path of each file, and those of the ones that are missing, by their places in the list."""
+
+
+def find_images(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Found:
+    """The images in ``root``, in the folders of their classes or in ``root`` itself.
+
+    A name of other case, or with another of :data:`IMAGE_SUFFIXES`, is the same image.
+
+    Args:
+        images: of the list.
+        root: ``ExDark``.
+        listed: False lists no folders: each image is where the official copy has it.
+    """
+    return _find([(image.class_name, _names(image)) for image in images], root, listed)
+
+
+def find_labels(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Found:
+    """The labels of the images, ``2015_00001.png.txt`` or ``2015_00001.txt``; else as :func:`find_images`."""
+    wanted = [
+        (image.class_name, [*(f'{name}.txt' for name in _names(image)), f'{os.path.splitext(image.name)[0]}.txt'])
+        for image in images
+    ]
+    return _find(wanted, root, listed)
+
+
+def _names(image: ExDarkImage) -> list[str]:
+    """The official name, and others that the image may have."""
+    return [image.name, *(f'{os.path.splitext(image.name)[0]}{suffix}' for suffix in IMAGE_SUFFIXES)]
+
+
+def _find(wanted: Sequence[tuple[str, list[str]]], root: str, listed: bool) -> Found:
+    """The first file of each (class, names) that is there; each folder is listed once."""
+    folders = {name: names_in(os.path.join(root, name)) if listed else set() for name in ('', *CLASSES)}
+    spelt = {folder: {name.lower(): name for name in sorted(names)} for folder, names in folders.items()}
+    paths, missing = [], {}
+    for place, (class_name, names) in enumerate(wanted):
+        found = (
+            os.path.join(root, folder, name if name in folders[folder] else spelt[folder][name.lower()])
+            for folder in (class_name, '')
+            for name in names
+            if name.lower() in spelt[folder]
+        )
+        path = next(found, None)
+        paths.append(path or os.path.join(root, class_name, names[0]))
+        if listed and path is None:
+            missing[place] = paths[-1]
+    return paths, missing

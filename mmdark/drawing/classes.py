@@ -1,0 +1,68 @@
+"""What a person calls the objects of a detector, and the colour of each class."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+
+Colour = tuple[int, int, int]
+"""Blue, green, red, 0 to 255."""
+
+GREEN: Colour = (70, 240, 90)
+"""Colour of what was found, where there is one class."""
+FACE = ('face',)
+"""The classes of a face detector."""
+
+
+def name_of(label: int, class_names: Sequence[str]) -> str:
+    """The name of a class, or its number where nothing names it."""
+    return class_names[label] if label < len(class_names) else str(label)
+
+
+def noun_of(class_names: Sequence[str]) -> str:
+    """What one detection is called: as the only class, else ``object``."""
+    return class_names[0] if len(class_names) == 1 else 'object'
+
+
+def plural_of(noun: str) -> str:
+    """``faces``, ``buses``.
+
+    Example:
+        >>> plural_of('face'), plural_of('bus')
+        ('faces', 'buses')
+    """
+    return noun + ('es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's')
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 face``, ``2 faces``."""
+    return f'{number} {noun if number == 1 else plural_of(noun)}'
+
+
+def counted_classes(counts: Mapping[int, int], class_names: Sequence[str]) -> str:
+    """``2 faces``; where there are several classes, how many of each, in the order of their numbers.
+
+    Args:
+        counts: number of a class → how many.
+        class_names: of the detector.
+
+    Example:
+        >>> counted_classes({2: 2, 0: 1}, ('dog', 'cat', 'bus'))
+        '3 objects (1 dog, 2 bus)'
+    """
+    total = counted(sum(counts.values()), noun_of(class_names))
+    if len(class_names) == 1 or not counts:
+        return total
+    each = ', '.join(f'{counts[label]} {name_of(label, class_names)}' for label in sorted(counts))
+    return f'{total} ({each})'
+
+
+def colour_of(label: int, num_classes: int) -> Colour:
+    """The colour of a class: :data:`GREEN` where there is one, else hues a golden section apart, bright and clear.
+
+    Neighbouring numbers are told apart; among dozens of classes some are alike, so names are written, too.
+    """
+    if num_classes == 1:
+        return GREEN
+    red, green, blue = colorsys.hsv_to_rgb((1 / 3 + label * 0.618034) % 1, 0.7, 0.95)
+    return round(255 * blue), round(255 * green), round(255 * red)

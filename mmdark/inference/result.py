@@ -1,0 +1,146 @@
+"""What was found on one photograph, and what could not be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmdark.drawing import FACE, name_of
+from mmdark.errors import InputError
+
+if TYPE_CHECKING:
+    import supervision
+
+
+def key_of(class_names: Sequence[str]) -> str:
+    """Under which key a file lists the objects of an image: ``faces`` of a face detector, else ``objects``."""
+    return 'faces' if tuple(class_names) == FACE else 'objects'
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """The objects of one image; of a face detector its faces.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32: x1, y1, x2, y2 in pixels of the image as a viewer shows it (EXIF orientation
+            applied), cut at its border.
+        scores: ``(N,)`` float32 in [0, 1], the highest first.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+        source: the path as given, ``'array 0'`` for the first of several arrays, ``'clip.mp4#120'`` for a frame.
+        reflectance: ``(H, W, 3)`` BGR uint8 as the model decodes it; only where it was asked for.
+        illumination: ``(H, W)`` float32 in [0, 1], of the Retinex teacher; only where it was asked for.
+        labels: ``(N,)`` int64, numbers of classes from 0 on; by default all are of the first.
+        class_names: of the detector, in the order of the numbers; empty where nothing names them.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    width: int
+    height: int
+    source: str
+    reflectance: np.ndarray | None = None
+    illumination: np.ndarray | None = None
+    labels: np.ndarray = None  # type: ignore[assignment]
+    class_names: tuple[str, ...] = FACE
+
+    def __post_init__(self) -> None:
+        """Fill in the labels."""
+        if self.labels is None:
+            object.__setattr__(self, 'labels', np.zeros(len(self.boxes), np.int64))
+
+    def __len__(self) -> int:
+        """How many objects."""
+        return len(self.boxes)
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each object's class."""
+        return [name_of(label, self.class_names) for label in self.labels.tolist()]
+
+    def above(self, score: float) -> DetectionResult:
+        """The same image with the objects of at least this score."""
+        keep = self.scores >= score
+        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """``bbox`` (x1, y1, x2, y2 to a hundredth of a pixel) and ``score`` (to a millionth) of each, for files.
+
+        More digits would be noise. Where there are several classes, also ``label`` and ``class_name``.
+        """
+        boxes = np.round(self.boxes.astype(np.float64), 2).tolist()
+        scores = np.round(self.scores.astype(np.float64), 6).tolist()
+        dicts = [dict(bbox=box, score=score) for box, score in zip(boxes, scores, strict=True)]
+        if len(self.class_names) == 1:
+            return dicts
+        labels = zip(self.labels.tolist(), self.names, strict=True)
+        return [dict(one, label=label, class_name=name) for one, (label, name) in zip(dicts, labels, strict=True)]
+
+    @classmethod
+    def from_dicts(
+        cls,
+        objects: Sequence[Mapping[str, Any]],
+        width: int,
+        height: int,
+        source: str,
+        class_names: tuple[str, ...] = FACE,
+    ) -> DetectionResult:
+        """The objects that :meth:`to_dicts` gave, on an image of this size in pixels."""
+        boxes = np.array([one['bbox'] for one in objects], np.float32).reshape(-1, 4)
+        scores = np.array([one['score'] for one in objects], np.float32)
+        labels = np.array([one.get('label', 0) for one in objects], np.int64)
+        return cls(boxes, scores, width, height, source, labels=labels, class_names=class_names)
+
+    def to_coco(self, image_id: int, category_id: int | Sequence[int] = 1) -> list[dict]:
+        """Entries of a COCO result file: ``image_id``, ``category_id``, ``bbox`` as x, y, width, height, ``score``.
+
+        Args:
+            image_id: number of the image.
+            category_id: of each class; or of the first, which the others follow.
+        """
+        numbers = [
+            category_id + label if isinstance(category_id, int) else category_id[label]
+            for label in self.labels.tolist()
+        ]
+        found = zip(numbers, self.boxes.tolist(), self.scores.tolist(), strict=True)
+        return [
+            dict(image_id=image_id, category_id=number, bbox=[x1, y1, x2 - x1, y2 - y1], score=score)
+            for number, (x1, y1, x2, y2), score in found
+        ]
+
+    def to_supervision(self) -> supervision.Detections:
+        """The objects for the package ``supervision``, with their classes and their names.
+
+        Raises:
+            InputError: the package is not installed.
+        """
+        try:
+            import supervision
+        except ImportError:
+            raise InputError('to_supervision needs the package supervision: pip install supervision') from None
+        return supervision.Detections(
+            xyxy=self.boxes.astype(np.float32),
+            confidence=self.scores.astype(np.float32),
+            class_id=self.labels.astype(int),
+            data=dict(class_name=np.array(self.names, dtype=str)),
+        )
+
+
+FaceResult = DetectionResult
+"""The name from before there were other classes than faces."""
+
+
+@dataclass(frozen=True)
+class BrokenImage:
+    """An image that could not be looked at.
+
+    Attributes:
+        source: as in :class:`DetectionResult`.
+        reason: one line without the source, such as ``'cut off (its end is missing after 512 bytes)'``.
+    """
+
+    source: str
+    reason: str

@@ -1,0 +1,72 @@
+"""ONNX files of mmdet's own detectors, of one class and of several: what mmdet's way of testing finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import DefaultScope
+
+from mmdark.apis import load_config
+from mmdark.deploy import export_onnx
+from tests.deploy.lite_detector import differences
+from tests.inference.test_mmdet_inference import SMALL, spread
+from tests.models.tiny_models import samples_of
+from tests.tiny_wider import ROOT
+
+onnx = pytest.importorskip('onnx', reason='the extra onnx is not installed')
+onnxruntime = pytest.importorskip('onnxruntime', reason='the extra onnx is not installed')
+
+HEADS = {'retinanet_r18': SMALL, 'fcos_r18': SMALL, 'yolox_tiny': {}, 'rtmdet_tiny': {}}
+NAMES = ('cat', 'dog', 'bus')
+
+
+def host(name: str, classes: int, **more: object) -> torch.nn.Module:
+    """A detector by day with weights whose scores spread."""
+    (path,) = (ROOT / 'configs').rglob(f'{name}_wider_day.py')
+    cfg = load_config(str(path), {f'model.{key}': value for key, value in {**HEADS.get(name, {}), **more}.items()})
+    cfg.model.bbox_head.num_classes = classes
+    cfg.model.test_cfg.max_per_img = 100
+    if 'nms_pre' in cfg.model.test_cfg:
+        cfg.model.test_cfg.nms_pre = 60  # of thousands of pairs, so that the choice shows
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        built = MODELS.build(cfg.model)
+    spread(built)
+    built.dataset_meta = dict(classes=NAMES[:classes])
+    return built.eval()
+
+
+def in_mmdet(detector: torch.nn.Module, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes, scores and labels by the way on which mmdet tests."""
+    (sample,) = samples_of([], size=image.shape[:2])
+    sample.set_metainfo(dict(ori_shape=image.shape[:2], scale_factor=(1.0, 1.0)))
+    inputs = [torch.from_numpy(image.transpose(2, 0, 1).copy())]
+    with torch.no_grad():
+        (found,) = detector.test_step(dict(inputs=inputs, data_samples=[sample]))
+    return tuple(found.pred_instances[key].numpy() for key in ('bboxes', 'scores', 'labels'))
+
+
+@pytest.mark.parametrize(('name', 'classes'), [*((name, 3) for name in HEADS), ('retinanet_r18', 1)])
+def test_objects_are_those_of_mmdet(name: str, classes: int, tmp_path: Path) -> None:
+    detector, out = host(name, classes), tmp_path / 'a.onnx'
+    said = export_onnx(detector, out)
+    assert ('objects above' in said) == (classes > 1) and 'checked with onnxruntime' in said
+    session = onnxruntime.InferenceSession(out)
+    assert [each.name for each in session.get_outputs()] == ['image', 'boxes', 'scores', *['labels'] * (classes > 1)]
+    known = session.get_modelmeta().custom_metadata_map
+    assert known['classes'] == ', '.join(NAMES[:classes])
+    for size in ((96, 128), (70, 161)):
+        image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+        _, boxes, scores, *labels = session.run(None, {'images': image[None]})
+        wanted = in_mmdet(detector, image)
+        assert len(wanted[0]) > 10 and (np.diff(scores) <= 0).all()
+        for label in range(classes):
+            mine = labels[0] == label if labels else np.ones(len(boxes), bool)
+            theirs = wanted[2] == label
+            assert theirs.sum() > 3
+            box, score, matched = differences((wanted[0][theirs], wanted[1][theirs]), (boxes[mine], scores[mine]))
+            assert box <= 0.5 and score <= 1e-3 and matched >= 0.98
