@@ -41,6 +41,7 @@ BEHIND = {
     'tools/slurm_train.sh': 'tools/train.py',
     'tools/slurm_test.sh': 'tools/test.py',
     'tools/quickstart.sh': 'tools/quickstart.py',
+    'tools/train_minutes.sh': 'tools/train.py',
     'tests/run.sh': 'tools/setup_env.sh',
 }
 FOREIGN = ('docker', 'mim', 'pip', '.venv/bin/ruff')

@@ -142,7 +142,9 @@ def measured(content: dict) -> dict[str, float]:
     found: dict[str, float] = {}
     for record in content['records']:
         ours, other = record[OURS], record.get(PUBLISHED)
-        if record['subject'] in ('isp', 'train', 'test'):
+        if record['subject'] == 'isp':
+            found['isp'] = ours['images_per_second']  # the last one is the preset that trains
+        if record['subject'] in ('train', 'test'):
             found.setdefault(record['subject'], ours['images_per_second'])
         if record['subject'] == 'train' and other:
             found.setdefault('ratio', ours['images_per_second'] / other['images_per_second'])
@@ -155,7 +157,11 @@ def measured(content: dict) -> dict[str, float]:
 def page(content: dict) -> str:
     """The report in Markdown."""
     found = measured(content)
-    lines = [markdown_head(content['machine']), '| what | target | measured | |', '| --- | --- | --- | --- |']
+    lines = [
+        markdown_head(content['machine']),
+        '| what | target, on one H100 or H200 | measured | |',
+        '| --- | --- | --- | --- |',
+    ]
     for name, (what, target) in TARGETS.items():
         value = found.get(name)
         met = '' if value is None else 'met' if (value <= target) == (name in AT_MOST) or value == target else 'MISSED'
