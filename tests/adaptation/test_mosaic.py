@@ -101,11 +101,11 @@ def test_the_dark_image_is_the_light_one_darkened_after_all_of_it(path: str, roo
     batch = model.data_preprocessor(data, True)
     for index, image in enumerate(images):
         light, dark = (batch['inputs'][name][index] for name in ('light', 'dark'))
-        assert torch.equal(light, image.float()) and len(batch['data_samples'][index].gt_instances) == faces[index]
-        unit = (image.flip(0).float() / 255)[None]  # RGB
-        drawn = model.data_preprocessor.sample(unit, [batch['data_samples'][index]])
-        wanted = darken(unit, *drawn, 'corrected')[0].flip(0) * 255
-        torch.testing.assert_close(dark, wanted, rtol=0, atol=1e-3)  # of 255
+        unit = image.flip(0).float() / 255  # RGB
+        torch.testing.assert_close(light, unit, rtol=0, atol=1e-6)
+        assert len(batch['data_samples'][index].gt_instances) == faces[index]
+        drawn = model.data_preprocessor.sample(light[None], [batch['data_samples'][index]])
+        torch.testing.assert_close(dark, darken(light[None], *drawn, 'corrected')[0], rtol=0, atol=1e-5)
         assert dark.mean() < 0.6 * light.mean()
 
 
