@@ -100,6 +100,10 @@ class DrawDarkPanels(Hook):
         found = sample.pred_instances
         found = found[found.scores >= self.score_thr].cpu().numpy()
         drawn = draw_faces(
-            brighten(dark), found.bboxes * enlarge, found.scores, classes=found.labels, class_names=self.class_names
+            brighten(dark),
+            found.bboxes * enlarge,
+            found.scores,
+            classes=found.get('labels'),
+            class_names=self.class_names,
         )
         return join_panels([*panels, (f'detections (dark brightened), score >= {self.score_thr:g}', drawn)])
