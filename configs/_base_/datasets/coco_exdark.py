@@ -37,7 +37,9 @@ _day = dict(
     pipeline=coco_pipeline,
 )
 _dark = dict(_day, pipeline=[coco_pipeline[0], _darkness, *coco_pipeline[1:]])
-val_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[_day, _dark]))
+val_dataloader = dict(
+    dataset=dict(_delete_=True, type='LazyConcatDataset', pipeline=coco_pipeline, datasets=[_day, _dark])
+)
 test_dataloader = dict(dataset=dict(coco_classes=True))
 
 val_evaluator = dict(

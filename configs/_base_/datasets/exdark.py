@@ -25,7 +25,7 @@ augment = [
 ]
 train_pipeline = [*load, *augment, dict(type='PackDetInputs')]
 test_pipeline = [
-    dict(type='LoadPhoto'),
+    dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='Resize', scale=(input_size, input_size), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(

@@ -1,7 +1,7 @@
 """YOLOv3 (arXiv:1804.02767) with DarkNet-53, with the settings of mmdet, and one class.
 
 Another number of classes: ``model = dict(bbox_head=dict(num_classes=12))``. A dark config taps
-``backbone.conv_res_block1.conv``, the first convolution of stride 2, whose features have 64 channels.
+``backbone.conv_res_block1`` as published; its features have 64 channels and half of the image's size.
 """
 
 model = dict(
