@@ -12,7 +12,17 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / 'mmdark').rglob('*.py'))
 TOOLS = sorted((ROOT / 'tools').rglob('*.py'))
 ROOMS = ('adaptation', 'datasets', 'engine', 'evaluation', 'models')
-DAY_FILES = ('box_voting', 'dark_resnet', 'dark_vgg', 'dsfd', 'feature_enhance', 'multi_scale_tta', 'pal_head')
+DAY_FILES = (
+    'box_voting',
+    'dark_resnet',
+    'dark_vgg',
+    'dsfd',
+    'dual_shot_head',
+    'feature_enhance',
+    'hard_negatives',
+    'multi_scale_tta',
+    'pal_head',
+)
 DARK_WORDS = re.compile(r'dai_?net|dark_?isp|dark_?pair|retinex|reflectance|illumination', re.IGNORECASE)
 LOSSES_MAY_IMPORT = re.compile(r'__future__|collections|typing|math|torch|torchmetrics|mmdet\.registry')
 LOSSES_MAY_SEE = ('mmdark.adaptation.losses.', 'mmdark.adaptation.dark_pair.')

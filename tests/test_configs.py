@@ -300,6 +300,7 @@ def test_the_day_detector_is_the_dark_ones_base(main: Config) -> None:
     } == {
         'dark_vgg',
         'dsfd',
+        'dual_shot_head',
         'feature_enhance',
         'pal_head',
     }
