@@ -81,11 +81,10 @@ def configure(args: argparse.Namespace) -> Config:
             'data_root': f'{data_root}/',
             'max_iters': args.max_iters,
             'train_dataloader.dataset.ann_file': annotation(data_root, 'train'),
-            'test_dataloader.dataset.ann_file': annotation(data_root, 'val'),
         },
         str(args.work_dir),
     )
-    cfg.test_dataloader.dataset.indices = TEST_IMAGES
+    cfg.test_dataloader.dataset.datasets[0].update(ann_file=annotation(data_root, 'val'), indices=TEST_IMAGES)
     cfg.log_level = 'WARNING'  # spares the terminal the environment and the config; see log_to_file_only
     cfg.default_hooks.draw_dark_panels = dict(type='DrawDarkPanels', out_dir=str(args.work_dir / 'pictures'))
     return cfg

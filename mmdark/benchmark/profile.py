@@ -56,8 +56,8 @@ def idle_share(spans: Iterable[tuple[float, float]]) -> float:
     """The share of the time, from the first start to the last end, that no span covers.
 
     Example:
-        >>> idle_share([(0.0, 4.0), (3.0, 5.0), (8.0, 10.0)])
-        0.3
+        >>> idle_share([(0.0, 4.0), (3.0, 5.0), (6.0, 8.0)])
+        0.125
     """
     covered, first, last = 0.0, None, 0.0
     for start, end in sorted(spans):

@@ -138,7 +138,7 @@ def wider_to_images(records: Sequence[WiderImage], folder: str | Path, source: s
         AnnotatedImage(
             name,
             *image_size(os.path.join(folder, name)),
-            [AnnotatedBox(*face[:4], 0, face[4]) for face in record.faces],
+            [AnnotatedBox(*face[:4], 0, face.invalid) for face in record.faces],
         )
         for name, record in zip(names, records, strict=True)
     ]

@@ -33,6 +33,11 @@ class WiderFace(NamedTuple):
     line: int
     attributes: tuple[float, ...] = ()
 
+    @property
+    def invalid(self) -> bool:
+        """Whether the official file calls the face so."""
+        return self.attributes[3:4] == (1,)
+
 
 class WiderImage(NamedTuple):
     """One annotated image: its name as the file has it, the line number of that name, and its faces."""

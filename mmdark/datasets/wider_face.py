@@ -173,12 +173,11 @@ class WiderDataset(BaseDetDataset):
             {
                 'bbox': [face.x, face.y, face.x + face.width, face.y + face.height],
                 'bbox_label': 0,
-                'ignore_flag': int(self.ignore_invalid and attributes.get('invalid') == 1),
-                'attributes': attributes,
+                'ignore_flag': int(self.ignore_invalid and face.invalid),
+                'attributes': dict(zip(ATTRIBUTES, face.attributes, strict=False)),
             }
             for face in faces
             if _has_size(face)
-            for attributes in [dict(zip(ATTRIBUTES, face.attributes, strict=False))]
         ]
 
 

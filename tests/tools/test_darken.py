@@ -32,7 +32,7 @@ PIPELINE = Config.fromfile(ROOT / 'configs/dsfd_dark_wider.py').test_pipeline[:2
 
 def seen_by_the_pipeline(path: Path) -> np.ndarray:
     """Pixels after the first two steps of the main config's test pipeline, rounded."""
-    assert [step['type'] for step in PIPELINE] == ['LoadPhoto', 'DarkISP']
+    assert [step['type'] for step in PIPELINE] == ['LoadImageFromFile', 'DarkISP']
     return np.rint(Compose(PIPELINE)({'img_path': str(path)})['img']).astype(np.uint8)
 
 

@@ -102,7 +102,7 @@ def test_testing_prints_dumps_and_draws_and_mmdets_tool_agrees(
     given = [str(QUICKSTART), str(checkpoint), '--work-dir', str(tmp_path)]
     out, drawn, theirs = tmp_path / 'found.pkl', tmp_path / 'drawn', tmp_path / 'theirs.pkl'
     # mmdet's tool changes the variable data_root alone, so the data set is told, too.
-    more = {'model.detector.test_cfg.score_thr': 0.0, 'test_dataloader.dataset.data_root': f'{root}/'}
+    more = {'model.detector.test_cfg.score_thr': 0.0, 'test_dataloader.dataset.datasets.0.data_root': f'{root}/'}
     inside(monkeypatch, 'test', *given, '--out', out, '--show-dir', drawn, *options(root, **more))
     ours = ''.join(capfd.readouterr())
 
