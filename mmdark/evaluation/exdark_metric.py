@@ -12,13 +12,13 @@ import mmdark.compat  # noqa: F401  builds the bridges first
 # isort: split
 import numpy as np
 from mmdet.registry import METRICS
-from mmdet.structures.bbox import get_box_tensor
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmdark.errors import InputError
 
 from .average_precision import exact_average_precision
+from .face_metric import boxes_of
 from .matching import match
 
 
@@ -91,9 +91,9 @@ class ExDarkMetric(BaseMetric):
             parts = [part for part in (counted, sample.get('ignored_instances', {})) if 'bboxes' in part]
             self.results.append(
                 LabelledImage(
-                    np.column_stack([_boxes(found), _array(found['scores'])]),
+                    np.column_stack([boxes_of(found), _array(found['scores'])]),
                     _array(found['labels']),
-                    np.concatenate([_boxes(part) for part in parts]),
+                    np.concatenate([boxes_of(part) for part in parts]),
                     np.concatenate([_array(part['labels']) for part in parts]),
                     len(counted['labels']),
                     tuple(str(sample[key]) for key in self.group_by),
@@ -150,11 +150,6 @@ def plain_overlap(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
 
 def _mean(precisions: dict[int, float]) -> float:
     return float(np.mean([*precisions.values()])) if precisions else float('nan')
-
-
-def _boxes(instances: Any) -> np.ndarray:
-    """The boxes of instances, shape ``(N, 4)``, float64."""
-    return _array(get_box_tensor(instances['bboxes'])).reshape(-1, 4)
 
 
 def _array(values: Any) -> np.ndarray:

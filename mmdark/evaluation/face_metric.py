@@ -87,15 +87,15 @@ class FaceMetric(BaseMetric):
             if not sample.get('img_path'):
                 raise InputError(f"{type(self).__name__} needs 'img_path': add it to the meta_keys of the pipeline")
             found = sample['pred_instances']
-            detections = np.column_stack([_boxes(found), found['scores'].detach().cpu().double().numpy()])
+            detections = np.column_stack([boxes_of(found), found['scores'].detach().cpu().double().numpy()])
             marked = sample.get('ignored_instances', {})
-            faces = _boxes(sample['gt_instances']) if 'bboxes' in sample.get('gt_instances', {}) else None
+            faces = boxes_of(sample['gt_instances']) if 'bboxes' in sample.get('gt_instances', {}) else None
             if faces is None and self.needs_annotation and not self.format_only:
                 raise InputError(
                     f'{sample["img_path"]} comes without faces to score against: add LoadAnnotations to the pipeline, '
                     'or write the detections alone with format_only=True'
                 )
-            ignored = _boxes(marked) if 'bboxes' in marked else np.zeros((0, 4))
+            ignored = boxes_of(marked) if 'bboxes' in marked else np.zeros((0, 4))
             annotated = [each for each in sample.get('instances', ()) if not each['ignore_flag']]
             attributes = [each.get('attributes', {}) for each in annotated]
             self.results.append(TestedImage(self.name_of(sample['img_path']), detections, faces, ignored, attributes))
@@ -174,6 +174,6 @@ class FaceMetric(BaseMetric):
         return kept
 
 
-def _boxes(instances: Any) -> np.ndarray:
+def boxes_of(instances: Any) -> np.ndarray:
     """The boxes of instances, shape ``(N, 4)``, float64."""
     return get_box_tensor(instances['bboxes']).detach().cpu().double().numpy().reshape(-1, 4)
