@@ -31,7 +31,7 @@ CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if not OTHERS
 """Those of face detectors; test_exdark_configs.py and models/test_retinex_training.py test the others."""
 HOSTS = ('dino', 'faster_rcnn', 'fcos', 'retinanet', 'rtmdet', 'yolov3', 'yolox')
 """Detectors of mmdet with DAI-Net around them; tests/adaptation/test_hosts.py takes their steps."""
-DSFD_CONFIGS = [path for path in CONFIGS if path.parent.name not in ('gfl', *HOSTS)]
+DSFD_CONFIGS = [path for path in CONFIGS if path.parent.name not in ('gfl', 'host_study', *HOSTS)]
 """Those of DSFD, alone or in DAI-Net; see test_gfl_configs.py for GFL."""
 LITE_CONFIGS = ('dsfd_dark_lite_wider.py', 'quickstart/dsfd_dark_lite_demo.py')
 MAIN = ROOT / 'configs' / 'dsfd_dark_wider.py'
@@ -106,7 +106,7 @@ def test_pipelines_and_data_sets_build(path: Path, wider: Path, dark_face: Path)
     assert isinstance(inputs, dict) == (cfg.train_dataloader.dataset.pipeline[-1]['type'] == 'PackDarkPair')
     x, y, width, height = FACE
     tested = (size, size) if path.stem in STRETCHED else (80, 96)
-    if path.stem.startswith('dsfd_dark_lite_subset'):
+    if path.stem.startswith('dsfd_dark_lite_subset') or path.parent.name == 'host_study':
         tested = (533, 640)
     loaders = [loader for loader in (cfg.val_dataloader, cfg.test_dataloader) if loader]
     for loader in loaders:
