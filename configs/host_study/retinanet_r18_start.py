@@ -1,6 +1,6 @@
 """RetinaNet with ResNet-18 and a slim head by day at 256 pixels: where the rows of its table start.
 
-A head of 64 channels and two convolutions instead of 256 and four, and batch norm that learns, as nothing is pretrained.
+A head of 64 channels and two convolutions instead of 256 and four; batch norm learns, as nothing is pretrained.
 """
 
 _base_ = ['./rtmdet_tiny_start.py']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -10,6 +11,7 @@ from mmengine.hooks import Hook
 from mmdark.errors import InputError
 
 from .config_spelling import check_settings, close_key
+from .image_pipelines import data_sets
 
 MMENGINE_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'}
 NEVER_NONE = {'env_cfg', 'model', 'randomness'}
@@ -45,3 +47,28 @@ def settle_sections(path: str, cfg: Config) -> None:
             hint = f"did you mean '{close}'?" if close else 'name its class, dict(type=…), or None'
             raise InputError(f'config {path}: default_hooks.{name} is no hook; {hint}')
     check_settings(path, cfg)
+    _darken_once(path, cfg)
+
+
+def _darken_once(path: str, cfg: Config) -> None:
+    """What the pipeline has darkened must not be darkened again on the device."""
+    in_batches = isinstance(cfg.get('model'), dict) and (cfg.model.get('data_preprocessor') or {}).get('dark_isp')
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    if not (in_batches and isinstance(dataset, dict)):
+        return
+    for part in data_sets(dataset):
+        if any(step.get('type') == 'DarkISP' for step in _steps(part.get('pipeline') or [])):
+            raise InputError(
+                f'config {path}: DarkISP in the training pipeline and model.data_preprocessor.dark_isp would darken '
+                'twice; leave out the step, or set model.data_preprocessor=dict(type="DarkPairPreprocessor")'
+            )
+
+
+def _steps(pipeline: Iterable) -> Iterator[dict]:
+    """The steps of a pipeline and of those that choose among others."""
+    for step in pipeline:
+        if isinstance(step, dict):
+            yield step
+            yield from _steps(step.get('transforms') or [])
+        elif isinstance(step, (list, tuple)):
+            yield from _steps(step)

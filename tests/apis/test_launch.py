@@ -129,6 +129,27 @@ def test_unknown_config() -> None:
         load_config('configs/nowhere.py')
 
 
+@pytest.mark.parametrize(
+    'step',
+    [
+        "dict(type='DarkISP', keep_light=False)",
+        "dict(type='RandomChoice', transforms=[[], [dict(type='DarkISP', keep_light=False)]])",
+        "dict(type='DarkISP')",
+    ],
+)
+def test_what_the_pipeline_darkens_is_not_darkened_again(tmp_path: Path, step: str) -> None:
+    path = tmp_path / 'dark.py'
+    base = ROOT / 'configs' / 'fcos' / 'fcos_r18_wider_dark.py'
+    path.write_text(
+        f"_base_ = '{base}'\n"
+        f"steps = [*_base_.load, *_base_.augment, {step}, dict(type='PackDetInputs')]\n"
+        'train_dataloader = dict(dataset=dict(pipeline=steps))'
+    )
+    with pytest.raises(InputError, match=r'would darken twice; leave out the step, or set model\.data_preprocessor='):
+        load_config(str(path))
+    assert load_config(str(base)).model.data_preprocessor.dark_isp == 'corrected'
+
+
 def test_amp() -> None:
     cfg = load_config(MAIN)
     before = dict(cfg.optim_wrapper)
