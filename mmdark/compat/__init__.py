@@ -22,6 +22,9 @@ from mmdark.compat.compiled_ops import provide_compiled_ops
 
 # onedl-mmdetection warns at import that its FasterCocoMetric lacks a package, also whoever does not use it
 warnings.filterwarnings('ignore', 'faster_coco_eval is not installed', UserWarning)
+# mmdet's YOLOX and RTMDet turn autocast off by an old name, and on a CPU for a device that is not there
+warnings.filterwarnings('ignore', r'.*torch\.cuda\.amp\.autocast', FutureWarning)
+warnings.filterwarnings('ignore', "User provided device_type of 'cuda'", UserWarning)
 provide_compiled_ops()
 
 from mmdark.compat.checkpoint_records import plain  # noqa: E402 mmengine may ask for mmcv

@@ -1,0 +1,22 @@
+"""What the packages below warn of, and no user can mend, is not printed."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+
+import torch
+from mmdet.models.layers import ChannelAttention
+
+import mmdark.compat
+
+
+def test_an_old_name_of_autocast_is_no_news() -> None:
+    attention = ChannelAttention(4)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        attention(torch.ones(1, 4, 2, 2))
+        before = len(said)
+        importlib.reload(mmdark.compat)
+        attention(torch.ones(1, 4, 2, 2))
+    assert before and len(said) == before
