@@ -61,7 +61,7 @@ def export_weights(
         written = safetensors_torch().save(weights, {name: str(value) for name, value in meta.items()})
     else:
         buffer = io.BytesIO()
-        classes = (content.get('meta') or {}).get('dataset_meta') if detector else None  # where mmdet looks for them
+        classes = (content.get('meta') or {}).get('dataset_meta')  # where mmdet looks for them
         known_classes = {'dataset_meta': plain(classes, [])} if classes else {}
         torch.save({'meta': {**meta, **known_classes}, 'state_dict': weights}, buffer)
         written = buffer.getvalue()

@@ -64,6 +64,14 @@ def test_a_file_of_safetensors_says_what_it_is(trained: Path, tmp_path: Path) ->
     assert torch.load(tmp_path / 'b.pth', weights_only=True)['meta'] == told
 
 
+@pytest.mark.parametrize('detector', [False, True])
+def test_mmdet_finds_the_names_of_the_classes(tmp_path: Path, detector: bool) -> None:
+    classes = dict(classes=('dining table', 'cat'))
+    torch.save(dict(state_dict=dict(w=torch.ones(1)), meta=dict(dataset_meta=classes)), tmp_path / 'a.pth')
+    export_weights(tmp_path / 'a.pth', tmp_path / 'b.pth', detector=detector)
+    assert torch.load(tmp_path / 'b.pth', weights_only=True)['meta']['dataset_meta'] == classes
+
+
 @pytest.mark.parametrize(
     ('name', 'score'),
     [('iter_4', 0.1), ('iter_7', None), ('iter_8', 0.3), ('iter_9', None), ('iter_12', None)],
