@@ -140,7 +140,7 @@ def make_work_dir(path: str) -> None:
 
 
 def prepare_distributed(cfg: Config, launcher: str) -> None:
-    """Set the launcher; without CUDA the processes of torchrun talk through gloo.
+    """Set the launcher; without CUDA the processes of torchrun talk through gloo, and RTMDet keeps its batch norm.
 
     Raises:
         InputError: another launcher than torchrun's, without CUDA.
@@ -158,6 +158,9 @@ def prepare_distributed(cfg: Config, launcher: str) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
     cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
+    for model in (cfg.model, cfg.model.get('detector') or {}):
+        if model.get('type') == 'RTMDet':
+            model.setdefault('use_syncbn', False)  # torch has SyncBatchNorm for GPUs alone
 
 
 def leave_distributed() -> None:

@@ -173,6 +173,10 @@ def test_processes_without_cuda_talk_through_gloo(monkeypatch: pytest.MonkeyPatc
     cfg.model_wrapper_cfg = {'bucket_cap_mb': 1}
     prepare_distributed(cfg, 'pytorch')
     assert cfg.model_wrapper_cfg.find_unused_parameters and cfg.model_wrapper_cfg.bucket_cap_mb == 1
+    for name in ('day', 'dark'):
+        cfg = load_config(f'rtmdet_tiny_wider_{name}')
+        prepare_distributed(cfg, 'pytorch')
+        assert cfg.model.get('detector', cfg.model).use_syncbn is False
 
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
