@@ -45,7 +45,7 @@ def train(wider: Path, work_dir: Path, device: str, ranks: int, stop: int = 0, *
             for rank in range(ranks)
         ]
         try:
-            said = [process.communicate(timeout=100)[0].decode() for process in processes]
+            said = [process.communicate(timeout=300)[0].decode() for process in processes]
         finally:
             for process in processes:
                 process.kill()
