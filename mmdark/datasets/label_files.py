@@ -10,7 +10,7 @@ from typing import TypeVar
 import mmengine.fileio as fileio
 from mmengine.logging import print_log
 
-from mmdark.errors import InputError
+from mmdark.errors import InputError, one_line
 
 Label = TypeVar('Label')
 
@@ -97,5 +97,5 @@ def places_there(
 
 
 def warn(text: str) -> None:
-    """One line in the log."""
-    print_log(text, logger='current', level=logging.WARNING)
+    """One line in the log, which begins with time, logger and level."""
+    print_log(one_line(text, 250), logger='current', level=logging.WARNING)
