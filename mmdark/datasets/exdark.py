@@ -97,7 +97,7 @@ class ExDarkDataset(BaseDetDataset):
         for place, boxes in zip(there, labels, strict=True):
             size = image_size(paths[place]) if listed else None
             kept = [box for box in boxes if _is_inside(box, size)]
-            strange += [f'{label_paths[place]}:{box.line}' for box in boxes if box not in kept]
+            strange += [f'{label_paths[place]}:{box.line}' for box in boxes if not _is_inside(box, size)]
             infos.append(self._info(ids[place], chosen[place], paths[place], size, kept))
         if strange:
             warn(f'{strange[0]}: {len(strange)} box(es) without a size or outside their image left out, the first here')

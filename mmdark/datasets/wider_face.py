@@ -151,7 +151,7 @@ class WiderDataset(BaseDetDataset):
         if missing:
             image, path = missing[0]
             raise InputError(
-                f'{self.ann_file}:{image.line}: image {image.name} is not there: looked for {path} '
+                f'{self.ann_file}:{image.line}: image {image.name[:60]} is not there: looked for {path} '
                 f'({len(missing)} of {len(images)} images are missing); set data_root and data_prefix to where the '
                 'images lie, or take the missing ones out of the annotation'
             )
