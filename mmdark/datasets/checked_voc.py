@@ -59,8 +59,8 @@ class CheckedVocDataset(XMLDataset):
     def _read(self, path: str) -> VocImage:
         try:
             content = fileio.get(path, backend_args=self.backend_args)
-        except OSError as error:
-            reason = error.strerror or error
+        except (OSError, ValueError) as error:  # the latter of a NUL in a name
+            reason = getattr(error, 'strerror', None) or error
             raise InputError(f'annotation {path} cannot be read ({reason}): {_SET_LIST}') from None
         return parse_voc(content, path)
 

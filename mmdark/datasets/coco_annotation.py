@@ -11,25 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mmdark.datasets.places import is_place
 from mmdark.errors import InputError, shown
 
-FARTHEST = 2**31
-"""Pixels; a number from here on is no place in an image."""
 _BEYOND = 1.05  # a box that ends after this part of its image is no rounding
 _NO_IDS = 'number images, annotations and categories from 1'
 
 Size = tuple[int, int]
 Entry = dict[str, Any]
-
-
-def is_place(value: object) -> bool:
-    """Whether a value is a number that can be a place or a size in an image: finite, and below :data:`FARTHEST`.
-
-    Example:
-        >>> is_place(3.5), is_place('3.5'), is_place(float('nan')), is_place(1e300)
-        (True, False, False, False)
-    """
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < FARTHEST
 
 
 def parse_coco(

@@ -21,6 +21,7 @@ from mmdark.datasets.exdark_annotation import (
 from mmdark.datasets.exdark_files import find_images, find_labels
 from mmdark.datasets.face_formats import image_size
 from mmdark.datasets.label_files import places_there, read_all, read_text, warn
+from mmdark.datasets.places import is_place
 from mmdark.errors import InputError
 
 _SET_ROOT = (
@@ -159,5 +160,5 @@ def _is_inside(box: ExDarkBox, size: tuple[int, int] | None) -> bool:
     """Whether the box has a size and reaches into an image of this width and height; None is any."""
     right, bottom = box.left + box.width, box.top + box.height
     width, height = size or (math.inf, math.inf)
-    has_size = box.width > 0 and box.height > 0 and math.isfinite(box.left + box.top + right + bottom)
+    has_size = box.width > 0 and box.height > 0 and all(map(is_place, box[1:5]))
     return has_size and box.left < width and box.top < height and right > 0 and bottom > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from mmdark.datasets.places import is_place
 from mmdark.datasets.wider_annotation import WiderImage
 from mmdark.errors import InputError
 
@@ -91,7 +91,7 @@ def coco_document(images: Iterable[AnnotatedImage], names: Sequence[str] = ('fac
         entries.append({'id': image_id, 'file_name': image.name, 'width': image.width, 'height': image.height})
         for box in image.boxes:
             box_id += 1
-            if not (box.width > 0 and box.height > 0 and math.isfinite(sum(box[:4]))):
+            if not (box.width > 0 and box.height > 0 and all(map(is_place, box[:4]))):
                 dropped += 1
                 continue
             annotations.append(

@@ -16,10 +16,10 @@ Label = TypeVar('Label')
 
 
 def names_in(folder: str) -> set[str]:
-    """The names in a folder; none where there is no such folder."""
+    """The names in a folder; none where there is no such folder, or can be none (a NUL in its name)."""
     try:
         return set(os.listdir(folder or '.'))
-    except OSError:
+    except (OSError, ValueError):
         return set()
 
 

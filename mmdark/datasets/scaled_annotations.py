@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import PurePosixPath
 from typing import Any
 
-from mmdark.datasets.coco_annotation import is_place
 from mmdark.datasets.exdark_annotation import HEADER as EXDARK_HEADER
 from mmdark.datasets.exdark_annotation import parse_exdark_label
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
+from mmdark.datasets.places import is_place
 from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
 from mmdark.datasets.voc_annotation import CORNERS, voc_corners, voc_root, voc_size
 from mmdark.datasets.wider_annotation import WiderImage, is_count, parse_wider_annotation

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mmdark.datasets.coco_annotation import is_place
+from mmdark.datasets.places import is_place
 from mmdark.errors import InputError, shown
 
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
