@@ -46,6 +46,7 @@ from tests.tiny_wider import FACE, photo, write_wider
 CASES = 3000 if os.environ.get('MMDARK_FUZZ') == 'full' else 60
 BATCH = 20
 META = dict(classes=('face',))
+QUICK = dict(serialize_data=False)  # serializing collects the garbage of all of torch
 READERS: dict[str, tuple[str, Callable[[Path], None]]] = {}
 """Kind → the file that is damaged, below the folder of a whole data set, and what reads that folder."""
 
@@ -80,7 +81,7 @@ def whole(dataset: object) -> None:
 @reads('wider', 'wider_face_split/wider_face_train_bbx_gt.txt')
 def read_wider(root: Path) -> None:
     file, images = READERS['wider'][0], root / 'WIDER_train/images'
-    whole(WiderDataset(data_root=str(root), ann_file=file, data_prefix=dict(img='WIDER_train/images')))
+    whole(WiderDataset(data_root=str(root), ann_file=file, data_prefix=dict(img='WIDER_train/images'), **QUICK))
     records = parse_wider_annotation((root / file).read_text(encoding='utf-8-sig'), file)
     json.dumps(coco_document(wider_to_images(records, images, file))[0], allow_nan=False)
     copied(root, file)
@@ -88,27 +89,27 @@ def read_wider(root: Path) -> None:
 
 @reads('one-line list', 'list.txt')
 def read_list(root: Path) -> None:
-    whole(WiderDataset(data_root=str(root), ann_file='list.txt', data_prefix=dict(img='WIDER_train/images')))
+    whole(WiderDataset(data_root=str(root), ann_file='list.txt', data_prefix=dict(img='WIDER_train/images'), **QUICK))
     copied(root, 'list.txt')
 
 
 @reads('dark face', 'label/1.txt')
 def read_dark_face(root: Path) -> None:
     for test_mode in (False, True):
-        whole(DarkFaceDataset(data_root=str(root), split='folder', test_mode=test_mode))
+        whole(DarkFaceDataset(data_root=str(root), split='folder', test_mode=test_mode, **QUICK))
     copied(root, 'label/1.txt')
 
 
 @reads('coco', 'annotations/train.json')
 def read_coco(root: Path) -> None:
-    file, options = 'annotations/train.json', dict(data_prefix=dict(img='train'), metainfo=META)
+    file, options = 'annotations/train.json', dict(data_prefix=dict(img='train'), metainfo=META, **QUICK)
     whole(CheckedCocoDataset(data_root=str(root), ann_file=file, test_mode=True, **options))
     copied(root, file)
 
 
 @reads('voc', 'Annotations/train_0.xml')
 def read_voc(root: Path) -> None:
-    options = dict(data_prefix=dict(sub_data_root=''), metainfo=META)
+    options = dict(data_prefix=dict(sub_data_root=''), metainfo=META, **QUICK)
     whole(CheckedVocDataset(data_root=str(root), ann_file='ImageSets/Main/train.txt', **options))
     copied(root, 'Annotations/train_0.xml')
 
@@ -133,13 +134,13 @@ def read_yaml(root: Path) -> None:
 
 @reads('exdark', 'ExDark_Annno/Bicycle/2015_00001.png.txt')
 def read_exdark(root: Path) -> None:
-    whole(ExDarkDataset(data_root=str(root), split='all'))
+    whole(ExDarkDataset(data_root=str(root), split='all', **QUICK))
     copied(root, READERS['exdark'][0])
 
 
 @reads('exdark list', 'imageclasslist.txt')
 def read_exdark_list(root: Path) -> None:
-    whole(ExDarkDataset(data_root=str(root), split='all', allow_missing=True))
+    whole(ExDarkDataset(data_root=str(root), split='all', allow_missing=True, **QUICK))
 
 
 @reads('wider predictions', A)
