@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -110,9 +111,9 @@ def _part(path: Path, name: str, folder: object, bases: Sequence[Path]) -> YoloP
         raise InputError(f'{path}: {name} is {shown(folder)}: it should be one folder of images')
     inner = PurePosixPath(*(part for part in PurePosixPath(folder).parts if part != '..'))
     places = [*(base / folder for base in bases), path.parent / inner]
-    images = next((place for place in places if place.is_dir()), None)
+    images = next((place for place in places if os.path.isdir(place)), None)
     if images is None:
-        raise InputError(f'{path}: {name} is {shown(folder)}, but {places[0]} is not a folder: correct it')
+        raise InputError(f'{path}: {name} is {shown(folder)}, but {str(places[0])[:120]} is not a folder: correct it')
     parts = images.parts
     last = max((place for place, part in enumerate(parts) if part == 'images'), default=None)
     labels = images if last is None else Path(*parts[:last], 'labels', *parts[last + 1 :])

@@ -298,6 +298,7 @@ def test_what_mmdark_detect_writes_is_read(tmp_path: Path) -> None:
         ('a: &a [*a]\ntrain: *a\n', r'data\.yaml'),
         ('names: [face]', r'data\.yaml names no part: write train: images/train'),
         ('train: nowhere\nnames: [face]', r"train is 'nowhere', but .*nowhere is not a folder"),
+        (f'train: {"a" * 5000}\nnames: [face]', r'is not a folder: correct it'),
         ('train: [a, b]\nnames: [face]', r"train is \['a', 'b'\]: it should be one folder"),
         ('train: train\nnames: [face]', r'holds no image'),
         ('train: images/train', r'names is None: write the name of each class'),
