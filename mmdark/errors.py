@@ -1,5 +1,6 @@
-"""The one kind of error that is the input's fault and not the program's, and the exit status after Ctrl-C."""
+"""The one kind of error that is the input's fault and not the program's, its line, and the exit status after Ctrl-C."""
 
+import reprlib
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,39 @@ class InputError(ValueError):
 
 INTERRUPTED = 130
 """Exit status of what was ended by Ctrl-C, as shells have it."""
+LONGEST_MESSAGE = 290
+"""Characters of a message, so that a line is at most 300 with ``error: `` or ``problem: `` before it."""
+_QUOTED = 60
+_ELIDED = ' [...] '
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _QUOTED
+
+
+def shown(value: object) -> str:
+    r"""What a file holds as a message quotes it: 60 characters at most, on one line.
+
+    Example:
+        >>> shown('a\nb'), len(shown('a' * 1000)), shown([1, None])
+        ("'a\\nb'", 60, '[1, None]')
+    """
+    text = _REPR.repr(value)
+    return text if len(text) <= _QUOTED else f'{text[: _QUOTED - 3]}...'
+
+
+def one_line(message: object, longest: int = LONGEST_MESSAGE) -> str:
+    r"""A message as it is printed: on one line, and without its middle where it is longer than ``longest`` characters.
+
+    Example:
+        >>> one_line('a\nb')
+        'a b'
+        >>> one_line('first ' + 'long ' * 1000 + 'last', 31)
+        'first long l [...] ng long last'
+    """
+    line = ' '.join(str(message).splitlines())
+    if len(line) <= longest:
+        return line
+    half = (longest - len(_ELIDED)) // 2
+    return line[:half] + _ELIDED + line[-half:]
 
 
 def run_or_say(main: Callable[[], None]) -> None:
@@ -24,4 +58,4 @@ def run_or_say(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {one_line(error)}')

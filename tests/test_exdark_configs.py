@@ -97,7 +97,8 @@ def test_nothing_of_exdark_is_seen_before_the_test(path: Path) -> None:
     """Trained and validated on COCO; tested on the official test split, in the labels of COCO and as it is."""
     cfg = Config.fromfile(path)
     before = str(cfg.train_dataloader) + str(cfg.val_dataloader)
-    assert 'ExDark' not in before and 'exdark' not in before and cfg.train_dataloader.dataset.type == 'CocoDataset'
+    assert 'ExDark' not in before and 'exdark' not in before
+    assert cfg.train_dataloader.dataset.type == 'CheckedCocoDataset'
     test = cfg.test_dataloader.dataset
     assert (test.type, test.split, test.coco_classes, test.test_mode) == ('ExDarkDataset', 'test', True, True)
     assert 'DarkISP' not in str(test.pipeline) and 'DarkISP' in str(cfg.val_dataloader)

@@ -19,7 +19,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmdark.configs import find_config
-from mmdark.errors import INTERRUPTED, InputError
+from mmdark.errors import INTERRUPTED, InputError, one_line
 from mmdark.whole_file import writing
 
 from .config_files import RUNNER_KEYS, read_config
@@ -223,7 +223,7 @@ def run_or_explain(main: Callable[[], None]) -> None:
         print('ended by Ctrl-C', file=sys.stderr)
         sys.exit(INTERRUPTED)
     except InputError as error:
-        sys.exit(f'error: {_last_line(error)}')
+        sys.exit(f'error: {one_line(_last_line(error))}')
     except FileNotFoundError as error:
         sys.exit(f'error: {error.filename or error} does not exist: name it in the config or with --cfg-options')
     except (TypeError, KeyError, ValueError, RuntimeError) as error:

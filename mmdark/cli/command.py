@@ -13,7 +13,7 @@ from importlib import import_module
 from io import TextIOWrapper
 
 import mmdark
-from mmdark.errors import INTERRUPTED, InputError
+from mmdark.errors import INTERRUPTED, InputError, one_line
 
 COMMANDS = {
     'detect': 'find faces in images, folders, videos or the picture of a webcam',
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()  # where whoever reads it has gone, that is noticed here
     except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
+        print(f'error: {one_line(error)}', file=sys.stderr)
         return ERROR
     except KeyboardInterrupt:
         print('ended by Ctrl-C', file=sys.stderr)

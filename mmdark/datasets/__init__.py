@@ -3,6 +3,8 @@
 import mmdark.compat  # noqa: F401  builds the bridges first
 
 # isort: split
+from mmdark.datasets.checked_coco import CheckedCocoDataset
+from mmdark.datasets.checked_voc import CheckedVocDataset
 from mmdark.datasets.counted import CountedDataset
 from mmdark.datasets.dark_face import DarkFaceDataset
 from mmdark.datasets.exdark import ExDarkDataset
@@ -22,6 +24,8 @@ from mmdark.datasets.transforms import (
 from mmdark.datasets.wider_face import WiderDataset
 
 __all__ = [
+    'CheckedCocoDataset',
+    'CheckedVocDataset',
     'ColorDistortion',
     'CountedDataset',
     'DarkFaceDataset',

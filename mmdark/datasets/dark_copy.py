@@ -184,7 +184,7 @@ def _renamed_coco(content: bytes, renamed: dict[str, str]) -> bytes:
         document = json.loads(content)
         images = document['images']
         old = [image['file_name'] for image in images]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return content
     for image, name in zip(images, old, strict=True):
         folder, slash, last = str(name).rpartition('/')

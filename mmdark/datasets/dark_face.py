@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from mmdark.datasets.dark_face_annotation import (
     split_numbers,
 )
 from mmdark.datasets.label_files import names_in, places_there, read_all, read_text, warn
+from mmdark.datasets.places import FARTHEST
 from mmdark.errors import InputError
 
 _HOW_TO_GET = 'get DARK FACE as flyywh.github.io/CVPRW2019LowLight says'
@@ -164,7 +164,7 @@ class DarkFaceDataset(BaseDetDataset):
     def _keeps(self, box: DarkFaceBox) -> bool:
         """Whether a labelled box is one to train on or to be scored by."""
         has_size = box.right > box.left and box.bottom > box.top
-        return math.isfinite(sum(box[:4])) and (self.test_mode or has_size)
+        return sum(map(abs, box[:4])) < FARTHEST and (self.test_mode or has_size)
 
     def _label_path(self, name: str) -> str:
         return os.path.join(self.data_prefix['label'], _label_of(name))

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mmdark.errors import InputError
+from mmdark.errors import InputError, shown
 
 NUM_LABELLED = 6000
 """Labelled images of the official release, ``1.png`` to ``6000.png``; 1080 by 720 pixels each."""
@@ -86,7 +86,9 @@ def parse_image_list(text: str, source: str) -> list[str]:
         stem, suffix = os.path.splitext(name)
         name = name if suffix.lower() in IMAGE_SUFFIXES else f'{stem if suffix == ".txt" else name}.png'
         if name in names:
-            raise InputError(f'{source}:{number}: {name} is listed already in line {names[name]}; take out one of them')
+            raise InputError(
+                f'{source}:{number}: {name[:60]} is listed already in line {names[name]}; take out one of them'
+            )
         names[name] = number
     if not names:
         raise InputError(f'{source} is empty: it should name one image a line, such as 17.png')
@@ -115,7 +117,7 @@ def parse_label(text: str, source: str) -> list[DarkFaceBox]:
         raise InputError(f'{source} is empty: its first line should be the number of faces, 0 where there is none')
     number, first = lines[0]
     if not (first.isascii() and first.isdigit() and len(first) < 10):
-        raise InputError(f'{source}:{number}: the number of faces should stand here alone, not {first[:60]!r}')
+        raise InputError(f'{source}:{number}: the number of faces should stand here alone, not {shown(first)}')
     if int(first) != len(lines) - 1:
         raise InputError(
             f'{source}:{number}: the number of faces is {first}, but {len(lines) - 1} rows follow; correct the number, '
@@ -130,7 +132,7 @@ def _box(line: tuple[int, str], source: str) -> DarkFaceBox:
     try:
         left, top, right, bottom = map(float, text.split())
     except ValueError:
-        raise InputError(f'{source}:{number}: a face should be four numbers, x1 y1 x2 y2, not {text[:60]!r}') from None
+        raise InputError(f'{source}:{number}: a face should be four numbers, x1 y1 x2 y2, not {shown(text)}') from None
     return DarkFaceBox(left, top, right, bottom, number)
 
 

@@ -21,6 +21,7 @@ from mmdark.datasets.exdark_annotation import (
 from mmdark.datasets.exdark_files import find_images, find_labels
 from mmdark.datasets.face_formats import image_size
 from mmdark.datasets.label_files import places_there, read_all, read_text, warn
+from mmdark.datasets.places import is_place
 from mmdark.errors import InputError
 
 _SET_ROOT = (
@@ -97,7 +98,7 @@ class ExDarkDataset(BaseDetDataset):
         for place, boxes in zip(there, labels, strict=True):
             size = image_size(paths[place]) if listed else None
             kept = [box for box in boxes if _is_inside(box, size)]
-            strange += [f'{label_paths[place]}:{box.line}' for box in boxes if box not in kept]
+            strange += [f'{label_paths[place]}:{box.line}' for box in boxes if not _is_inside(box, size)]
             infos.append(self._info(ids[place], chosen[place], paths[place], size, kept))
         if strange:
             warn(f'{strange[0]}: {len(strange)} box(es) without a size or outside their image left out, the first here')
@@ -159,5 +160,5 @@ def _is_inside(box: ExDarkBox, size: tuple[int, int] | None) -> bool:
     """Whether the box has a size and reaches into an image of this width and height; None is any."""
     right, bottom = box.left + box.width, box.top + box.height
     width, height = size or (math.inf, math.inf)
-    has_size = box.width > 0 and box.height > 0 and math.isfinite(box.left + box.top + right + bottom)
+    has_size = box.width > 0 and box.height > 0 and all(map(is_place, box[1:5]))
     return has_size and box.left < width and box.top < height and right > 0 and bottom > 0

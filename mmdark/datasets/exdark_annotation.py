@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mmdark.errors import InputError
+from mmdark.errors import InputError, shown
 
 COCO_NAMES = {
     'Bicycle': 'bicycle',
@@ -85,11 +85,11 @@ def parse_exdark_list(text: str, source: str) -> list[ExDarkImage]:
         except ValueError:
             raise InputError(
                 f'{source}:{number}: expected "name class light place split" with numbers up to 12, 10, 2 and 3, '
-                f'not {line[:60]!r}: take the official imageclasslist.txt'
+                f'not {shown(line)}: take the official imageclasslist.txt'
             ) from None
         if name in images:
             raise InputError(
-                f'{source}:{number}: {name} is listed already in line {images[name].line}; take out one of them'
+                f'{source}:{number}: {name[:60]} is listed already in line {images[name].line}; take out one of them'
             )
         images[name] = image
     if not images:
@@ -118,7 +118,7 @@ def parse_exdark_label(text: str, source: str) -> list[ExDarkBox]:
     """
     lines = list(_lines(text))
     if lines and ' '.join(lines[0][1].split()) != HEADER:
-        raise InputError(f'{source}:{lines[0][0]}: {HEADER!r} should stand here, not {lines[0][1][:60]!r}')
+        raise InputError(f'{source}:{lines[0][0]}: {HEADER!r} should stand here, not {shown(lines[0][1])}')
     return [_box(line, source) for line in lines[1:]]
 
 
@@ -135,12 +135,12 @@ def _box(line: tuple[int, str], source: str) -> ExDarkBox:
     number, text = line
     name, *values = text.split()
     if name.lower() not in _CLASS_OF:
-        raise InputError(f'{source}:{number}: class {name!r} is none of the 12 of ExDark ({", ".join(CLASSES)})')
+        raise InputError(f'{source}:{number}: class {shown(name)} is none of the 12 of ExDark ({", ".join(CLASSES)})')
     try:
         left, top, width, height = map(float, values[:4])
     except ValueError:
         raise InputError(
-            f'{source}:{number}: an object should be "class left top width height", not {text[:60]!r}'
+            f'{source}:{number}: an object should be "class left top width height", not {shown(text)}'
         ) from None
     if len(values) + 1 != _LABEL_COLUMNS:
         raise InputError(f'{source}:{number}: an object should have {_LABEL_COLUMNS} columns, not {len(values) + 1}')

@@ -1,8 +1,7 @@
-"""Face annotations of two text formats, WIDER FACE and YOLO, as one COCO document; pure but for the images' headers."""
+"""Annotated images as a COCO document, those of WIDER FACE first; pure but for the images' headers."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from mmdark.datasets.places import is_place
 from mmdark.datasets.wider_annotation import WiderImage
 from mmdark.errors import InputError
 
@@ -18,8 +18,6 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
 _EXIF_ORIENTATION = 0x0112
 _ON_ITS_SIDE = (5, 6, 7, 8)
-_TOLERANCE = 1e-6  # what rounding to six digits may add to a YOLO number
-_YOLO_COLUMNS = 5
 
 
 class AnnotatedBox(NamedTuple):
@@ -62,7 +60,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             turned = image.getexif().get(_EXIF_ORIENTATION) in _ON_ITS_SIDE
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = getattr(error, 'strerror', None) or 'its header is not that of an image'
         raise InputError(
             f'image {path} cannot be read ({reason}): copy or download it again, or take it out of the annotation'
@@ -93,7 +91,7 @@ def coco_document(images: Iterable[AnnotatedImage], names: Sequence[str] = ('fac
         entries.append({'id': image_id, 'file_name': image.name, 'width': image.width, 'height': image.height})
         for box in image.boxes:
             box_id += 1
-            if not (box.width > 0 and box.height > 0 and math.isfinite(sum(box[:4]))):
+            if not (box.width > 0 and box.height > 0 and all(map(is_place, box[:4]))):
                 dropped += 1
                 continue
             annotations.append(
@@ -130,9 +128,9 @@ def wider_to_images(records: Sequence[WiderImage], folder: str | Path, source: s
     if missing:
         record = records[missing[0]]
         raise InputError(
-            f'{source}:{record.line}: image {record.name} is not there: looked for '
-            f'{os.path.join(folder, names[missing[0]])} ({len(missing)} of {len(records)} images are missing); set '
-            '--images to where the images lie, or take the missing ones out of the annotation'
+            f'{source}:{record.line}: image {record.name[:60]} is not there: looked for '
+            f'{os.path.join(folder, names[missing[0]][:60])} ({len(missing)} of {len(records)} images are missing); '
+            'set --images to where the images lie, or take the missing ones out of the annotation'
         )
     return [
         AnnotatedImage(
@@ -156,99 +154,6 @@ def name_below(name: str, folder: str | Path) -> str:
         if ends[-shared:] == parts[:shared]:
             return '/'.join(parts[shared:])
     return name
-
-
-def yolo_to_images(
-    labels: str | Path, folder: str | Path, names: Sequence[str] | None = None
-) -> tuple[list[AnnotatedImage], list[str]]:
-    """A YOLO data set: all images below ``folder`` in the order of their names, with the rows of their label files.
-
-    The label file of ``a/b.jpg`` is ``a/b.txt`` below ``labels``; none, or an empty one, means an image without faces.
-
-    Args:
-        labels: folder of the label files, rows ``class cx cy w h`` in fractions of the image.
-        folder: folder of the images.
-        names: of the classes; without them there is class 0 alone.
-
-    Returns:
-        The images, their names relative to ``folder``, and the names of those without a label file.
-
-    Raises:
-        InputError: there is no image, an image cannot be read, a label file has no image, or a row is malformed; the
-            message names the first such row and how many there are.
-    """
-    paths = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob('*') if is_image(path))
-    if not paths:
-        raise InputError(f'{folder} holds no image ({", ".join(IMAGE_SUFFIXES)}): set --images to where they lie')
-    texts = {path.relative_to(labels).with_suffix('').as_posix(): path for path in sorted(Path(labels).rglob('*.txt'))}
-    _check_label_files(texts, paths, folder)
-    images, without, faults = [], [], []
-    for name in paths:
-        width, height = image_size(Path(folder, name))
-        label_file = texts.get(PurePosixPath(name).with_suffix('').as_posix())
-        without += [name] if label_file is None else []
-        boxes = []
-        for number, row in _rows(label_file):
-            try:
-                boxes.append(_yolo_box(row, width, height, names))
-            except ValueError as error:
-                faults.append(f'{label_file}:{number}: {error}')
-        images.append(AnnotatedImage(name, width, height, boxes))
-    if faults:
-        more = f' ({len(faults)} such rows in all)' if len(faults) > 1 else ''
-        raise InputError(f'{faults[0]}; mend the row or take it out{more}')
-    return images, without
-
-
-def _check_label_files(texts: dict[str, Path], paths: list[str], folder: str | Path) -> None:
-    """Raise where label files have no image, or one has two; ``classes.txt`` and the like hold names."""
-    stems = [PurePosixPath(path).with_suffix('').as_posix() for path in paths]
-    if len(set(stems)) < len(stems):
-        twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise InputError(f'{folder}: two images share the name {twice!r} and so its label file: rename one')
-    known = {*stems, 'classes', 'names', 'obj', 'predefined_classes'}
-    orphans = [path for stem, path in texts.items() if stem not in known]
-    if orphans:
-        raise InputError(
-            f'{orphans[0]}: its image is not below {folder} ({len(orphans)} of {len(texts)} label files have none): '
-            'set --images to where the images lie, or take these label files away'
-        )
-
-
-def _rows(label_file: Path | None) -> list[tuple[int, str]]:
-    """The rows of a label file with their numbers, blank ones left out."""
-    if label_file is None:
-        return []
-    try:
-        lines = label_file.read_text(encoding='utf-8-sig').splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f'{label_file} is not a text file that can be read: write it again, or take it away') from None
-    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _yolo_box(row: str, width: int, height: int, names: Sequence[str] | None) -> AnnotatedBox:
-    """One row in pixels.
-
-    Raises:
-        ValueError: says what is wrong with the row.
-    """
-    words = row.split()
-    try:
-        label, *values = (float(word) for word in words)
-    except ValueError:
-        raise ValueError(f'a row should be the five numbers "class cx cy w h", not {row[:60]!r}') from None
-    if len(words) != _YOLO_COLUMNS:
-        raise ValueError(f'a row should be the five numbers "class cx cy w h", not {len(words)} numbers')
-    if label < 0 or label != int(label if math.isfinite(label) else -1):
-        raise ValueError(f'the class should be a whole number from 0 on, not {words[0]}')
-    if label >= len(names or [0]):
-        known = f'--names has {len(names)} names' if names else 'without --names there is class 0, face, alone'
-        raise ValueError(f'class {words[0]} has no name: {known}')
-    if not all(-_TOLERANCE <= value <= 1 + _TOLERANCE for value in values):
-        raise ValueError(f'cx cy w h should be fractions of the image, from 0 to 1, not {" ".join(words[1:])}')
-    center_x, center_y, box_width, box_height = values
-    x, y = (center_x - box_width / 2) * width, (center_y - box_height / 2) * height
-    return AnnotatedBox(*(round(value, 4) for value in (x, y, box_width * width, box_height * height)), int(label))
 
 
 def _plain(value: float) -> float | int:

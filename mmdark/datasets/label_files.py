@@ -10,16 +10,16 @@ from typing import TypeVar
 import mmengine.fileio as fileio
 from mmengine.logging import print_log
 
-from mmdark.errors import InputError
+from mmdark.errors import InputError, one_line
 
 Label = TypeVar('Label')
 
 
 def names_in(folder: str) -> set[str]:
-    """The names in a folder; none where there is no such folder."""
+    """The names in a folder; none where there is no such folder, or can be none (a NUL in its name)."""
     try:
         return set(os.listdir(folder or '.'))
-    except OSError:
+    except (OSError, ValueError):
         return set()
 
 
@@ -97,5 +97,5 @@ def places_there(
 
 
 def warn(text: str) -> None:
-    """One line in the log."""
-    print_log(text, logger='current', level=logging.WARNING)
+    """One line in the log, which begins with time, logger and level."""
+    print_log(one_line(text, 250), logger='current', level=logging.WARNING)

@@ -10,9 +10,11 @@ from typing import Any
 from mmdark.datasets.exdark_annotation import HEADER as EXDARK_HEADER
 from mmdark.datasets.exdark_annotation import parse_exdark_label
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
+from mmdark.datasets.places import is_place
 from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
-from mmdark.datasets.wider_annotation import WiderImage, parse_wider_annotation
-from mmdark.errors import InputError
+from mmdark.datasets.voc_annotation import CORNERS, voc_corners, voc_root, voc_size
+from mmdark.datasets.wider_annotation import WiderImage, is_count, parse_wider_annotation
+from mmdark.errors import InputError, shown
 
 
 def scaled_annotation(path: str, content: bytes, images: ResizedImages, tally: Tally) -> bytes:
@@ -53,7 +55,7 @@ def _scaled_text(path: str, text: str, images: ResizedImages, tally: Tally) -> s
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines[0].startswith(EXDARK_HEADER):
         return _scaled_exdark(path, text, images, tally)
-    official = is_image(lines[0]) and len(lines) > 1 and lines[1].isdecimal()
+    official = is_image(lines[0]) and len(lines) > 1 and is_count(lines[1])
     if official or _starts_as_list(lines):
         return _scaled_wider(path, text, images, tally, official)
     if len(lines) > 1 and lines[0].isdecimal() and len(lines[1].split()) >= 4:
@@ -68,11 +70,11 @@ def _scaled_text(path: str, text: str, images: ResizedImages, tally: Tally) -> s
 def _starts_as_list(lines: list[str]) -> bool:
     """Whether the first line that has a count above 0 is ``name n`` and then five numbers a face."""
     for words in map(str.split, lines):
-        ends = [i for i in range(1, len(words)) if words[i].isdecimal() and is_image(' '.join(words[:i]))]
-        if not ends:
+        end = next((i for i in range(1, len(words)) if is_count(words[i]) and is_image(words[i - 1])), None)
+        if end is None:
             return False
-        if int(words[ends[0]]):
-            return len(words) - ends[0] - 1 == 5 * int(words[ends[0]])
+        if count := int(words[end]):
+            return len(words) - end - 1 == 5 * count
     return False
 
 
@@ -116,7 +118,7 @@ def _scaled_dark_face(path: str, lines: list[str], resized: Resized, tally: Tall
             corners = [float(word) for word in row.split()[:4]]
             box = tally.scaled(corners, resized.factors, corners=True)
         except ValueError:
-            raise InputError(f'{path}: a row should be "x1 y1 x2 y2", not {row[:60]!r}: mend it') from None
+            raise InputError(f'{path}: a row should be "x1 y1 x2 y2", not {shown(row)}: mend it') from None
         written.append(_with_rest([_number(value) for value in box], row))
     return ''.join(f'{line}\n' for line in written)
 
@@ -140,14 +142,23 @@ def _scaled_coco(path: str, text: str, images: ResizedImages, tally: Tally) -> b
     """A COCO file; None for other JSON."""
     try:
         document = json.loads(text)
-        if isinstance(document, list) and any('bbox' in entry for entry in document if isinstance(entry, dict)):
-            raise InputError(f'{path} holds boxes without images, such as results, which are not scaled: take it away')
+    except RecursionError:
+        raise InputError(f'{path} is nested too deep to be read: take it away') from None
+    except ValueError:
+        return None
+    if isinstance(document, list) and any('bbox' in entry for entry in document if isinstance(entry, dict)):
+        raise InputError(f'{path} holds boxes without images, such as results, which are not scaled: take it away')
+    if not isinstance(document, dict) or not isinstance(document.get('images'), list):
+        return None
+    try:
         entries = {image['id']: image for image in document['images']}
         names = {key: image['file_name'] for key, image in entries.items()}
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError):
-        return None
+    except (KeyError, TypeError):
+        if 'annotations' not in document:
+            return None
+        raise InputError(
+            f'{path}: an image has no id or no file_name, so its boxes cannot be scaled: mend it, or take it away'
+        ) from None
     found: dict[Any, Resized] = {}
     for key, image in entries.items():
         resized = images.find(str(names[key]), path, (image.get('width'), image.get('height')))
@@ -157,24 +168,35 @@ def _scaled_coco(path: str, text: str, images: ResizedImages, tally: Tally) -> b
         found[key] = resized
         image['width'], image['height'] = resized.new
     document['images'] = [entries[key] for key in found]
-    annotations = [entry for entry in document.get('annotations', []) if entry.get('image_id') in found]
-    for entry in annotations:
-        try:
-            _scale_entry(entry, found[entry['image_id']].factors, tally)
-        except (TypeError, ValueError):
-            raise InputError(
-                f'{path}: annotation {entry.get("id")} has a box that is not four numbers: mend it'
-            ) from None
     if 'annotations' in document:
-        document['annotations'] = annotations
+        document['annotations'] = _scaled_entries(path, document['annotations'], found, tally)
     return json.dumps(document).encode()
+
+
+def _scaled_entries(path: str, entries: object, found: dict[Any, Resized], tally: Tally) -> list[dict[str, Any]]:
+    """The annotations of a COCO file that belong to an image, scaled in place."""
+    if not isinstance(entries, list):
+        raise InputError(f'{path}: annotations should be a list, not {shown(entries)}: mend it, or take it away')
+    scaled = []
+    for place, entry in enumerate(entries, 1):
+        try:
+            if entry.get('image_id') in found:
+                _scale_entry(entry, found[entry['image_id']].factors, tally)
+                scaled.append(entry)
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            raise InputError(
+                f'{path}: annotation {place} of the list has numbers that cannot be scaled, {shown(entry)}: mend it'
+            ) from None
+    return scaled
 
 
 def _scale_entry(entry: dict[str, Any], factors: tuple[float, float], tally: Tally) -> None:
     """Scale one annotation of a COCO file in place."""
     if 'bbox' in entry:
+        if not all(map(is_place, entry['bbox'])):
+            raise ValueError(entry['bbox'])
         entry['bbox'] = [round(value, 3) for value in tally.scaled(entry['bbox'], factors)]
-    if 'area' in entry:
+    if is_place(entry.get('area')):
         entry['area'] *= factors[0] * factors[1]
     masks = entry.get('segmentation')
     if isinstance(masks, dict):
@@ -193,39 +215,32 @@ def _scale_entry(entry: dict[str, Any], factors: tuple[float, float], tally: Tal
 
 def _scaled_voc(path: str, content: bytes, images: ResizedImages, tally: Tally) -> bytes:
     """A VOC file, in whole pixels counted from 1, because mmdet truncates them; other XML as it is."""
-    try:
-        root = ElementTree.fromstring(content)  # from bytes, so that the encoding it states counts
-    except ElementTree.ParseError:
-        raise InputError(f'{path} is not well-formed XML: write it again, or take it away') from None
+    root = voc_root(content, path)
     if root.tag != 'annotation':
         return content
-    size, folder = root.find('size'), PurePosixPath(path).parent.parent / 'JPEGImages'
+    size, folder = voc_size(root), PurePosixPath(path).parent.parent / 'JPEGImages'
     names = [(root.findtext('filename') or '').strip(), *(PurePosixPath(path).stem + end for end in IMAGE_SUFFIXES)]
-    try:
-        old = None if size is None else (int(size.findtext('width')), int(size.findtext('height')))
-        resized = next(filter(None, (images.find(f'{folder}/{name}', path, old) for name in names)), None)
-        if resized is None:
-            tally.absent_images += 1
-            return content
-        if size is not None:
-            size.find('width').text, size.find('height').text = map(str, resized.new)
-        for box in root.iter('bndbox'):
+    resized = next(filter(None, (images.find(f'{folder}/{name}', path, size) for name in names)), None)
+    if resized is None:
+        tally.absent_images += 1
+        return content
+    if size:
+        root.find('size/width').text, root.find('size/height').text = map(str, resized.new)
+    for place, box in enumerate(root.iter('bndbox'), 1):
+        try:
             _scale_voc_box(box, resized.factors, tally)
-    except InputError:
-        raise
-    except (AttributeError, TypeError, ValueError):
-        raise InputError(f'{path}: a size or a box lacks a number: mend it, or take the file away') from None
+        except ValueError as error:
+            raise InputError(f'{path}: bndbox {place} {error}; mend it or take it out') from None
     return ElementTree.tostring(root, encoding='utf-8')
 
 
 def _scale_voc_box(box: ElementTree.Element, factors: tuple[float, float], tally: Tally) -> None:
     """Scale a ``bndbox`` in place; a side that was positive stays so."""
-    sides = [box.find(tag) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
-    old = [float(side.text) - 1 for side in sides]
+    old = [value - 1 for value in voc_corners(box)]
     x1, y1, x2, y2 = map(round, tally.scaled(old, factors, corners=True))
     x2, y2 = max(x2, x1 + (old[2] > old[0])), max(y2, y1 + (old[3] > old[1]))
-    for side, value in zip(sides, (x1, y1, x2, y2), strict=True):
-        side.text = str(value + 1)
+    for tag, value in zip(CORNERS, (x1, y1, x2, y2), strict=True):
+        box.find(tag).text = str(value + 1)
 
 
 def _number(value: float) -> str:

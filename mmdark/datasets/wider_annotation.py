@@ -11,11 +11,12 @@ They are told apart by content: an official file's first line is a name alone, o
 
 from typing import NamedTuple
 
-from mmdark.errors import InputError
+from mmdark.errors import InputError, shown
 
 ATTRIBUTES = ('blur', 'expression', 'illumination', 'invalid', 'occlusion', 'pose')
 """The columns behind ``x y w h``: 0 where nothing is special, up to 2."""
 _ONE_LINE_COLUMNS = 5
+_MAX_DIGITS = 9
 
 Line = tuple[int, str]
 
@@ -80,13 +81,15 @@ def _parse_official(lines: list[Line], source: str) -> list[WiderImage]:
         number, name = lines[position]
         if _is_row(name):
             raise InputError(
-                f'{source}:{number}: an image name should stand here, not {name!r}; '
+                f'{source}:{number}: an image name should stand here, not {shown(name)}; '
                 'the image before it has more rows than its number of faces says'
             )
         count = _count(lines, position + 1, name, source)
         rows = lines[position + 2 : position + 2 + count]
         if len(rows) < count:
-            raise InputError(f'{source}:{number}: {name} should have {count} faces; the file ends after {len(rows)}')
+            raise InputError(
+                f'{source}:{number}: {name[:60]} should have {count} faces; the file ends after {len(rows)}'
+            )
         images.append(WiderImage(name, number, [_official_face(row, name, source) for row in rows]))
         position += 2 + count
         if count == 0 and position < len(lines) and _is_row(lines[position][1]):
@@ -97,19 +100,21 @@ def _parse_official(lines: list[Line], source: str) -> list[WiderImage]:
 def _count(lines: list[Line], position: int, name: str, source: str) -> int:
     """The number of faces that stands at ``position``."""
     if position == len(lines):
-        raise InputError(f'{source}:{lines[-1][0]}: the file ends where the number of faces of {name} should follow')
+        raise InputError(
+            f'{source}:{lines[-1][0]}: the file ends where the number of faces of {name[:60]} should follow'
+        )
     number, text = lines[position]
-    if not text.isdecimal():
-        raise InputError(f'{source}:{number}: the number of faces of {name} should stand here, not {text[:60]!r}')
+    if not is_count(text):
+        raise InputError(f'{source}:{number}: the number of faces of {name[:60]} should stand here, not {shown(text)}')
     return int(text)
 
 
 def _official_face(row: Line, name: str, source: str) -> WiderFace:
     """One row ``x y w h [blur expression illumination invalid occlusion pose]``."""
     number, text = row
-    values = _numbers(text.split(), number, source, f'a face row of {name}')
+    values = _numbers(text.split(), number, source, f'a face row of {name[:60]}')
     if len(values) < 4:
-        raise InputError(f'{source}:{number}: a face row of {name} needs at least x y w h, not {text!r}')
+        raise InputError(f'{source}:{number}: a face row of {name[:60]} needs at least x y w h, not {shown(text)}')
     return WiderFace(*values[:4], number, tuple(values[4 : 4 + len(ATTRIBUTES)]))
 
 
@@ -118,12 +123,12 @@ def _parse_one_line(line: Line, source: str) -> WiderImage:
     number, text = line
     words = text.split()
     for end in range(1, len(words)):
-        if words[end].isdecimal() and len(words) - end - 1 == int(words[end]) * _ONE_LINE_COLUMNS:
+        if is_count(words[end]) and len(words) - end - 1 == int(words[end]) * _ONE_LINE_COLUMNS:
             break
     else:
-        raise InputError(f'{source}:{number}: expected "name n" and then n times "x y w h 1", not {text[:80]!r}')
+        raise InputError(f'{source}:{number}: expected "name n" and then n times "x y w h 1", not {shown(text)}')
     name = ' '.join(words[:end])
-    values = _numbers(words[end + 1 :], number, source, f'the faces of {name}')
+    values = _numbers(words[end + 1 :], number, source, f'the faces of {name[:60]}')
     starts = range(0, len(values), _ONE_LINE_COLUMNS)
     return WiderImage(name, number, [WiderFace(*values[i : i + 4], number) for i in starts])
 
@@ -133,7 +138,17 @@ def _numbers(words: list[str], number: int, source: str, what: str) -> list[floa
     try:
         return [float(word) for word in words]
     except ValueError:
-        raise InputError(f'{source}:{number}: {what} should be numbers, not {" ".join(words)[:80]!r}') from None
+        raise InputError(f'{source}:{number}: {what} should be numbers, not {shown(" ".join(words))}') from None
+
+
+def is_count(word: str) -> bool:
+    """Whether a word is a whole number from 0 on that can count something; Python converts no more than 4,300 digits.
+
+    Example:
+        >>> is_count('12'), is_count('-1'), is_count('9' * 5000)
+        (True, False, False)
+    """
+    return word.isdecimal() and len(word) <= _MAX_DIGITS
 
 
 def _is_row(text: str) -> bool:

@@ -1,7 +1,6 @@
 """WIDER FACE (Yang et al., CVPR 2016) read from its own text annotation, without conversion."""
 
 import logging
-import math
 import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from mmdark.datasets.label_files import names_in
+from mmdark.datasets.places import FARTHEST
 from mmdark.datasets.wider_annotation import ATTRIBUTES, WiderFace, WiderImage, parse_wider_annotation
 from mmdark.errors import InputError
 
@@ -151,7 +151,7 @@ class WiderDataset(BaseDetDataset):
         if missing:
             image, path = missing[0]
             raise InputError(
-                f'{self.ann_file}:{image.line}: image {image.name} is not there: looked for {path} '
+                f'{self.ann_file}:{image.line}: image {image.name[:60]} is not there: looked for {path} '
                 f'({len(missing)} of {len(images)} images are missing); set data_root and data_prefix to where the '
                 'images lie, or take the missing ones out of the annotation'
             )
@@ -182,8 +182,8 @@ class WiderDataset(BaseDetDataset):
 
 
 def _has_size(face: WiderFace) -> bool:
-    """Whether the box is finite, and its width and height positive."""
-    return face.width > 0 and face.height > 0 and math.isfinite(face.x + face.y + face.width + face.height)
+    """Whether the box lies in an image's pixels, and its width and height are positive."""
+    return face.width > 0 and face.height > 0 and sum(map(abs, face[:4])) < FARTHEST
 
 
 def _join_once(prefix: str, folder: str) -> str:

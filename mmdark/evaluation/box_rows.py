@@ -92,7 +92,7 @@ def _flawless(text: str, form: BoxFormat, image: str) -> np.ndarray | None:
         return None
     if form.has_name and not names_image(top[0], image):
         return None
-    if form.has_count and not (top[-1].isdecimal() and int(top[-1]) == len(body)):
+    if form.has_count and not (top[-1].isdecimal() and float(top[-1]) == len(body)):
         return None
     try:
         rows = np.array([*map(float, chain.from_iterable(body))]).reshape(-1, len(form.columns))

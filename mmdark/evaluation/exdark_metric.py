@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mmdark.compat  # noqa: F401  builds the bridges first
@@ -103,6 +103,7 @@ class ExDarkMetric(BaseMetric):
     def compute_metrics(self, results: list[LabelledImage]) -> dict[str, float]:
         """The numbers without prefix, all from 0 to 1; ``mAP`` is NaN where there is no object at all."""
         classes = self.dataset_meta['classes']
+        results = _finite(results)
         precisions = class_average_precisions(results, len(classes))
         if not precisions:
             print_log('ExDarkMetric: no image has an object, so mAP is NaN', logger='current', level=logging.WARNING)
@@ -113,6 +114,23 @@ class ExDarkMetric(BaseMetric):
                 images = [image for image in results if image.groups[place] == group]
                 numbers[f'mAP_{key}_{group}'] = _mean(class_average_precisions(images, len(classes)))
         return numbers
+
+
+def _finite(images: Sequence[LabelledImage]) -> list[LabelledImage]:
+    """The images without the detections that hold a NaN or an infinity, which is said."""
+    kept, dropped = [], 0
+    for image in images:
+        finite = np.isfinite(image.detections).all(1)
+        dropped += len(finite) - int(finite.sum())
+        kept.append(replace(image, detections=image.detections[finite], labels=image.labels[finite]))
+    if dropped:
+        print_log(
+            f'ExDarkMetric: {dropped} detections hold a value that is not a finite number and are left out; mend the '
+            'model',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return kept
 
 
 def class_average_precisions(images: Sequence[LabelledImage], num_classes: int) -> dict[int, float]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmdark.errors import one_line
 from mmdark.whole_file import write_whole
 
 from .average_precision import MAX_DIFFERENCE, Score
@@ -88,7 +89,7 @@ def report_scores(record: dict, scores: Mapping[str, Score], json_path: str | os
     for line in record['warnings']:
         print(f'warning: {line}', file=sys.stderr)
     for line in problems[:PROBLEMS_SHOWN]:
-        print(f'problem: {line}', file=sys.stderr)
+        print(f'problem: {one_line(line)}', file=sys.stderr)
     if hidden > 0:
         print(f'problem: and {hidden} more; {hint}', file=sys.stderr)
     print(score_table(scores), flush=True)

@@ -71,7 +71,7 @@ def write_gallery(
             lost.append(BrokenImage(result.source, str(error)))
         else:
             before, after = (_link(path, page) for path in _write_pair(pictures / name, image, dark))
-            target = folder / whole if whole and (folder / whole).is_file() else Path(result.source)
+            target = folder / whole if whole and os.path.isfile(folder / whole) else Path(result.source)
             cards.append(_card(result, name, before, after, _link(target, page)))
         after_each(number, len(found))
     if lost and not cards:

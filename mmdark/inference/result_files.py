@@ -17,7 +17,7 @@ from mmdet.evaluation import get_classes
 
 import mmdark
 from mmdark.drawing import FACE, name_of
-from mmdark.errors import InputError
+from mmdark.errors import InputError, shown
 from mmdark.evaluation.prediction_files import write_wider_predictions
 from mmdark.whole_file import write_whole, writing
 
@@ -227,19 +227,33 @@ def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[B
         images, broken = about.pop('images'), about.pop('broken')
         names = tuple(map(str, about.get('classes', FACE)))
         found = [_result_of(entry, names) for entry in images]
-        about |= dict(names=[entry['name'] for entry in images], pictures=[entry.get('picture') for entry in images])
-        return found, [BrokenImage(entry['source'], entry['reason']) for entry in broken], about
+        float(about.get('score_thr', 0.0))
+        about |= dict(names=[_text(entry['name']) for entry in images])
+        about |= dict(pictures=[_text(entry['picture']) if 'picture' in entry else None for entry in images])
+        return found, [BrokenImage(_text(entry['source']), _text(entry['reason'])) for entry in broken], about
     except OSError as error:
         raise InputError(f'{path} cannot be read ({error.strerror}): name a folder that mmdark detect wrote') from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
-            f'{path} is no results.json of mmdark detect ({type(error).__name__}: {error}): write it again'
+            f'{path} is no results.json of mmdark detect ({type(error).__name__}: {str(error)[:80]}): write it again'
         ) from None
 
 
 def _result_of(entry: Mapping[str, Any], class_names: tuple[str, ...]) -> DetectionResult:
-    size, objects = (int(entry['width']), int(entry['height'])), entry[key_of(class_names)]
-    return DetectionResult.from_dicts(objects, *size, str(entry['source']), class_names)
+    width, height, objects = int(entry['width']), int(entry['height']), entry[key_of(class_names)]
+    result = DetectionResult.from_dicts(objects, width, height, _text(entry['source']), class_names)
+    if min(width, height) < 1:
+        raise ValueError(f'{shown(result.source)} has {width} by {height} pixels')
+    if len(result.boxes) != len(objects) or not np.isfinite(np.column_stack([result.boxes, result.scores])).all():
+        raise ValueError(f'an object of {shown(result.source)} has no box and score in numbers')
+    return result
+
+
+def _text(value: object) -> str:
+    """The value, which names something on a disk or says something to a person."""
+    if not isinstance(value, str) or '\0' in value:
+        raise TypeError(f'{shown(value)} is no text')
+    return value
 
 
 def _entry(written: _Written) -> dict[str, Any]:

@@ -150,3 +150,14 @@ def test_what_a_pipeline_lacks_is_said() -> None:
         metric.process(None, [sample([], [])])
     with pytest.raises(InputError, match=r'comes without objects: add LoadAnnotations to the pipeline$'):
         metric.process(None, [{'img_path': 'a.jpg', 'light': 'Low', 'pred_instances': instances([])}])
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+@pytest.mark.parametrize('column', [1, 5])
+def test_detections_that_are_no_numbers_are_left_out(column: int, value: float) -> None:
+    """As by the metrics of faces: the numbers are those without them."""
+    broken = [0, 30, 30, 40, 40, 0.95]
+    broken[column] = value
+    other = sample([tuple(broken)], [(0, 0, 0, 10, 10)], light='Low', place='Indoor')
+    without = sample([], [(0, 0, 0, 10, 10)], light='Low', place='Indoor')
+    assert scores_of([*HAND, other]) == scores_of([*HAND, without])

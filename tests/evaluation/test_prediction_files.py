@@ -218,3 +218,11 @@ def test_a_name_of_two_events_says_no_image(tmp_path: Path) -> None:
     )
     assert list(predictions) == ['0--Parade/a']
     assert '1 of 2 files belong to no image of the ground truth, the first is a.txt; they are left out' in problems
+
+
+@pytest.mark.parametrize('count', ['9' * 5000, '\N{SUPERSCRIPT TWO}', '1e400', 'nan'])
+def test_a_count_that_counts_nothing_is_a_problem(tmp_path: Path, count: str) -> None:
+    """Python converts no whole number of more than 4,300 digits."""
+    predictions, problems = read_wider_predictions(lay(tmp_path, {A: f'a\n{count}\n'.encode() + HIT}), FACES)
+    assert predictions['0--Parade/a'].tolist() == [HIT_ROW]
+    assert problems[0].startswith(f'{A}:2: the number of rows should stand here') and len(problems[0]) <= 300

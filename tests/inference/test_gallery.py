@@ -124,6 +124,15 @@ def test_without_pictures_a_name_leads_to_the_photograph(tmp_path: Path) -> None
     ]
 
 
+def test_a_picture_whose_name_no_disk_takes_is_passed_over(tmp_path: Path) -> None:
+    folder = detected(tmp_path)
+    document = json.loads((folder / 'results.json').read_text())
+    document['images'][0]['picture'] = 'x' * 5000
+    (folder / 'results.json').write_text(json.dumps(document))
+    page = Page(write_gallery(folder)[0])
+    assert 'x' * 5000 not in page.path.read_text(encoding='utf-8')
+
+
 def test_large_photographs_are_made_small(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / 'large.png'), np.full((400, 2400, 3), 20, np.uint8))
     files = ResultFiles(tmp_path / 'out', {'json'})

@@ -142,3 +142,46 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
             read_results(tmp_path)
     with pytest.raises(InputError, match=r'none/results\.json cannot be read|none cannot be read'):
         read_results(tmp_path / 'none')
+
+
+NAN, INF = float('nan'), float('inf')
+
+
+@pytest.mark.parametrize(
+    ('place', 'value'),
+    [
+        *(
+            (('images', 0, 'faces', 0, 'bbox'), value)
+            for value in (None, [1, 2, 3], [0] * 8, [NAN] * 4, [1, 2, INF, 4])
+        ),
+        *((('images', 0, 'faces', 0, 'score'), value) for value in (None, 'high', NAN, [1, 2])),
+        *((('images', 0, 'faces'), value) for value in (None, 7, [[]], 'ab')),
+        *((('images', 0, 'width'), value) for value in (None, 'wide', INF, NAN, 0, -3)),
+        *((('images', 0, 'name'), value) for value in (None, 7, ['a'], 'a\0b')),
+        *((('images', 0, 'source'), value) for value in (None, 7)),
+        *((('images', 0, 'picture'), value) for value in (7, ['a'])),
+        *((('images', 0), value) for value in (None, [], 'a')),
+        *((('images',), value) for value in (None, 7, 'ab', {'a': 1})),
+        *((('broken',), value) for value in (None, [1], [{}], [{'source': 1, 'reason': 'x'}])),
+        *((('score_thr',), value) for value in ('low', None, [1])),
+        *((('classes',), value) for value in (7, None)),
+    ],
+)
+def test_edited_results_are_refused_with_one_line(tmp_path: Path, place: tuple, value: object) -> None:
+    path = written(tmp_path, 'json') / 'results.json'
+    document = here = json.loads(path.read_text())
+    for key in place[:-1]:
+        here = here[key]
+    here[place[-1]] = value
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r'results\.json is no results\.json of mmdark detect') as caught:
+        read_results(tmp_path)
+    assert len(str(caught.value)) <= 300 and len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('text', ['', '[' * 100_000, '9' * 5000, 'null', '[]', 'x' * 5000])
+def test_other_files_are_no_results(tmp_path: Path, text: str) -> None:
+    (tmp_path / 'results.json').write_text(text)
+    with pytest.raises(InputError, match=r'is no results\.json of mmdark detect') as caught:
+        read_results(tmp_path)
+    assert len(str(caught.value)) <= 300

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mmdark.apis import load_config
 from mmdark.datasets import WiderDataset
+from mmdark.datasets.yolo_annotation import yolo_to_images
+from mmdark.inference.result import DetectionResult
+from mmdark.inference.result_files import ResultFiles
 from tests.converter_runs import fault, run
 from tests.tiny_own_data import SIZE, write_yolo
 from tests.tiny_wider import FACE, photo
@@ -187,8 +193,12 @@ def test_yolo_classes_have_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('row', 'line'),
     [
-        ('0 .5 .5 .1', r'0\.txt:2: a row should be the five numbers "class cx cy w h", not 4 numbers.*take it out$'),
-        ('0 .5 .5 .1 .1 .9', r'0\.txt:2: .* not 6 numbers'),
+        (
+            '0 .5 .5 .1',
+            r'0\.txt:2: a row should be the five numbers "class cx cy w h", with .*, not 4 numbers.*take it out$',
+        ),
+        ('0 .5 .5 .1 .1 .9 .9', r'0\.txt:2: .* not 7 numbers'),
+        (f'{"9" * 5000} .5 .5 .1 .1', r'0\.txt:2: the class should be a whole number'),
         ('face .5 .5 .1 .1', r"0\.txt:2: .* not 'face \.5 \.5 \.1 \.1'"),
         ('0 .5 .5 1.2 .1', r'0\.txt:2: cx cy w h should be fractions .* not \.5 \.5 1\.2 \.1'),
         ('0 .5 -.1 .2 .1', r'0\.txt:2: cx cy w h should be fractions'),
@@ -226,3 +236,83 @@ def test_faults_of_yolo_folders(tmp_path: Path) -> None:
     (root / 'names.txt').write_text('face\nface\n')
     assert 'each once' in fault('yolo_to_coco', *arguments, '--names', root / 'names.txt')
     assert 'write one name a line' in fault('yolo_to_coco', *arguments, '--names', root / 'no.txt')
+
+
+def standard(root: Path, yaml: str) -> Path:
+    """``images/train``, ``images/val``, ``labels/train``, ``labels/val`` and ``data.yaml``; rows with a score, too."""
+    for part in ('train', 'val'):
+        once = write_yolo(root / part, 2)
+        for kind in ('images', 'labels'):
+            (root / kind).mkdir(exist_ok=True)
+            (once / kind / 'sub').rename(root / kind / part)
+        row = (root / f'labels/{part}/0.txt').read_text().strip()
+        (root / f'labels/{part}/0.txt').write_text(f'{row} 0.875000\n')
+    (root / 'data.yaml').write_text(yaml)
+    return root / 'data.yaml'
+
+
+@pytest.mark.parametrize(
+    'yaml',
+    [
+        'path: .\ntrain: images/train\nval: images/val\nnames: [face]\n',
+        'path: ../datasets/mine\ntrain: images/train/\nval: images/val\nnc: 1\nnames:\n  0: face\n',
+        "train: ../images/train\nval: ../images/val\ntest:\nnc: 1\nnames: ['face']\n",
+    ],
+    ids=['ultralytics', 'moved', 'exported'],
+)
+def test_the_standard_layout_of_yolo_trains(tmp_path: Path, yaml: str, capsys: pytest.CaptureFixture) -> None:
+    """From ``data.yaml`` to the images and boxes that our config trains and tests on, with the options it names."""
+    path = standard(tmp_path, yaml)
+    run('yolo_to_coco', path)
+    command = capsys.readouterr().out.splitlines()[-1]
+    options = dict(word.split('=') for word in command.split()[command.split().index('--cfg-options') + 1 :])
+    assert options == {'data_root': f'{tmp_path}/', 'train_images': 'images/train', 'val_images': 'images/val'}
+    cfg = load_config('dsfd_dark_coco', options)
+    x, y, width, height = FACE
+    for part, settings in (('train', cfg.train_dataloader.dataset), ('val', cfg.val_dataloader.dataset.datasets[0])):
+        dataset = DATASETS.build({**settings, 'pipeline': []})
+        infos = [dataset.get_data_info(place) for place in range(len(dataset))]
+        assert [info['img_path'] for info in infos] == [str(tmp_path / f'images/{part}/{name}.jpg') for name in (0, 1)]
+        boxes = [one['bbox'] for info in infos for one in info['instances']]
+        assert np.allclose(boxes, [[x, y, x + width, y + height]] * 2, atol=1e-3)
+
+
+def test_what_mmdark_detect_writes_is_read(tmp_path: Path) -> None:
+    """``mmdark detect --format yolo`` writes six numbers a row."""
+    boxes = np.array([[20, 16, 72, 72], [1.5, 2.5, 30, 40]], np.float32)
+    scores = np.array([0.9, 0.4], np.float32)
+    photo(0).save(tmp_path / 'a.png')
+    files = ResultFiles(tmp_path, ['yolo'])
+    files.add('a', DetectionResult(boxes, scores, *SIZE, str(tmp_path / 'a.png')))
+    ((image,), _) = yolo_to_images(tmp_path / 'labels', tmp_path)
+    corners = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in image.boxes]
+    assert np.allclose(corners, boxes, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('yaml', 'line'),
+    [
+        ('names: [face', r'data\.yaml:\d+ is no YAML'),
+        ('- a', r"data\.yaml holds \['a'\], not names and values"),
+        ('', r'data\.yaml holds None'),
+        ('a: &a [*a]\ntrain: *a\n', r'data\.yaml'),
+        ('names: [face]', r'data\.yaml names no part: write train: images/train'),
+        ('train: nowhere\nnames: [face]', r"train is 'nowhere', but .*nowhere is not a folder"),
+        (f'train: {"a" * 5000}\nnames: [face]', r'is not a folder: correct it'),
+        ('train: [a, b]\nnames: [face]', r"train is \['a', 'b'\]: it should be one folder"),
+        ('train: train\nnames: [face]', r'holds no image'),
+        ('train: images/train', r'names is None: write the name of each class'),
+        ('train: images/train\nnames: {0: face, 2: body}', r'names is \{0: .*: write the name of each class'),
+        ('train: images/train\nnames: [face, face]', r'names holds one name twice'),
+        (f'train: images/train\nnames: [{"9" * 5000}]', r'data\.yaml'),
+    ],
+)
+def test_faults_of_data_yaml(tmp_path: Path, yaml: str, line: str) -> None:
+    path = standard(tmp_path, yaml)
+    said = fault('yolo_to_coco', path)
+    assert re.search(line, said) and len(said) <= 300
+    shutil.rmtree(tmp_path / 'labels/train')
+    path.write_text('train: images/train\nnames: [face]\n')
+    assert re.search(
+        r'the labels of train should lie in .*labels/train, which is not a folder', fault('yolo_to_coco', path)
+    )

@@ -267,10 +267,10 @@ def test_text_that_is_no_annotation_stays(text: str) -> None:
         (
             'VOC/Annotations/0.xml',
             '<annotation><bndbox><xmin>1</xmin></bndbox></annotation>',
-            r'0\.xml: a size or a box',
+            r'0\.xml: bndbox 1 has no ymin',
         ),
         ('dark/label/0.txt', '1\n1 2 x 4\n', r'0\.txt: a row should be "x1 y1 x2 y2"'),
-        ('coco.json', None, r'coco\.json: annotation 1 has a box that is not four numbers'),
+        ('coco.json', None, r'coco\.json: annotation 1 of the list has numbers that cannot be scaled'),
     ],
 )
 def test_faults_are_said_before_the_work(everything: Path, name: str, text: str | None, line: str) -> None:
@@ -326,3 +326,46 @@ def test_real_images_within_a_budget(tmp_path: Path) -> None:
         sizes = [np.array([*Image.open(info['img_path']).size] * 2) for info in (first, second)]
         boxes = [np.array([face['bbox'] for face in info['instances']]).reshape(-1, 4) for info in (first, second)]
         assert np.allclose(boxes[0] / sizes[0], boxes[1] / sizes[1], atol=0.011 / sizes[1].min())
+
+
+IMAGES = ResizedImages(dict.fromkeys(('JPEGImages/a.jpg', 'a.jpg'), Resized((10, 10), (5, 5))))
+VOC = '<annotation><size><width>10</width></size><object><bndbox>{}</bndbox></object></annotation>'
+SIDES = '<xmin>{}</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>'
+
+
+def coco_text(**fields: object) -> str:
+    entry = {'id': 1, 'image_id': 1, 'bbox': [1, 2, 3, 4], 'area': 12, **fields}
+    return json.dumps({'images': [{'id': 1, 'file_name': 'a.jpg'}], 'annotations': [entry]})
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'line'),
+    [
+        ('Annotations/a.xml', VOC.format(SIDES.format('inf')), "a.xml: bndbox 1 has 'inf' for xmin"),
+        ('Annotations/a.xml', VOC.format(SIDES.format('1e300')), "a.xml: bndbox 1 has '1e300' for xmin"),
+        ('Annotations/a.xml', VOC.format('<xmin/>'), "a.xml: bndbox 1 has '' for xmin"),
+        ('Annotations/a.xml', '', 'a.xml is empty'),
+        ('a.json', coco_text(bbox=[1, 2, float('inf'), 4]), 'a.json: annotation 1 of the list has numbers that cannot'),
+        ('a.json', coco_text(bbox=None), 'a.json: annotation 1 of the list'),
+        ('a.json', coco_text(image_id=[1]), 'a.json: annotation 1 of the list'),
+        ('a.json', coco_text(segmentation=[['x']]), 'a.json: annotation 1 of the list'),
+        ('a.json', '{"images": [{"id": 1}], "annotations": []}', 'a.json: an image has no id or no file_name'),
+        ('a.json', '{"images": [], "annotations": {}}', 'a.json: annotations should be a list, not {}'),
+        ('a.json', '[' * 100_000, 'a.json is nested too deep'),
+    ],
+)
+def test_numbers_that_cannot_be_scaled_are_named(name: str, text: str, line: str) -> None:
+    with pytest.raises(InputError, match=re.escape(line)) as caught:
+        scaled_annotation(name, text.encode(), IMAGES, Tally())
+    assert len(str(caught.value)) <= 300
+
+
+def test_what_is_missing_beside_the_boxes_does_not_matter() -> None:
+    """An area that is no number, a size that is none, and a count of more than 4,300 digits, which is text then."""
+    scaled = json.loads(scaled_annotation('a.json', coco_text(area=None).encode(), IMAGES, Tally()))
+    assert scaled['annotations'][0] == {'id': 1, 'image_id': 1, 'bbox': [0.5, 1, 1.5, 2], 'area': None}
+    assert b'<xmax>5</xmax>' in scaled_annotation(
+        'Annotations/a.xml', VOC.format(SIDES.format(1)).encode(), IMAGES, Tally()
+    )
+    for text in (f'a.jpg\n{"9" * 5000}\n', f'a.jpg {"9" * 5000} 1 2 3 4 1\n', f'{"1 " * 50_000}\n'):
+        assert scaled_annotation('a.txt', text.encode(), IMAGES, Tally()) == text.encode()

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from mmdark.errors import run_or_say
+from mmdark.evaluation.box_units import CORNERS, unit_hints
 from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
 from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall
 from mmdark.evaluation.prediction_files import (
@@ -51,7 +52,7 @@ def main() -> None:
     images = read_image_list(args.list) if args.list else None
     faces, label_problems = read_dark_face_labels(args.gt, images)
     predictions, problems = read_dark_face_predictions(args.predictions, faces)
-    problems = [f'label {line}' for line in label_problems] + problems
+    problems = unit_hints(predictions, faces, CORNERS) + [f'label {line}' for line in label_problems] + problems
     scores = {'all': evaluate_dark_face(predictions, faces)}
     record = score_record(
         scores,

@@ -11,6 +11,7 @@ import argparse
 import sys
 
 from mmdark.errors import run_or_say
+from mmdark.evaluation.box_units import SIZES, unit_hints
 from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall
 from mmdark.evaluation.prediction_files import read_wider_predictions
 from mmdark.evaluation.score_report import report_scores, score_record
@@ -34,6 +35,7 @@ def main() -> None:
     check_plot_path(args.plot)
     truth = load_wider_ground_truth(args.gt)
     predictions, problems = read_wider_predictions(args.predictions, truth.faces)
+    problems = unit_hints(predictions, truth.faces, SIZES) + problems
     scores = evaluate_wider(predictions, truth)
     record = score_record(
         scores,

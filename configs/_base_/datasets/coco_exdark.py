@@ -20,7 +20,7 @@ coco_pipeline = [*_test[:-1], _pack]
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='CocoDataset',
+        type='CheckedCocoDataset',
         data_root=coco_root,
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017'),
@@ -29,7 +29,7 @@ train_dataloader = dict(
     )
 )
 _day = dict(
-    type='CocoDataset',
+    type='CheckedCocoDataset',
     data_root=coco_root,
     ann_file='annotations/instances_val2017.json',
     data_prefix=dict(img='val2017'),

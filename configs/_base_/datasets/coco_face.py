@@ -4,6 +4,9 @@
     ├── annotations/train.json, annotations/val.json
     └── train/, val/            images; file_name is relative to these
 
+``--cfg-options train_images=images/train val_images=images/val`` names other folders, here those of YOLO. What a file
+leaves out (areas, sizes of images, the one category) is filled in, and what is wrong with it ends the run with a line.
+
 The category must be called ``face``; for another name set ``classes`` in ``metainfo``. Boxes
 with ``iscrowd`` are ignored, in training and in evaluation. The evaluator takes its ground truth from the data set, so
 another ``data_root`` is all it needs.
@@ -11,8 +14,9 @@ another ``data_root`` is all it needs.
 
 _base_ = ['./wider_face.py']
 
-dataset_type = 'CocoDataset'
+dataset_type = 'CheckedCocoDataset'
 data_root = 'data/coco_face/'
+train_images, val_images = 'train', 'val'
 metainfo = dict(classes=('face',), palette=[(0, 255, 0)])
 
 _darkness = dict(type='DarkISP', preset='corrected', seed=0, keep_light=False)
@@ -36,7 +40,7 @@ train_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='annotations/train.json',
-        data_prefix=dict(img='train'),
+        data_prefix=dict(img=train_images),
         metainfo=metainfo,
         pipeline=train_pipeline,
     )
@@ -45,7 +49,7 @@ _day = dict(
     type=dataset_type,
     data_root=data_root,
     ann_file='annotations/val.json',
-    data_prefix=dict(img='val'),
+    data_prefix=dict(img=val_images),
     metainfo=metainfo,
     test_mode=True,
     pipeline=test_pipeline,

@@ -6,12 +6,12 @@
     └── JPEGImages/a.jpg                                    XMLDataset reads .jpg alone
 
 Objects must be called ``face``; for another name set ``classes`` in ``metainfo``. ``difficult`` objects
-are ignored, in training and in evaluation.
+are ignored, in training and in evaluation. What is wrong with a file ends the run with a line.
 """
 
 _base_ = ['./wider_face.py']
 
-dataset_type = 'XMLDataset'
+dataset_type = 'CheckedVocDataset'
 data_root = 'data/voc_face/'
 metainfo = dict(classes=('face',), palette=[(0, 255, 0)])
 

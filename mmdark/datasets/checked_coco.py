@@ -1,0 +1,46 @@
+"""mmdet's ``CocoDataset`` for files as tools write them."""
+
+from __future__ import annotations
+
+import os
+
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.registry import DATASETS
+
+from mmdark.datasets.coco_annotation import parse_coco
+from mmdark.datasets.face_formats import image_size
+from mmdark.datasets.label_files import read_text, warn
+
+
+@DATASETS.register_module()
+class CheckedCocoDataset(CocoDataset):
+    """``CocoDataset`` that fills in what a file leaves out and says in one line what is wrong with it.
+
+    Missing areas, sizes of images and, for one class, categories are filled in, see
+    :mod:`mmdark.datasets.coco_annotation`. Labels follow the order of ``metainfo['classes']``; mmdet's own follow the
+    order of the file. Boxes below 1 pixel or outside their image are left out as by mmdet, with one warning for all.
+
+    Args:
+        *args: as :class:`mmdet.datasets.CocoDataset`.
+        **kwargs: likewise.
+
+    Raises:
+        InputError: the file is missing, malformed, or knows none of the classes.
+    """
+
+    def COCOAPI(self, path: str) -> COCO:
+        """What ``CocoDataset`` calls to read ``ann_file``, of which ``path`` is a local copy."""
+        text = read_text(path, 'annotation', 'name it with ann_file, and its folder with data_root, in the config')
+        document, oddities = parse_coco(text, self.ann_file, self.metainfo['classes'], self._size_of)
+        for line in oddities:
+            warn(line)
+        coco = COCO()
+        coco.dataset = document
+        coco.createIndex()
+        coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs  # as its __init__ does
+        return coco
+
+    def _size_of(self, name: str) -> tuple[int, int]:
+        """Width and height of an image by its header."""
+        return image_size(os.path.join(self.data_prefix['img'], name))

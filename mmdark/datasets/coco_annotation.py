@@ -1,0 +1,220 @@
+"""COCO files as tools write them: what many leave out is filled in, what is wrong is said; knows nothing of mmdet.
+
+Filled in are the area of a box, the size of an image (from its header), and, where the detector knows one class, the
+categories. A box is ``x y width height`` in pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mmdark.datasets.places import is_place
+from mmdark.errors import InputError, shown
+
+_BEYOND = 1.05  # a box that ends after this part of its image is no rounding
+_NO_IDS = 'number images, annotations and categories from 1'
+
+Size = tuple[int, int]
+Entry = dict[str, Any]
+
+
+def parse_coco(
+    text: str, source: str, classes: Sequence[str], size_of: Callable[[str], Size]
+) -> tuple[dict[str, Any], list[str]]:
+    """Read a COCO file.
+
+    Args:
+        text: the whole file.
+        source: how messages name it, its path.
+        classes: names of the classes that are looked for; where it is one, a file without categories will do.
+        size_of: width and height of the image that the file calls so; is asked where the file does not say.
+
+    Returns:
+        The document with whatever was filled in, its categories those of ``classes`` in that order and then all others;
+        and a line for each oddity of the boxes.
+
+    Raises:
+        InputError: the file is no COCO file, knows none of the classes, or an image or an annotation is malformed; the
+            message names the first and says how many there are.
+    """
+    document = _document(text, source)
+    images = _images(document['images'], source, size_of)
+    categories, id_of = _categories(document, source, classes)
+    reader = _Annotations(images, id_of)
+    for place, entry in enumerate(document['annotations'], 1):
+        reader.add(place, entry)
+    if reader.faults:
+        more = f' ({len(reader.faults)} such annotations in all)' if len(reader.faults) > 1 else ''
+        raise InputError(f'{source}: annotation {reader.faults[0]}; mend it or take it out{more}')
+    entries = {'images': list(images.values()), 'annotations': reader.annotations, 'categories': categories}
+    return {**document, **entries}, [f'{source}: {line}' for line in reader.oddities()]
+
+
+def _document(text: str, source: str) -> dict[str, Any]:
+    """The file, with lists of images and annotations."""
+    if not text.strip():
+        raise InputError(f'{source} is empty: copy it again')
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = 'it is nested too deep' if isinstance(error, RecursionError) else error
+        raise InputError(f'{source} is not whole JSON ({reason}): copy it again, or write it anew') from None
+    if not isinstance(document, dict):
+        kind = 'a list, as of results' if isinstance(document, list) else shown(document)
+        raise InputError(f'{source} holds {kind}: a COCO file holds an object of images, annotations and categories')
+    document.setdefault('annotations', [])
+    for key in ('images', 'annotations'):
+        if not isinstance(document.get(key), list):
+            raise InputError(f'{source}: {key} should be a list, not {shown(document.get(key))}: write the file anew')
+    if not document['images']:
+        raise InputError(f'{source} lists no image: name another file')
+    return document
+
+
+def _images(entries: list, source: str, size_of: Callable[[str], Size]) -> dict[int | str, Entry]:
+    """The images by their ids, each with width and height."""
+    images = {}
+    for place, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict) or not isinstance(entry.get('file_name'), str) or not entry['file_name']:
+            raise InputError(f'{source}: image {place} of the list has no file_name: write it in, or take it out')
+        name, key = entry['file_name'], entry.get('id')
+        if not isinstance(key, (int, str)):
+            raise InputError(f'{source}: image {shown(name)} has the id {shown(key)}: {_NO_IDS}')
+        if key in images:
+            other = shown(images[key]['file_name'])
+            raise InputError(f'{source}: images {other} and {shown(name)} have the same id {shown(key)}: {_NO_IDS}')
+        sides = [entry.get('width') or 0, entry.get('height') or 0]
+        if not all(is_place(side) and side >= 0 for side in sides):
+            raise InputError(
+                f'{source}: image {shown(name)} is {shown(sides[0])} by {shown(sides[1])} pixels: write its size, or '
+                'leave width and height out'
+            )
+        width, height = sides if all(sides) else size_of(name)
+        images[key] = {**entry, 'width': width, 'height': height}
+    if len({type(key) for key in images}) > 1:
+        raise InputError(f'{source}: some ids of images are numbers, others text: {_NO_IDS}')
+    return images
+
+
+def _categories(
+    document: Mapping[str, Any], source: str, classes: Sequence[str]
+) -> tuple[list[Entry], dict[int, int] | None]:
+    """Categories that begin with ``classes``, and from the ids of the file to theirs; None where it has no categories.
+
+    mmdet numbers labels in the order of the file's categories, so this order is made that of the classes.
+    """
+    entries = document.get('categories') or []
+    if not isinstance(entries, list):
+        raise InputError(f'{source}: categories should be a list, not {shown(entries)}: write the file anew')
+    by_name: dict[str, Entry] = {}
+    id_of: dict[int, int] = {}
+    for place, entry in enumerate(entries, 1):
+        key, name = (entry.get('id'), entry.get('name')) if isinstance(entry, dict) else (None, None)
+        if not isinstance(key, int) or not isinstance(name, str):
+            raise InputError(f'{source}: category {place} of the list needs an id, a number, and a name: write them in')
+        if key in id_of:
+            raise InputError(f'{source}: two categories have the id {shown(key)}: {_NO_IDS}')
+        id_of[key] = by_name.setdefault(name, entry)['id']
+    if entries and not by_name.keys() & set(classes):
+        names = shown(', '.join(by_name))
+        raise InputError(
+            f'{source} has the categories {names}, none is {shown(", ".join(classes))}: write metainfo=dict(classes='
+            '...) into the config, letter by letter'
+        )
+    if not entries and len(classes) > 1:
+        raise InputError(f'{source} has no categories, which tell the {len(classes)} classes apart: write them in')
+    for number, name in enumerate((name for name in classes if name not in by_name), max([0, *id_of]) + 1):
+        by_name[name] = {'id': number, 'name': name}
+    return [by_name.pop(name) for name in classes] + list(by_name.values()), id_of if entries else None
+
+
+class _Annotations:
+    """Annotations that are read one after another, and what is wrong with them.
+
+    Args:
+        images: by their ids.
+        id_of: from ids of categories in the file to those that are used; None where the file has no categories.
+    """
+
+    def __init__(self, images: Mapping[int | str, Entry], id_of: Mapping[int, int] | None) -> None:
+        self.images, self.id_of = images, id_of
+        self.annotations: list[Entry] = []
+        self.faults: list[str] = []
+        self.ids: set[int | str] = set()
+        self.kinds: set[object] = set()
+        self.odd: dict[str, list[str]] = {'orphan': [], 'small': []}
+        self.counts: Counter[str] = Counter()
+
+    def add(self, place: int, entry: object) -> None:
+        """Read one annotation, the ``place``-th of the list counted from 1."""
+        name = shown(entry['id']) if isinstance(entry, dict) and 'id' in entry else f'number {place}'
+        try:
+            self._add(name, entry)
+        except ValueError as error:
+            self.faults.append(f'{name} {error}')
+
+    def _add(self, name: str, entry: object) -> None:
+        if not isinstance(entry, dict):
+            raise ValueError(f'of the list is {shown(entry)}, not an object with id, image_id, category_id and bbox')
+        if not isinstance(entry.get('id'), (int, str)):
+            raise ValueError(f'has {"no id" if "id" not in entry else "no number as id"}')
+        if entry['id'] in self.ids:
+            raise ValueError('has the id of another one')
+        self.ids.add(entry['id'])
+        box = entry.get('bbox')
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_place, box)):
+            raise ValueError(f'has the bbox {shown(box)}, not four numbers x y width height')
+        if entry.get('iscrowd') not in (None, 0, 1):
+            raise ValueError(f'has iscrowd {shown(entry["iscrowd"])}, not 0 or 1')
+        image_id = entry.get('image_id')
+        if not isinstance(image_id, (int, str)):
+            raise ValueError(f'has the image_id {shown(image_id)}')
+        category_id = self._category_id(entry.get('category_id'))
+        if image_id not in self.images:
+            self.odd['orphan'].append(name)
+            return
+        if not self._fits(box, self.images[image_id]):
+            self.odd['small'].append(name)
+        area = entry.get('area')
+        area = area if is_place(area) and area > 0 else box[2] * box[3]
+        self.annotations.append({**entry, 'area': area, 'category_id': category_id})
+
+    def _category_id(self, given: object) -> int:
+        """The id of the category in the document that is returned."""
+        if self.id_of is None:
+            self.kinds.add(shown(given))
+            if len(self.kinds) > 1:
+                raise ValueError(f'has category_id {shown(given)}, others another, and the file has no categories')
+            return 1
+        if not isinstance(given, int) or given not in self.id_of:
+            raise ValueError(f'has category_id {shown(given)}, but the categories are {shown(list(self.id_of))}')
+        return self.id_of[given]
+
+    def _fits(self, box: Sequence[float], image: Entry) -> bool:
+        """Whether mmdet uses a box, which must have a pixel and reach into its image; counts what it looks like."""
+        (x, y, w, h), (width, height) = box, (image['width'], image['height'])
+        self.counts['boxes'] += 1
+        self.counts['corners'] += x < w <= width * _BEYOND and y < h <= height * _BEYOND
+        self.counts['beyond'] += x + w > width * _BEYOND or y + h > height * _BEYOND
+        return w >= 1 and h >= 1 and x < width and y < height and x + w > 0 and y + h > 0
+
+    def oddities(self) -> list[str]:
+        """A line for each kind of oddity."""
+        lines = []
+        if orphans := self.odd['orphan']:
+            lines.append(f'annotation {orphans[0]}: {len(orphans)} of no image of the file left out, the first here')
+        if small := self.odd['small']:
+            lines.append(
+                f'annotation {small[0]}: {len(small)} box(es) below 1 pixel or outside their image left out, the first '
+                'here'
+            )
+        boxes, beyond = self.counts['boxes'], self.counts['beyond']
+        if beyond and self.counts['corners'] >= 0.9 * boxes:
+            lines.append(
+                f'{beyond} of {boxes} boxes reach beyond their images as x y width height, but as x1 y1 x2 y2 all fit: '
+                'if they are corners, write width = x2 - x1 and height = y2 - y1'
+            )
+        return lines
