@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from mmengine.registry import init_default_scope
 
 from mmdark.apis import config_path
+from mmdark.errors import InputError, one_line
 from mmdark.whole_file import write_whole
 
 from .curve import WINDOW, loss_curve, means
@@ -36,6 +37,8 @@ TARGETS = {
 }
 """For one H100 or H200; the last two are limits from above."""
 AT_MOST = ('memory', 'idle')
+NETWORK = ('train', 'test')
+"""Parts whose published side is one network."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,14 @@ class Order:
         plan: how to measure, and the published code where it is to be measured, too.
         curve_steps: of the two loss curves.
         minutes: a part that would begin later is left out, and the page says so.
+        small: the model is narrow, so that training and test have nothing published beside them.
     """
 
     settings: Settings
     plan: Plan
     curve_steps: int
     minutes: float
+    small: bool = False
 
 
 def settings_for(device: str, small: bool, data_root: str | None, workers: int) -> Settings:
@@ -85,18 +90,24 @@ def settings_for(device: str, small: bool, data_root: str | None, workers: int) 
 
 
 def report(order: Order, folder: Path) -> dict:
-    """Measure part after part; after each, ``gpu.md`` and ``gpu.json`` in the folder hold what there is by then."""
+    """Measure part after part; after each, ``gpu.md`` and ``gpu.json`` in the folder hold what there is by then.
+
+    A part that fails is named among those left out, with the reason, and the others go on.
+    """
     init_default_scope('mmdet')
     start = time.monotonic()
     content: dict = dict(machine=machine(order.settings), records=[], left_out=[], minutes=0.0)
     with TemporaryDirectory() as noise:
         for name, part in _parts(order, Path(noise)):
             if (time.monotonic() - start) / 60 >= order.minutes:
-                content['left_out'].append(name)
-                print(f'{name}: left out, the {order.minutes:g} minutes are over', flush=True)
+                content['left_out'].append(f'{name} (the {order.minutes:g} minutes were over)')
                 continue
             print(f'{name} ...', flush=True)
-            part(content)
+            try:
+                part(content)
+            except (InputError, RuntimeError) as error:  # out of memory is one of the latter
+                content['left_out'].append(f'{name} ({one_line(str(error))})')
+                print(f'  failed: {one_line(str(error))}', flush=True)
             content['minutes'] = round((time.monotonic() - start) / 60, 1)
             write_whole(folder / 'gpu.json', (json.dumps(content, indent=1) + '\n').encode(), '--out')
             write_whole(folder / 'gpu.md', page(content).encode(), '--out')
@@ -109,7 +120,8 @@ def _parts(order: Order, noise: Path) -> Iterator[tuple[str, Callable[[dict], No
 
     def subject(name: str, given: Settings) -> tuple[str, Callable[[dict], None]]:
         def measure(content: dict) -> None:
-            for record in run_subject(name, given, order.plan):
+            alone = order.small and name in NETWORK
+            for record in run_subject(name, given, replace(order.plan, checkout=None) if alone else order.plan):
                 content['records'].append(record)
                 print('  ' + progress_line(record), flush=True)
 
@@ -175,7 +187,7 @@ def page(content: dict) -> str:
     if 'profile' in content:
         lines += [*_profile_lines(content['profile']), '']
     if content['left_out']:
-        lines += [f'Left out, because the time was over: {", ".join(content["left_out"])}.', '']
+        lines += ['Left out:', '', *(f'- {each}' for each in content['left_out']), '']
     return '\n'.join([*lines, f'{content["minutes"]} minutes in all.', ''])
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from mmdark.benchmark import Plan, gpu_report
 from mmdark.benchmark.gpu_report import measured, page
 from tests.tiny_wider import ROOT
 
@@ -39,7 +42,7 @@ def test_targets_are_held_against_what_was_measured() -> None:
         record('train', side(240.0, 16 << 30, 16), side(60.0, 24 << 30, 8)),
         record('train', side(300.0, 16 << 30, 16)),
     ]
-    content = dict(machine=PLACE, records=records, left_out=['detect'], minutes=1.5)
+    content = dict(machine=PLACE, records=records, left_out=['detect (the 6 minutes were over)'], minutes=1.5)
     content['profile'] = dict(rows=[('conv', 12.5, 0.8)], idle=0.25)
     content['curve'] = dict(float32=[2.0] * 60, bfloat16=[2.1] * 50 + [2.0] * 10)
     found = measured(content)
@@ -56,7 +59,7 @@ def test_targets_are_held_against_what_was_measured() -> None:
     assert '| `conv` | 12.50 | 80.0% |' in lines and any(
         'The GPU idles 25.0% of a training step' in line for line in lines
     )
-    assert 'Left out, because the time was over: detect.' in lines and lines[-1] == '1.5 minutes in all.'
+    assert '- detect (the 6 minutes were over)' in lines and lines[-1] == '1.5 minutes in all.'
 
 
 def test_the_command_is_rehearsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +80,27 @@ def test_a_part_that_would_begin_too_late_is_left_out(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, 'argv', [TOOL, '--device', 'cpu', '--small', '--out', str(tmp_path), '--minutes', '0'])
     runpy.run_path(TOOL, run_name='__main__')
     assert not (tmp_path / 'gpu.md').exists()
+
+
+def test_a_part_that_fails_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training and test of the narrow model have nothing published beside them."""
+    asked = {}
+
+    def fails_to_train(name: str, settings: object, plan: Plan) -> Iterator[dict]:
+        asked[name] = plan.checkout
+        if name == 'train':
+            raise RuntimeError('out of\nmemory')
+        yield record(name, side(1.0, 0, 1))
+
+    monkeypatch.setattr(gpu_report, 'run_subject', fails_to_train)
+    monkeypatch.setattr(
+        gpu_report, 'profile_step', lambda settings: SimpleNamespace(_asdict=lambda: dict(rows=[], idle=None))
+    )
+    monkeypatch.setattr(gpu_report, '_curves', lambda settings, steps: dict(float32=[1.0], bfloat16=[1.0]))
+    settings = gpu_report.settings_for('cpu', True, str(tmp_path), 1)
+    order = gpu_report.Order(settings, Plan(tmp_path), curve_steps=6, minutes=6.0, small=True)
+    content = gpu_report.report(order, tmp_path / 'page')
+    assert content['left_out'] == ['train (out of memory)'] * 2
+    assert [entry['subject'] for entry in content['records']] == ['isp', 'test', 'loss', 'detect']
+    assert asked == dict(isp=tmp_path, train=None, test=None, loss=tmp_path, detect=tmp_path)
+    assert '- train (out of memory)' in (tmp_path / 'page' / 'gpu.md').read_text()

@@ -44,7 +44,7 @@ def main() -> None:
         settings = replace(settings, published_batch_size=args.published_batch_size)
     checkout = check_checkout(args.against) if args.against else None
     plan = Plan(checkout, repeats=2 if args.small else 5)
-    order = Order(settings, plan, curve_steps=6 if args.small else 300, minutes=args.minutes)
+    order = Order(settings, plan, curve_steps=6 if args.small else 300, minutes=args.minutes, small=args.small)
     print('\n' + page(report(order, Path(args.out))))
 
 
