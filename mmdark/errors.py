@@ -1,4 +1,4 @@
-"""The one kind of error that is the input's fault and not the program's, and the exit status after Ctrl-C."""
+"""The one kind of error that is the input's fault and not the program's, and how a run ends that was told to."""
 
 import sys
 from collections.abc import Callable
@@ -14,6 +14,12 @@ class InputError(ValueError):
 
 INTERRUPTED = 130
 """Exit status of what was ended by Ctrl-C, as shells have it."""
+TERMINATED = 143
+"""Exit status of what was ended by SIGTERM, as shells have it."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; whoever ends well after Ctrl-C ends well after this, too."""
 
 
 def run_or_say(main: Callable[[], None]) -> None:
