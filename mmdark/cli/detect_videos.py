@@ -9,15 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdark.cli import INTERRUPTED, SOME_BROKEN
+from mmdark.cli import INTERRUPTED, SOME_BROKEN, TERMINATED
 from mmdark.cli.progress import DetectProgress
 from mmdark.drawing import counted, counted_classes
-from mmdark.errors import InputError
+from mmdark.errors import InputError, Terminated
 from mmdark.inference.output_names import output_names
 from mmdark.inference.video import VideoSummary, detect_video
 
 if TYPE_CHECKING:
     from mmdark.inference.inferencer import Inferencer
+
+
+GOES_ON = '; the same command goes on'
 
 
 def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.Namespace) -> int:
@@ -41,6 +44,9 @@ def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.
         try:
             with _Stages(args.quiet) as stages:
                 summary = _detect(inferencer, video, names.get(video), args, stages)
+        except Terminated:
+            print(f'{video}: ended by SIGTERM{"" if is_webcam(video) else GOES_ON}', file=sys.stderr)
+            return TERMINATED
         except InputError as error:
             failed[video] = error
             continue
@@ -49,7 +55,7 @@ def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.
         if not args.quiet:
             _report(video, counted_classes(summary.objects, inferencer.class_names), summary, args.score_thr)
         if summary.stopped:
-            goes_on = '' if is_webcam(video) else f'; the same command goes on after {summary.frames} frames'
+            goes_on = '' if is_webcam(video) else f'{GOES_ON} after {summary.frames} frames'
             print(f'ended by Ctrl-C{goes_on}', file=sys.stderr)
             return INTERRUPTED
     if len(failed) == len(set(videos)):

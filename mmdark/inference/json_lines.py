@@ -41,6 +41,8 @@ class JsonLines:
             read.
     """
 
+    GO_ON = 'go on with --resume'
+
     def __init__(
         self,
         path: Path,
@@ -65,6 +67,10 @@ class JsonLines:
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, where it is open."""
         if self._file is not None:
             self._file.close()
 
@@ -115,8 +121,8 @@ class JsonLines:
 
     def _not_written(self, error: OSError) -> InputError:
         return InputError(
-            f'{self.path} could not be written ({error.strerror}): the {self.key}s in it are kept; mend this and give '
-            'the same command again to go on'
+            f'{self.path} could not be written ({error.strerror}): the {self.key}s in it are kept; mend this and '
+            f'{self.GO_ON}'
         )
 
     def _whole_lines(self, batch_size: int) -> tuple[int, int]:
@@ -155,15 +161,19 @@ def read_lines(path: Path) -> Iterator[Line]:
                 yield content
 
 
+def is_complete(path: Path) -> bool:
+    """Whether a file says that nothing will be added."""
+    end = bytes_of(END)
+    with path.open('rb') as file:
+        file.seek(max(0, path.stat().st_size - len(end)))
+        return file.read() == end
+
+
 def count_unfinished(path: Path) -> int:
     """How many lines below the header a file has that is not complete; 0 where it is, or there is none."""
-    if not path.exists():
+    if not path.exists() or is_complete(path):
         return 0
     with path.open('rb') as file:
-        file.seek(max(0, path.stat().st_size - len(bytes_of(END))))
-        if file.read() == bytes_of(END):
-            return 0
-        file.seek(0)
         return max(0, sum(line.endswith(b'\n') for line in file) - 1)
 
 

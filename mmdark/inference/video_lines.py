@@ -30,6 +30,8 @@ class FrameLines(JsonLines):
             written.
     """
 
+    GO_ON = 'give the same command again to go on'
+
     def __init__(self, path: Path, header: Line, every: int = 1, batch_size: int = 1, overwrite: bool = False) -> None:
         super().__init__(path, header, 'frame', lambda index: index * every, batch_size, overwrite)
         self.first = self.kept * every

@@ -39,18 +39,18 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_names(photos: Path, inputs: list[str], expected: set[str]) -> None:
     sources = [source.name for source in image_sources(inputs)]
-    names = output_names(sources, inputs)
+    names = list(output_names(sources, inputs))
     assert len({name.casefold() for name in names}) == len(names) == len(sources)
     assert set(names) <= expected
 
 
 def test_long_names_leave_room_and_stay_apart() -> None:
     sources = [f'a/{"n" * 247}{end}.jpg' for end in 'xy'] + [f'a/{"夜" * 80}{end}.jpg' for end in 'xy']
-    names = output_names(sources, ['a'])
+    names = list(output_names(sources, ['a']))
     assert len(set(names)) == 4 and max(len(os.fsencode(name)) for name in names) < 210
 
 
 def test_absolute_and_relative_inputs_give_the_same(photos: Path) -> None:
-    relative = output_names([source.name for source in image_sources(['a', 'b'])], ['a', 'b'])
+    relative = list(output_names([source.name for source in image_sources(['a', 'b'])], ['a', 'b']))
     inputs = [str(photos / 'a'), str(photos / 'b')]
-    assert output_names([source.name for source in image_sources(inputs)], inputs) == relative
+    assert list(output_names([source.name for source in image_sources(inputs)], inputs)) == relative
