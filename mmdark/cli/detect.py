@@ -6,10 +6,12 @@ import argparse
 import glob
 import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mmdark.cli import INTERRUPTED, TERMINATED, register_everything
+from mmdark.drawing import counted
 from mmdark.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,7 +114,11 @@ def run(arguments: list[str]) -> int:
         raise InputError('--gallery needs all photographs: leave it out, and call mmdark gallery after mmdark merge')
     videos, images = _videos_and_images(args.inputs)
     _check_videos(videos)
-    sources = _chosen(image_sources(images[0] if len(images) == 1 else images), args) if images else []
+    passed: list[str] = []
+    found = image_sources(images[0] if len(images) == 1 else images, passed.append) if images else []
+    sources = _chosen(found, args) if images else []
+    if passed:
+        print(f'not looked at, as it is among images: {_some(passed)}; name videos by themselves', file=sys.stderr)
     try:
         inferencer = _inferencer(args)
         with sigterm_raises():
@@ -151,13 +157,14 @@ def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
         InputError: a pattern matches no video.
     """
     from mmdark.cli.detect_videos import is_webcam
+    from mmdark.inference.file_kinds import literal_start
     from mmdark.inference.video_frames import is_video
 
     videos, images = [], []
     for given in inputs:
         named_so = is_video(given) and not os.path.isdir(given)
         if named_so and not os.path.exists(given) and glob.has_magic(given):
-            found = sorted(glob.glob(given, recursive=True))
+            found = sorted(glob.glob(literal_start(given), recursive=True))
             if not found:
                 raise InputError(
                     f'pattern {given} matches no video; put it into quotes, ** stands for all folders below'
@@ -200,6 +207,11 @@ def _chosen(sources: Sequence[ImageSource], args: argparse.Namespace) -> list[Im
     if not chosen:
         raise InputError(f'all images lie in {args.out_dir}, where the results go: name another --out-dir')
     return list(chosen.values())
+
+
+def _some(paths: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    return paths[0] if len(paths) == 1 else f'{paths[0]} and {counted(len(paths) - 1, "more video")}'
 
 
 def _score(text: str) -> float:

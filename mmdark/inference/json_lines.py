@@ -152,6 +152,12 @@ class JsonLines:
         return kept, end
 
 
+def read_header(path: Path) -> Line:
+    """What the first line says."""
+    with path.open('rb') as file:
+        return json.loads(file.readline())
+
+
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines below the header, one in memory at a time, without the end and a last line that was cut off."""
     with path.open('rb') as file:

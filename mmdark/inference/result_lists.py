@@ -13,7 +13,7 @@ from mmdet.evaluation import get_classes
 
 import mmdark
 from mmdark.drawing import FACE, name_of
-from mmdark.whole_file import writing_whole
+from mmdark.whole_file import write_text_whole
 
 from .result import BrokenImage, DetectionResult, key_of
 from .result_lines import Kept
@@ -63,9 +63,7 @@ def write_lists(
     }
     files = {name: make for kind, made in makers.items() if kind in formats for name, make in made.items()}
     for name, make in files.items():
-        with writing_whole(folder / name) as part, part.open('wb') as file:
-            for text in make():
-                file.write(text.encode(errors='backslashreplace'))
+        write_text_whole(folder / name, make())
     return [folder / name for name in files]
 
 
@@ -107,13 +105,14 @@ def _entry(line: Kept, result: DetectionResult) -> dict[str, Any]:
 
 def _csv(lines: Lines, class_names: Sequence[str]) -> Iterator[str]:
     several = [] if len(class_names) == 1 else ['label', 'class_name']
-    yield _row(['source', 'x1', 'y1', 'x2', 'y2', 'score', *several])
+    yield csv_row(['source', 'x1', 'y1', 'x2', 'y2', 'score', *several])
     for _, result in _found(lines):
         for one in result.to_dicts():
-            yield _row([result.source, *one['bbox'], one['score'], *(one[key] for key in several)])
+            yield csv_row([result.source, *one['bbox'], one['score'], *(one[key] for key in several)])
 
 
-def _row(values: Sequence[object]) -> str:
+def csv_row(values: Sequence[object]) -> str:
+    """A line of a CSV file."""
     text = io.StringIO(newline='')
     csv.writer(text, lineterminator='\n').writerow(values)
     return text.getvalue()
