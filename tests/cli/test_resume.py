@@ -116,7 +116,9 @@ def test_other_options_do_not_go_on(
     finder(**other)
     assert run('out', '--resume', *options) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert 'out/results.jsonl was begun with ' in error and said in error and '--overwrite' in error and len(error) < 300
+    assert (
+        'out/results.jsonl was begun with ' in error and said in error and '--overwrite' in error and len(error) < 300
+    )
     assert files_of('out') == before
 
 
