@@ -175,7 +175,7 @@ def test_memory_does_not_grow_with_the_photographs(tmp_path: Path) -> None:
         return size
 
     peak(10)  # what is imported and cached at first
-    assert peak(600) < peak(60) + 150_000
+    assert peak(300) < peak(30) + 100_000
 
 
 def test_a_line_that_was_edited_is_named(tmp_path: Path) -> None:
