@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
@@ -48,8 +49,8 @@ def _names_below(base: str, sources: Iterable[str]) -> Iterator[str]:
 
 def _free_name(path: PurePath, taken: set[str]) -> str:
     whole, without = ((path.parent / shortened(name)).as_posix() for name in (path.name, path.stem))
-    numbered = (f'{whole}_{number}' for number in range(2, len(taken) + 3))
-    return next(name for name in (without, whole, *numbered) if name.casefold() not in taken)
+    numbered = (f'{whole}_{number}' for number in itertools.count(2))
+    return next(name for name in itertools.chain((without, whole), numbered) if name.casefold() not in taken)
 
 
 def shortened(name: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import sys
+from pathlib import Path, PurePath
 
 import pytest
 
 from mmdark.inference import image_sources
-from mmdark.inference.output_names import output_names
+from mmdark.inference.output_names import _free_name, output_names
 
 PHOTOS = ('a/1.jpg', 'a/deep/1.jpg', 'b/1.jpg', 'b/1.png', 'b/1.JPG', 'b/1.jpg.png')
 
@@ -54,3 +55,21 @@ def test_absolute_and_relative_inputs_give_the_same(photos: Path) -> None:
     relative = list(output_names([source.name for source in image_sources(['a', 'b'])], ['a', 'b']))
     inputs = [str(photos / 'a'), str(photos / 'b')]
     assert list(output_names([source.name for source in image_sources(inputs)], inputs)) == relative
+
+
+def test_a_name_costs_the_same_however_many_there_are() -> None:
+    """Counted in lines of Python, in place of time."""
+    lines = 0
+
+    def count(frame: object, event: str, argument: object) -> object:
+        nonlocal lines
+        lines += event == 'line'
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        name = _free_name(PurePath('a/new.jpg'), {f'a/{number}' for number in range(5000)} | {'a/new'})
+    finally:
+        sys.settrace(before)
+    assert name == 'a/new.jpg' and lines < 100
