@@ -66,10 +66,11 @@ def test_a_name_costs_the_same_however_many_there_are() -> None:
         lines += event == 'line'
         return count
 
+    taken = {f'a/{number}' for number in range(5000)} | {'a/new'}
     before = sys.gettrace()
     sys.settrace(count)
     try:
-        name = _free_name(PurePath('a/new.jpg'), {f'a/{number}' for number in range(5000)} | {'a/new'})
+        name = _free_name(PurePath('a/new.jpg'), taken)
     finally:
         sys.settrace(before)
     assert name == 'a/new.jpg' and lines < 100
