@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mmdark.cli import INTERRUPTED, TERMINATED, register_everything
-from mmdark.drawing import counted
 from mmdark.errors import InputError
 
 if TYPE_CHECKING:
@@ -211,6 +210,8 @@ def _chosen(sources: Sequence[ImageSource], args: argparse.Namespace) -> list[Im
 
 def _some(paths: Sequence[str]) -> str:
     """The first of them, and how many more there are."""
+    from mmdark.drawing import counted
+
     return paths[0] if len(paths) == 1 else f'{paths[0]} and {counted(len(paths) - 1, "more video")}'
 
 

@@ -6,7 +6,6 @@ import argparse
 import sys
 
 from mmdark.cli import SOME_BROKEN, register_everything
-from mmdark.drawing import counted, counted_classes
 
 DESCRIPTION = """\
 Join the shares that mmdark detect --shard 1/N to N/N looked at: the files are those of one run over all photographs.
@@ -41,6 +40,7 @@ def run(arguments: list[str]) -> int:
     """
     args = parser().parse_args(arguments)
     register_everything()
+    from mmdark.drawing import counted, counted_classes
     from mmdark.inference.detect_folder import Detected
     from mmdark.inference.merge import join_shares, shares_in
 
