@@ -1,4 +1,4 @@
-"""The one kind of error that is the input's fault and not the program's, its line, and the exit status after Ctrl-C."""
+"""The one kind of error that is the input's fault and not the program's, its line, and how a run ends early."""
 
 import reprlib
 import sys
@@ -15,6 +15,8 @@ class InputError(ValueError):
 
 INTERRUPTED = 130
 """Exit status of what was ended by Ctrl-C, as shells have it."""
+TERMINATED = 143
+"""Exit status of what was ended by SIGTERM, as shells have it."""
 LONGEST_MESSAGE = 290
 """Characters of a message, so that a line is at most 300 with ``error: `` or ``problem: `` before it."""
 _QUOTED = 60
@@ -48,6 +50,10 @@ def one_line(message: object, longest: int = LONGEST_MESSAGE) -> str:
         return line
     half = (longest - len(_ELIDED)) // 2
     return line[:half] + _ELIDED + line[-half:]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; whoever ends well after Ctrl-C ends well after this, too."""
 
 
 def run_or_say(main: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ import mmdark.datasets
 import mmdark.engine
 import mmdark.evaluation.coco_face_metric
 import mmdark.evaluation.dark_face_metric
+import mmdark.evaluation.datasets_evaluator
 import mmdark.evaluation.exdark_metric
 import mmdark.evaluation.wider_face_metric
 import mmdark.models  # noqa: F401

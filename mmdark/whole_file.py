@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -76,6 +76,16 @@ def write_whole(path: Path, content: bytes, option: str = '') -> None:
     """Write a file, whole or not at all, as :func:`writing_whole` has it."""
     with writing_whole(path, option) as part:
         part.write_bytes(content)
+
+
+def write_text_whole(path: Path, texts: Iterable[str], option: str = '') -> None:
+    """Write one text after another to a file, whole or not at all, as :func:`writing_whole` has it.
+
+    What is no text, such as the bytes of a file's name, is written with a backslash.
+    """
+    with writing_whole(path, option) as part, part.open('wb') as file:
+        for text in texts:
+            file.write(text.encode(errors='backslashreplace'))
 
 
 def write_verified(path: Path, content: bytes | memoryview) -> None:

@@ -52,7 +52,7 @@ def find_faces_in_the_dark(folder: Path) -> None:
     found = FaceInferencer(device='cpu', show_progress=False)(str(folder), out_dir=str(folder.parent))['predictions']
     print(
         f'{counted(sum(len(result.boxes) for result in found), "face")} found on {len(found)} dark portraits in '
-        f'{time.monotonic() - start:.0f} s, by the weights that come with mmdark: {folder.parent / "vis"}',
+        f'{time.monotonic() - start:.0f} s, by the weights that come with mmdark: {folder.parent / "pictures"}',
         flush=True,
     )
 

@@ -67,7 +67,7 @@ def main() -> None:
         runner.test_evaluator.metrics.append(dump)
     runner.test()
     if args.out and hasattr(runner.test_evaluator, 'dataset_prefixes'):
-        # mmdet's MultiDatasetsEvaluator asks one metric a data set and leaves out the one more.
+        # The evaluator of several data sets asks one metric a data set and leaves out the one more.
         dump.evaluate(len(runner.test_dataloader.dataset))
 
 

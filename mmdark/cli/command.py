@@ -13,10 +13,11 @@ from importlib import import_module
 from io import TextIOWrapper
 
 import mmdark
-from mmdark.errors import INTERRUPTED, InputError, one_line
+from mmdark.errors import INTERRUPTED, TERMINATED, InputError, Terminated, one_line
 
 COMMANDS = {
     'detect': 'find faces in images, folders, videos or the picture of a webcam',
+    'merge': 'join the shares of detect --shard',
     'gallery': 'a web page of what detect found, dark and brightened side by side',
     'darken': 'see what DarkISP makes of a photograph',
     'train': 'train a detector',
@@ -51,7 +52,7 @@ Begin with
 Without --weights FILE the lite detector that comes with mmdark looks at your photographs.
 
 Exit status: 0 all well; 1 an error, in one line; 2 no such command or option; 3 some images could not be read,
-all others were; 130 ended by Ctrl-C, what was done is kept."""
+all others were; 130 ended by Ctrl-C, 143 by SIGTERM, what was done is kept."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f'error: {one_line(error)}', file=sys.stderr)
         return ERROR
+    except Terminated:
+        print('ended by SIGTERM', file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print('ended by Ctrl-C', file=sys.stderr)
         return INTERRUPTED

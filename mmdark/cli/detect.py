@@ -6,11 +6,11 @@ import argparse
 import glob
 import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdark.cli import INTERRUPTED, register_everything
+from mmdark.cli import INTERRUPTED, TERMINATED, register_everything
 from mmdark.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ examples:
 EPILOG = """\
 With no format named, results.json and pictures are written. Files keep their path below the folder that was named.
 A file that cannot be read is listed at the end with the reason, and in results.json; the others go on.
-Ctrl-C writes what is done by then. Exit status: 0 all well; 1 an error, in one line; 2 no such option;
-3 some images could not be read, all others were; 130 ended by Ctrl-C."""
+Ctrl-C and SIGTERM write what is done by then; --resume goes on, also after a crash. A video goes on without it.
+Exit status: 0 all well; 1 an error, in one line; 2 no such option; 3 some images could not be read, all others were;
+130 ended by Ctrl-C, 143 by SIGTERM."""
 
 FORMATS = {
     'json': 'results.json: boxes x1 y1 x2 y2 in pixels, scores, and the files that could not be read',
@@ -80,9 +81,18 @@ def parser() -> argparse.ArgumentParser:
     light.add_argument(
         '--day', dest='dark', action='store_false', default=None, help='brighten none (default: dark ones)'
     )
+    long = parsed.add_argument_group('many photographs, or a long video')
+    long.add_argument('--resume', action='store_true', help='go on where a run over photographs was stopped')
+    long.add_argument('--overwrite', action='store_true', help='begin anew where a run was stopped')
+    long.add_argument(
+        '--shard',
+        type=_shard,
+        default=(1, 1),
+        metavar='K/N',
+        help='look at the Kth of N shares of the photographs; mmdark merge joins them',
+    )
     video = parsed.add_argument_group('videos: NAME.frames.jsonl, a line a frame, and NAME.mp4, drawn')
     video.add_argument('--every', type=_positive, default=1, metavar='N', help='look at every Nth frame')
-    video.add_argument('--overwrite', action='store_true', help='begin anew (default: go on where a run was stopped)')
     parsed.add_argument('--quiet', action='store_true', help='say nothing but what went wrong')
     return parsed
 
@@ -96,13 +106,22 @@ def run(arguments: list[str]) -> int:
     args = parser().parse_args(arguments)
     register_everything()
     from mmdark.inference import image_sources, tile_side
+    from mmdark.inference.signals import sigterm_raises
 
     tile_side(args.tile, 1, 1)
+    if args.gallery and args.shard[1] > 1:
+        raise InputError('--gallery needs all photographs: leave it out, and call mmdark gallery after mmdark merge')
     videos, images = _videos_and_images(args.inputs)
     _check_videos(videos)
-    sources = _chosen(image_sources(images[0] if len(images) == 1 else images), args) if images else []
+    passed: list[str] = []
+    found = image_sources(images[0] if len(images) == 1 else images, passed.append) if images else []
+    sources = _chosen(found, args) if images else []
+    if passed:
+        print(f'not looked at, as it is among images: {_some(passed)}; name videos by themselves', file=sys.stderr)
     try:
-        return _detect(_inferencer(args), sources, images, videos, args)
+        inferencer = _inferencer(args)
+        with sigterm_raises():
+            return _detect(inferencer, sources, images, videos, args)
     except InputError as error:  # it names the options of Python
         raise InputError(re.sub(r'\b(weights|model)=(?=[A-Z])', r'--\1 ', str(error))) from None
 
@@ -119,7 +138,7 @@ def _detect(
     from mmdark.cli.detect_videos import detect_videos
 
     status = detect_images(inferencer, sources, images, args) if sources else 0
-    if not videos or status == INTERRUPTED:
+    if not videos or status in (INTERRUPTED, TERMINATED):
         return status
     return max(status, detect_videos(inferencer, videos, args))
 
@@ -137,13 +156,14 @@ def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
         InputError: a pattern matches no video.
     """
     from mmdark.cli.detect_videos import is_webcam
+    from mmdark.inference.file_kinds import literal_start
     from mmdark.inference.video_frames import is_video
 
     videos, images = [], []
     for given in inputs:
         named_so = is_video(given) and not os.path.isdir(given)
         if named_so and not os.path.exists(given) and glob.has_magic(given):
-            found = sorted(glob.glob(given, recursive=True))
+            found = sorted(glob.glob(literal_start(given), recursive=True))
             if not found:
                 raise InputError(
                     f'pattern {given} matches no video; put it into quotes, ** stands for all folders below'
@@ -176,22 +196,38 @@ def _chosen(sources: Sequence[ImageSource], args: argparse.Namespace) -> list[Im
     Raises:
         InputError: nothing is left.
     """
-    out = Path(args.out_dir).resolve()
-    own = not any(Path(given).resolve().is_relative_to(out) for given in args.inputs)
+    out = os.path.join(os.path.realpath(args.out_dir), '')
+    own = not any(os.path.join(os.path.realpath(given), '').startswith(out) for given in args.inputs)
     chosen = {}
     for source in sources:
-        path = Path(source.name).resolve()
-        if not (own and path.is_relative_to(out)):
+        path = os.path.realpath(source.name)
+        if not (own and path.startswith(out)):
             chosen.setdefault(path, source)
     if not chosen:
         raise InputError(f'all images lie in {args.out_dir}, where the results go: name another --out-dir')
     return list(chosen.values())
 
 
+def _some(paths: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    from mmdark.drawing import counted
+
+    return paths[0] if len(paths) == 1 else f'{paths[0]} and {counted(len(paths) - 1, "more video")}'
+
+
 def _score(text: str) -> float:
     if not 0 <= float(text) <= 1:
         raise argparse.ArgumentTypeError(f'{text}: 0 to 1')
     return float(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    from mmdark.inference.shares import share_of
+
+    try:
+        return share_of(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:

@@ -10,14 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdark.cli import ERROR, INTERRUPTED, SOME_BROKEN
+from mmdark.apis.work_dir_lock import only_detection
+from mmdark.cli import ERROR, INTERRUPTED, SOME_BROKEN, TERMINATED
 from mmdark.cli.gallery import make_gallery
 from mmdark.cli.progress import DetectProgress
 from mmdark.drawing import counted, counted_classes
+from mmdark.errors import InputError
 from mmdark.inference.before_after import picture_of
 from mmdark.inference.detect_folder import Detected, detect_folder
+from mmdark.inference.json_lines import count_unfinished
 from mmdark.inference.output_names import output_names
 from mmdark.inference.result_files import FORMATS, ResultFiles
+from mmdark.inference.run_settings import detector_settings
+from mmdark.inference.shares import Share
+from mmdark.whole_file import writing
 
 if TYPE_CHECKING:
     from mmdark.inference.image_sources import ImageSource
@@ -28,8 +34,6 @@ QUICKSTART = 'dsfd_dark_lite_demo'
 TOY = """\
 These are the quickstart's weights, trained for minutes on a few demo faces: they show that everything works, and
 take many things for faces. For your photographs train longer (mmdark train), or name better ones with --weights."""
-LISTED = 50
-"""Broken files that are listed; ``results.json`` has them all."""
 
 
 def detect_images(
@@ -49,13 +53,52 @@ def detect_images(
     Raises:
         InputError: a file cannot be written.
     """
-    names = output_names([source.name for source in sources], images)
-    model = Path(inferencer.cfg.filename or 'config').stem
-    about = dict(model=model, weights=str(inferencer.weights), score_thr=args.score_thr)
-    draw, classes = partial(picture_of, dark=args.dark), inferencer.class_names
-    files = ResultFiles(args.out_dir, formats_of(args), about, draw, classes)
+    share = Share(*args.shard, batch_size=args.batch_size)
+    folder = Path(args.out_dir)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with only_detection(share.lines_path(folder)):
+        detected, seconds = _detect(inferencer, sources, images, share, args)
+    _report(detected, counted_classes(detected.objects, inferencer.class_names), seconds, args)
+    if _model_of(inferencer) == QUICKSTART and detected.images and not args.quiet:
+        print(TOY)
+    if detected.ended_by:
+        return INTERRUPTED if detected.ended_by == 'Ctrl-C' else TERMINATED
+    if not detected.images:
+        return ERROR if detected.num_broken else 0
+    status = make_gallery(args.out_dir, None, args.dark, args.quiet) if args.gallery else 0
+    return SOME_BROKEN if detected.num_broken else status
+
+
+def _detect(
+    inferencer: Inferencer,
+    sources: Sequence[ImageSource],
+    images: Sequence[str],
+    share: Share,
+    args: argparse.Namespace,
+) -> tuple[Detected, float]:
+    """Look at the photographs of a share; what came of it, and how many seconds it took."""
+    path, classes = share.lines_path(Path(args.out_dir)), inferencer.class_names
+    if not (args.resume or args.overwrite) and (done := count_unfinished(path)):
+        raise InputError(
+            f'{path} holds {counted(done, "photograph")} of a run that was stopped: go on with --resume, begin anew '
+            'with --overwrite, or name another --out-dir'
+        )
+    about = dict(model=_model_of(inferencer), weights=str(inferencer.weights), score_thr=args.score_thr)
+    settings = {
+        **detector_settings(inferencer, args.score_thr, args.tta),
+        'tile': args.tile,
+        'dark': args.dark,
+        **share.settings([source.name for source in sources]),
+    }
+    draw = partial(picture_of, dark=args.dark)
+    names = output_names((source.name for source in sources), images)
+    if share.parts > 1:
+        names = (name for number, name in enumerate(names) if share.holds(number))
+        sources = [source for number, source in enumerate(sources) if share.holds(number)]
+    files = ResultFiles(args.out_dir, formats_of(args), about, draw, classes, settings, args.resume, share)
     start = time.monotonic()
-    with DetectProgress(len(sources), args.quiet) as progress:
+    with DetectProgress(len(sources), args.quiet, begun=files.kept) as progress:
         detected = detect_folder(
             inferencer,
             sources,
@@ -67,15 +110,11 @@ def detect_images(
             tta=args.tta,
             tile=args.tile,
         )
-    _report(detected, counted_classes(detected.objects, classes), time.monotonic() - start, args)
-    if model == QUICKSTART and detected.images and not args.quiet:
-        print(TOY)
-    if detected.interrupted:
-        return INTERRUPTED
-    if not detected.images:
-        return ERROR if detected.broken else 0
-    status = make_gallery(args.out_dir, None, args.dark, args.quiet) if args.gallery else 0
-    return SOME_BROKEN if detected.broken else status
+    return detected, time.monotonic() - start
+
+
+def _model_of(inferencer: Inferencer) -> str:
+    return Path(inferencer.cfg.filename or 'config').stem
 
 
 def formats_of(args: argparse.Namespace) -> set[str]:
@@ -89,15 +128,19 @@ def formats_of(args: argparse.Namespace) -> set[str]:
 
 def _report(detected: Detected, objects: str, seconds: float, args: argparse.Namespace) -> None:
     if detected.broken:
-        count = len(detected.broken)
-        lines = [f'  {one.source}: {one.reason}' for one in detected.broken[:LISTED]]
-        lines += [f'  and {count - LISTED} more'] if count > LISTED else []
-        print(f'{counted(count, "file")} could not be read:', *lines, sep='\n', file=sys.stderr)
-    if detected.interrupted:
-        print(f'ended by Ctrl-C after {detected.done} of {detected.total} images; these are kept', file=sys.stderr)
+        more = detected.num_broken - len(detected.broken)
+        lines = [f'  {one.source}: {one.reason}' for one in detected.broken]
+        lines += [f'  and {more} more'] if more else []
+        print(f'{counted(detected.num_broken, "file")} could not be read:', *lines, sep='\n', file=sys.stderr)
+    if detected.ended_by:
+        print(
+            f'ended by {detected.ended_by} after {detected.done} of {detected.total} images; these are kept, the same '
+            'command with --resume goes on',
+            file=sys.stderr,
+        )
     if args.quiet:
         return
-    speed = detected.done / max(seconds, 1e-9)
+    speed = (detected.done - detected.kept) / max(seconds, 1e-9)
     read = ' that could be read' if detected.broken else ''
     if detected.images:
         print(

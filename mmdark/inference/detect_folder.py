@@ -1,22 +1,24 @@
-"""Photograph after photograph to result files; after Ctrl-C or an error what was done is written, too."""
+"""Photograph after photograph to result files; after a signal or an error what was done is written, too."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmdark.errors import InputError
+from mmdark.errors import InputError, Terminated
 
 from .image_sources import ImageSource
 from .inferencer import Inferencer
+from .json_lines import BEGIN
 from .result import BrokenImage, DetectionResult
 from .result_files import ResultFiles
+from .signals import deaf
+
+LISTED = 50
+"""Broken photographs that are named; ``results.json`` has them all."""
 
 
 @dataclass
@@ -28,8 +30,10 @@ class Detected:
         images: of them, those that were.
         with_objects: of these, those with at least one object.
         objects: of each class, on all of them.
-        broken: photographs that could not be read.
-        interrupted: whether Ctrl-C ended it.
+        num_broken: photographs that could not be read.
+        broken: the first of them.
+        kept: photographs that an earlier run has done; they are among the others.
+        ended_by: ``'Ctrl-C'`` or ``'SIGTERM'`` where that ended it.
         written: files and folders with results.
     """
 
@@ -37,19 +41,23 @@ class Detected:
     images: int = 0
     with_objects: int = 0
     objects: Counter[int] = field(default_factory=Counter)
+    num_broken: int = 0
     broken: list[BrokenImage] = field(default_factory=list)
-    interrupted: bool = False
+    kept: int = 0
+    ended_by: str = ''
     written: list[Path] = field(default_factory=list)
 
     @property
     def done(self) -> int:
         """Photographs that are behind us, looked at or broken."""
-        return self.images + len(self.broken)
+        return self.images + self.num_broken
 
     def count(self, item: DetectionResult | BrokenImage) -> None:
         """Count one more."""
         if isinstance(item, BrokenImage):
-            self.broken.append(item)
+            self.num_broken += 1
+            if len(self.broken) < LISTED:
+                self.broken.append(item)
         else:
             self.images += 1
             self.objects.update(item.labels.tolist())
@@ -59,47 +67,71 @@ class Detected:
 def detect_folder(
     inferencer: Inferencer,
     sources: Sequence[ImageSource],
-    names: Sequence[str],
+    names: Iterable[str],
     files: ResultFiles,
     after_each: Callable[[Detected], None] = lambda detected: None,
     **options: Any,
 ) -> Detected:
     """Find objects on each photograph and write what was found.
 
-    A broken photograph is counted and named, the others go on. Ctrl-C ends it early and orderly. After any other end
-    the results so far are written, too, before the error goes on.
+    A broken photograph is counted and named, the others go on. Ctrl-C, and SIGTERM where the command listens to it, end
+    it early and orderly. After any other end the results so far are written, too, before the error goes on.
 
     Args:
         inferencer: looks at them.
-        sources: the photographs.
+        sources: the photographs; those that ``files`` has kept of an earlier run are not looked at again.
         names: of their results, see :func:`mmdark.inference.output_names.output_names`.
         files: takes the results, and is closed here.
         after_each: is called after each photograph.
         **options: of :meth:`Inferencer.stream`.
 
     Raises:
-        InputError: a file cannot be written, such as on a full disk; the line says how many photographs were done and
-            whether their results are there.
+        InputError: the photographs are others than those that were kept; a file cannot be written, such as on a full
+            disk; the line says how many photographs were done and whether their results are there.
     """
     detected = Detected(len(sources))
+    work = zip(sources, names, strict=True)
+    _skip_kept(detected, work, files)
+    waiting: deque[str] = deque()
+
+    def remaining() -> Iterator[ImageSource]:
+        for source, name in work:
+            waiting.append(name)
+            yield source
+
     try:
-        for name, (item, image) in zip(names, inferencer.stream(sources, **options), strict=True):
+        for item, image in inferencer.stream(remaining(), **options):
             if isinstance(item, BrokenImage):
-                files.add_broken(item)
+                files.add_broken(item, waiting.popleft())
             else:
-                files.add(name, item, image)
+                files.add(waiting.popleft(), item, image)
             detected.count(item)
             after_each(detected)
-    except KeyboardInterrupt:
-        detected.interrupted = True
+    except KeyboardInterrupt as signalled:
+        detected.ended_by = 'SIGTERM' if isinstance(signalled, Terminated) else 'Ctrl-C'
     except InputError as error:
         raise InputError(f'{error}; {_kept(detected, files)}') from None
     except BaseException:
         _kept(detected, files)
         raise
-    with _deaf_to_interrupts():
-        detected.written = files.close(complete=not detected.interrupted)
+    with deaf():
+        detected.written = files.close(complete=not detected.ended_by)
     return detected
+
+
+def _skip_kept(detected: Detected, work: Iterator[tuple[ImageSource, str]], files: ResultFiles) -> None:
+    """Count what an earlier run has done, and see that it did it to the same photographs."""
+    if not files.kept:
+        return
+    for number, line in enumerate(files.lines(), 1):
+        source, name = next(work, (None, None))
+        if source is None or (line.item.source, line.name) != (source.name, name):
+            raise InputError(
+                f'photograph {number} was {line.item.source} and is {source.name if source else "missing"} now: '
+                f'give the same photographs again, or {BEGIN}'
+            )
+        detected.count(line.item)
+    detected.kept = files.kept
 
 
 def _kept(detected: Detected, files: ResultFiles) -> str:
@@ -108,21 +140,8 @@ def _kept(detected: Detected, files: ResultFiles) -> str:
     if not detected.done:  # what an earlier run has written here stays
         return done
     try:
-        with _deaf_to_interrupts():
+        with deaf():
             written = files.close(complete=False)
     except InputError:
         return f'{done}, their lists could not be written either'
     return f'{done}, their results are in {files.folder}' if written else done
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Whoever presses Ctrl-C twice must not lose what the first one left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

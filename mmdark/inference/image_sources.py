@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +14,56 @@ import numpy as np
 from mmdark.datasets.transforms.load_image import LoadPhoto
 from mmdark.errors import InputError
 
+from .file_kinds import IMAGE, VIDEO, files_below, foreign_format, is_animated, kind_of, literal_start
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
-"""What is taken for an image in a folder or a pattern, upper case too."""
+IMAGE_SUFFIXES = (
+    '.avif',
+    '.bmp',
+    '.gif',
+    '.heic',
+    '.heif',
+    '.jp2',
+    '.jpeg',
+    '.jpg',
+    '.pgm',
+    '.png',
+    '.ppm',
+    '.tif',
+    '.tiff',
+    '.webp',
+)
+"""What is taken for an image in a folder or a pattern by its name, upper case too; other names by the content."""
+TEXT_SUFFIXES = ('.csv', '.json', '.jsonl', '.log', '.md', '.npy', '.txt', '.xml', '.yaml', '.yml')
+"""What often lies beside images and is not opened to see whether it is one."""
+VIDEO_SUFFIXES = (
+    '.3gp',
+    '.asf',
+    '.avi',
+    '.flv',
+    '.m2ts',
+    '.m4v',
+    '.mjpeg',
+    '.mjpg',
+    '.mkv',
+    '.mov',
+    '.mp4',
+    '.mpeg',
+    '.mpg',
+    '.mts',
+    '.ts',
+    '.vob',
+    '.webm',
+    '.wmv',
+)
+"""What is taken for a video where the first bytes say nothing; any file that OpenCV decodes can be named."""
 
 _EXPECTED = 'give a path, a folder, a pattern, an array (BGR uint8), a PIL image, or several of these'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageSource:
     """One photograph that has not been read yet.
 
@@ -50,16 +90,19 @@ class ImageSource:
         return np.asarray(ImageOps.exif_transpose(self.pixels).convert('RGB'))[..., ::-1].copy()
 
 
-def image_sources(inputs: Any) -> list[ImageSource]:
+def image_sources(inputs: Any, pass_over: Callable[[str], object] = lambda path: None) -> list[ImageSource]:
     """Find the photographs; none is read.
 
-    A folder gives the images in it and below it, sorted by path, hidden ones left out; a pattern (``night/*.jpg``,
-    ``**`` for all folders below) what matches it and is an image by its name. A file that is named in a list but does
-    not exist is listed, so that it is reported beside the others; one that is named alone is an error.
+    A folder gives the images in it and below it, sorted by path, hidden ones left out, linked folders too; a pattern
+    (``night/*.jpg``, ``**`` for all folders below) what matches it. A name that ends with one of
+    :data:`IMAGE_SUFFIXES` is believed, and so is one of :data:`TEXT_SUFFIXES`; of other files the first bytes tell
+    whether they are images. A file that is named in a list but does not exist is listed, so that it is reported beside
+    the others; one that is named alone is an error.
 
     Args:
         inputs: a path, a folder, a pattern, an ``(H, W)``, ``(H, W, 3)`` BGR or ``(H, W, 4)`` BGRA array, an
             ``(N, H, W, 3)`` array, a PIL image, an :class:`ImageSource`, or any iterable of these.
+        pass_over: is called with each video that a folder or a pattern holds beside its images.
 
     Raises:
         InputError: an input is a URL or of no such kind; a folder or a pattern has no image.
@@ -68,19 +111,19 @@ def image_sources(inputs: Any) -> list[ImageSource]:
         >>> [source.name for source in image_sources(np.zeros((2, 4, 4, 3), np.uint8))]
         ['array 0', 'array 1']
     """
-    return list(each_source(inputs))
+    return list(each_source(inputs, pass_over))
 
 
-def each_source(inputs: Any) -> Iterator[ImageSource]:
+def each_source(inputs: Any, pass_over: Callable[[str], object] = lambda path: None) -> Iterator[ImageSource]:
     """As :func:`image_sources`, one at a time, so that a generator of arrays is never held as a whole."""
     if isinstance(inputs, (str, os.PathLike)):
-        yield from _from_path(os.fspath(inputs), alone=True)
+        yield from _from_path(os.fspath(inputs), True, pass_over)
         return
     if _is_one(inputs):
         inputs = [inputs]
     for index, one in enumerate(inputs):
         if isinstance(one, (str, os.PathLike)):
-            yield from _from_path(os.fspath(one), alone=False)
+            yield from _from_path(os.fspath(one), False, pass_over)
         elif isinstance(one, ImageSource):
             yield one
         elif isinstance(one, np.ndarray) or _is_pil(one):
@@ -89,35 +132,43 @@ def each_source(inputs: Any) -> Iterator[ImageSource]:
             raise InputError(f'input {index} is of type {type(one).__name__}: {_EXPECTED}')
 
 
-def _from_path(path: str, alone: bool) -> Iterator[ImageSource]:
+def _from_path(path: str, alone: bool, pass_over: Callable[[str], object]) -> Iterator[ImageSource]:
     """The photographs that a path, a folder or a pattern means."""
     if '://' in path:
         raise InputError(f'{path}: mmdark does not download; fetch the file first and name its path')
     if os.path.isdir(path):
-        names = list(_images_below(path))
+        names = _images_of(files_below(path), pass_over)
         if not names:
             raise InputError(f'folder {path} holds no image ({", ".join(IMAGE_SUFFIXES)}): name another')
     elif not os.path.exists(path) and glob.has_magic(path):
-        names = sorted(name for name in glob.iglob(path, recursive=True) if _is_image(name))
+        names = _images_of(glob.iglob(literal_start(path), recursive=True), pass_over)
         if not names:
             raise InputError(f'pattern {path} matches no image; put it into quotes, ** stands for all folders below')
-    elif os.path.exists(path) or (_is_image(path) and not alone):
+    elif os.path.exists(path) or (has_suffix(path, IMAGE_SUFFIXES) and not alone):
         names = [path]
     else:
         raise InputError(f'{path} does not exist: name an image, a folder or a pattern')
     yield from map(ImageSource, names)
 
 
-def _images_below(folder: str) -> Iterator[str]:
-    found = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        found += [os.path.join(root, name) for name in files if _is_image(name)]
-    yield from sorted(found)
+def _images_of(paths: Iterable[str], pass_over: Callable[[str], object]) -> list[str]:
+    """Those that are images, sorted; a name that says so is believed, so that a damaged image is named."""
+    images, videos = [], []
+    for path in paths:
+        if not os.path.basename(path).startswith('.') and not has_suffix(path, TEXT_SUFFIXES):
+            kind = IMAGE if has_suffix(path, IMAGE_SUFFIXES) else kind_of(path)
+            if kind == IMAGE:
+                images.append(path)
+            elif kind == VIDEO or has_suffix(path, VIDEO_SUFFIXES):
+                videos.append(path)
+    for path in sorted(videos):
+        pass_over(path)
+    return sorted(images)
 
 
-def _is_image(path: str) -> bool:
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES and not Path(path).name.startswith('.')
+def has_suffix(path: str | os.PathLike, suffixes: Sequence[str]) -> bool:
+    """Whether a path ends with one of these, in upper case too."""
+    return os.path.splitext(path)[1].lower() in suffixes
 
 
 def _is_one(inputs: object) -> bool:
@@ -133,11 +184,14 @@ def _is_pil(value: object) -> bool:
 
 def _read_file(path: str) -> np.ndarray:
     try:
-        return LoadPhoto().transform(dict(img_path=path))['img']
+        pixels = LoadPhoto().transform(dict(img_path=path))['img']
     except InputError as error:
         # LoadPhoto names the file first and ends with what to do about an annotation, of which there is none here.
         reason = str(error).removeprefix(f'image {path} ').rpartition(': ')[0]
-        raise InputError(reason.removeprefix('is ')) from None
+        raise InputError(foreign_format(path) or reason.removeprefix('is ')) from None
+    if is_animated(path):
+        print(f'{path} is animated: its first picture alone is looked at', file=sys.stderr)
+    return pixels
 
 
 def _as_bgr(array: np.ndarray) -> np.ndarray:

@@ -96,16 +96,17 @@ class Inferencer:
             inputs: see :func:`mmdark.inference.image_sources`.
             batch_size: images (or tiles) that the detector sees at a time; those of one batch have the same size.
             return_vis: also return the pictures with the objects drawn.
-            out_dir: write them to ``out_dir/vis/NAME.jpg``, too (``.png`` beyond the 65500 pixels of a JPEG).
+            out_dir: write them to ``out_dir/pictures/NAME.jpg``, too (``.png`` beyond the 65500 pixels of a JPEG).
             pred_score_thr: only objects of at least this score; below the config's ``test_cfg.score_thr`` (0.05) there
                 are none.
             no_save_vis: write nothing to ``out_dir``.
             **options: ``tta``, ``tile``, ``with_reflectance``, ``with_illumination`` of :meth:`stream`.
 
         Returns:
-            ``predictions``, a list of :class:`DetectionResult`; ``visualization``, a list of BGR pictures in the same
-            order, a dark photograph beside its brightened copy, empty without ``return_vis``; ``broken``, a list of
-            :class:`BrokenImage`.
+            ``predictions``, for each input in its order a :class:`DetectionResult`, or a :class:`BrokenImage` where it
+            could not be looked at; ``visualization``, in the same order BGR pictures, a dark photograph beside its
+            brightened copy, None for a broken one, and an empty list without ``return_vis``; ``broken``, a list of the
+            :class:`BrokenImage` alone.
 
         Raises:
             InputError: there is no input, it is nothing that images are found in, or a picture cannot be written.
@@ -118,19 +119,17 @@ class Inferencer:
                 seen, plural_of(noun_of(self.class_names)), total, console=Console(stderr=True), transient=True
             )
         results: dict[str, list] = dict(predictions=[], visualization=[], broken=[])
-        folder = None if no_save_vis or not out_dir else Path(out_dir) / 'vis'
+        folder = None if no_save_vis or not out_dir else Path(out_dir) / 'pictures'
         names: set[str] = set()
         for result, image in seen:
+            results['predictions'].append(result)
             if isinstance(result, BrokenImage):
                 results['broken'].append(result)
-                continue
-            results['predictions'].append(result)
-            if return_vis or folder:
-                drawn = picture_of(image, result)
-                if return_vis:
-                    results['visualization'].append(drawn)
-                if folder:
-                    write_picture(folder / f'{_free_name(result.source, names)}{picture_suffix(drawn)}', drawn)
+            drawn = picture_of(image, result) if image is not None and (return_vis or folder) else None
+            if return_vis:
+                results['visualization'].append(drawn)
+            if folder and drawn is not None:
+                write_picture(folder / f'{_free_name(result.source, names)}{picture_suffix(drawn)}', drawn)
         return results
 
     def stream(
@@ -175,16 +174,19 @@ class Inferencer:
         return self._stream(inputs, wanted)
 
     def _stream(self, inputs: Any, wanted: Wanted) -> Iterator[Seen]:
-        """Read until a batch is full, or an image is so large that it is one by itself."""
+        """Read until a batch is full, or an image is so large that it is one by itself.
+
+        Every ``batch_size`` inputs a batch ends, so what is beside an image does not depend on where a run begins.
+        """
         batch: list[tuple[str, np.ndarray | InputError]] = []
         ahead = 0 if self.device.type == 'cpu' else wanted.batch_size
-        for name, image in read_ahead(each_source(inputs), ahead):
+        for number, (name, image) in enumerate(read_ahead(each_source(inputs), ahead), 1):
             large = isinstance(image, np.ndarray) and tile_side(wanted.tile, *image.shape[:2])
             if large:
                 yield from self._look(batch, wanted)
                 batch = []
             batch.append((name, image))
-            if large or len(batch) == wanted.batch_size:
+            if large or number % wanted.batch_size == 0:
                 yield from self._look(batch, wanted)
                 batch = []
         yield from self._look(batch, wanted)

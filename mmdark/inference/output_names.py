@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from mmdark.errors import InputError
@@ -13,7 +14,7 @@ LONGEST = 200
 """Bytes of a name; file systems take 255, of which suffixes and the names of unfinished files need some."""
 
 
-def output_names(sources: Sequence[str], inputs: Iterable[str]) -> list[str]:
+def output_names(sources: Iterable[str], inputs: Iterable[str]) -> Iterator[str]:
     """A relative path without suffix for each source; no two are the same, on disks that ignore case either.
 
     A single folder gives the paths below it; of several inputs the paths below what they have in common, so that equal
@@ -28,26 +29,28 @@ def output_names(sources: Sequence[str], inputs: Iterable[str]) -> list[str]:
         InputError: the inputs lie on different drives.
 
     Example:
-        >>> output_names(['a/1.jpg', 'b/1.jpg', 'b/1.png'], ['a', 'b'])
+        >>> list(output_names(['a/1.jpg', 'b/1.jpg', 'b/1.png'], ['a', 'b']))
         ['a/1', 'b/1', 'b/1.png']
     """
     try:
         base = os.path.commonpath([os.path.abspath(_folder_of(given)) for given in inputs] or [os.curdir])
     except ValueError:
         raise InputError('the inputs lie on different drives: run once for each') from None
+    return _names_below(base, sources)
+
+
+def _names_below(base: str, sources: Iterable[str]) -> Iterator[str]:
     taken: set[str] = set()
-    names = []
     for source in sources:
         name = _free_name(PurePath(os.path.relpath(source, base)), taken)
         taken.add(name.casefold())
-        names.append(name)
-    return names
+        yield name
 
 
 def _free_name(path: PurePath, taken: set[str]) -> str:
     whole, without = ((path.parent / shortened(name)).as_posix() for name in (path.name, path.stem))
-    numbered = (f'{whole}_{number}' for number in range(2, len(taken) + 3))
-    return next(name for name in (without, whole, *numbered) if name.casefold() not in taken)
+    numbered = (f'{whole}_{number}' for number in itertools.count(2))
+    return next(name for name in itertools.chain((without, whole), numbered) if name.casefold() not in taken)
 
 
 def shortened(name: str) -> str:

@@ -66,13 +66,20 @@ class DetectionResult:
         keep = self.scores >= score
         return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
 
-    def to_dicts(self) -> list[dict[str, Any]]:
+    def to_dicts(self, exact: bool = False) -> list[dict[str, Any]]:
         """``bbox`` (x1, y1, x2, y2 to a hundredth of a pixel) and ``score`` (to a millionth) of each, for files.
 
         More digits would be noise. Where there are several classes, also ``label`` and ``class_name``.
+
+        Args:
+            exact: give as many digits as :meth:`from_dicts` needs to make the same float32 of them.
         """
-        boxes = np.round(self.boxes.astype(np.float64), 2).tolist()
-        scores = np.round(self.scores.astype(np.float64), 6).tolist()
+        if exact:
+            boxes = [[float(str(value)) for value in box] for box in self.boxes]
+            scores = [float(str(score)) for score in self.scores]
+        else:
+            boxes = np.round(self.boxes.astype(np.float64), 2).tolist()
+            scores = np.round(self.scores.astype(np.float64), 6).tolist()
         dicts = [dict(bbox=box, score=score) for box, score in zip(boxes, scores, strict=True)]
         if len(self.class_names) == 1:
             return dicts

@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from mmdet.evaluation import get_classes
 
-import mmdark
-from mmdark.drawing import FACE, name_of
+from mmdark.drawing import FACE
 from mmdark.errors import InputError, shown
 from mmdark.evaluation.prediction_files import write_wider_predictions
 from mmdark.whole_file import write_whole, writing
 
+from .json_lines import JsonLines, Line
 from .result import BrokenImage, DetectionResult, key_of
+from .result_lines import Kept, kept_lines, line_of
+from .result_lists import RESULTS, write_lists
+from .shares import WHOLE, Share
 
 FORMATS = ('json', 'csv', 'yolo', 'wider', 'coco', 'pictures')
 """What can be written."""
-RESULTS = 'results.json'
-NOT_IN_COCO = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-"""Numbers from 1 to 90 that none of COCO's 80 categories has."""
+FOLDERS = {'pictures': 'pictures', 'yolo': 'labels', 'wider': 'wider'}
+"""Format → the folder with a file for each photograph."""
 MAX_JPEG = 65500
 """Pixels of a side; a larger picture is written as PNG."""
 
 Draw = Callable[[np.ndarray, DetectionResult], np.ndarray]
 """From an image, BGR, and its objects to the picture for a person."""
-
-
-@dataclass(frozen=True)
-class _Written:
-    name: str
-    result: DetectionResult
-    picture: str | None
 
 
 class ResultFiles:
@@ -58,15 +50,25 @@ class ResultFiles:
     pictures    ``pictures/NAME.jpg``
     ==========  ======================================================================================
 
+    Beside them ``results.jsonl`` gets a line for each photograph when it is added, and what belongs to all is made from
+    these lines. So whatever ends a run, another one goes on from there.
+
     Args:
         folder: is made where it is missing; files of the same names are replaced.
         formats: some of :data:`FORMATS`.
         about: what else ``results.json`` says, such as the model and the weights.
         draw: makes a picture; needed for pictures only.
         class_names: of the detector.
+        settings: what must be the same where the run is continued, besides the classes and the formats.
+        resume: keep the photographs that ``results.jsonl`` holds.
+        share: the share of the photographs; lists of all are made of the whole alone.
+
+    Attributes:
+        kept: photographs that an earlier run has done.
 
     Raises:
-        InputError: there is no such format, or none for several classes, or the folder cannot be made.
+        InputError: there is no such format, or none for several classes, or the folder cannot be made, or what it holds
+            is of other settings.
     """
 
     def __init__(
@@ -76,6 +78,9 @@ class ResultFiles:
         about: Mapping[str, Any] | None = None,
         draw: Draw | None = None,
         class_names: Sequence[str] = FACE,
+        settings: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        share: Share = WHOLE,
     ) -> None:
         if unknown := set(formats) - set(FORMATS):
             raise InputError(f'there is no format {", ".join(sorted(unknown))}: choose from {", ".join(FORMATS)}')
@@ -85,13 +90,20 @@ class ResultFiles:
             raise InputError('the files of WIDER FACE hold one class: take json, csv, yolo or coco')
         self.class_names = tuple(class_names)
         self.folder, self.formats, self.about, self.draw = Path(folder), set(formats), dict(about or {}), draw
-        self.images: list[_Written] = []
-        self.broken: list[BrokenImage] = []
+        self.share = share
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+        header = dict(settings or {}, classes=list(self.class_names), formats=sorted(self.formats), about=self.about)
+        path, batch_size = share.lines_path(self.folder), share.batch_size
+        self._lines = JsonLines(path, header, 'photograph', share.number_of, batch_size, overwrite=not resume)
+        self.kept = self._lines.kept
+
+    def lines(self) -> Iterator[Kept]:
+        """What is kept of each photograph, one in memory at a time."""
+        return islice(kept_lines(self._lines.path, self.class_names), self._lines.count)
 
     def add(self, name: str, result: DetectionResult, image: np.ndarray | None = None) -> None:
-        """Write what belongs to one photograph, and remember its objects.
+        """Write what belongs to one photograph, and its line.
 
         Args:
             name: path below the folder, without suffix; see :func:`mmdark.inference.output_names.output_names`.
@@ -108,14 +120,22 @@ class ResultFiles:
             self._write(f'labels/{name}.txt', _yolo(result).encode())
         if 'wider' in self.formats:
             write_wider_predictions(self.folder / 'wider', {name: _xywh(result)})
-        self.images.append(_Written(name, replace(result, reflectance=None, illumination=None), picture))
+        self._append(line_of(name, result, picture))
 
-    def add_broken(self, broken: BrokenImage) -> None:
-        """Remember a photograph that could not be read."""
-        self.broken.append(broken)
+    def add_broken(self, broken: BrokenImage, name: str = '') -> None:
+        """Keep a photograph that could not be read.
+
+        Args:
+            broken: the photograph.
+            name: see :meth:`add`.
+
+        Raises:
+            InputError: the line cannot be written; what was written before stays.
+        """
+        self._append(line_of(name, broken))
 
     def close(self, complete: bool = True) -> list[Path]:
-        """Write what belongs to all photographs.
+        """Write what belongs to all photographs; of a share nothing, as it is made where the shares are joined.
 
         ``results.json`` holds ``mmdark`` (the version), what ``about`` says, ``complete``, ``images`` (a list of
         ``source``, ``name``, ``width``, ``height``, ``faces`` with ``bbox`` as x1, y1, x2, y2 and ``score``, and
@@ -132,48 +152,20 @@ class ResultFiles:
         Raises:
             InputError: a file cannot be written; those before it are there.
         """
-        makers = {'json': self._json, 'csv': self._csv, 'coco': self._coco, 'yolo': self._classes}
-        files = {name: text for kind in makers if kind in self.formats for name, text in makers[kind](complete).items()}
-        for name, text in files.items():
-            self._write(name, text.encode(errors='backslashreplace'))
-        folders = {'pictures': 'pictures', 'yolo': 'labels', 'wider': 'wider'}
-        places = [self.folder / name for name in files]
-        return places + [self.folder / place for kind, place in folders.items() if kind in self.formats and self.images]
+        if complete:
+            self._lines.finish()
+        self._lines.close()
+        if not (complete or self._lines.count):  # what an earlier run has written here stays
+            return []
+        if self.share.parts > 1:
+            places = [self._lines.path]
+        else:
+            places = write_lists(self.folder, self.formats, self.lines, self.about, self.class_names, complete)
+        folders = [self.folder / name for kind, name in FOLDERS.items() if kind in self.formats]
+        return places + [folder for folder in folders if folder.is_dir()]
 
-    def _json(self, complete: bool) -> dict[str, str]:
-        content = dict(mmdark=mmdark.__version__, **self.about, complete=complete)
-        if self.class_names != FACE:
-            content['classes'] = self.class_names
-        images = [_entry(written) for written in self.images]
-        broken = [dict(source=one.source, reason=one.reason) for one in self.broken]
-        return {RESULTS: json.dumps(dict(content, images=images, broken=broken), indent=1, ensure_ascii=False) + '\n'}
-
-    def _csv(self, complete: bool) -> dict[str, str]:
-        text = io.StringIO(newline='')
-        rows = csv.writer(text, lineterminator='\n')
-        several = [] if len(self.class_names) == 1 else ['label', 'class_name']
-        rows.writerow(['source', 'x1', 'y1', 'x2', 'y2', 'score', *several])
-        for written in self.images:
-            for one in written.result.to_dicts():
-                rows.writerow([written.result.source, *one['bbox'], one['score'], *(one[key] for key in several)])
-        return {'results.csv': text.getvalue()}
-
-    def _coco(self, complete: bool) -> dict[str, str]:
-        numbered = [(number, written.result) for number, written in enumerate(self.images, 1)]
-        images = [dict(id=number, file_name=one.source, width=one.width, height=one.height) for number, one in numbered]
-        most = max((int(one.labels.max(initial=0)) for _, one in numbered), default=0)  # where nothing names them
-        names = [name_of(label, self.class_names) for label in range(max(len(self.class_names), most + 1))]
-        ids = category_ids(names)
-        categories = [dict(id=category, name=name) for category, name in zip(ids, names, strict=True)]
-        truth = dict(info={}, images=images, annotations=[], categories=categories)
-        found = [entry for number, result in numbered for entry in result.to_coco(number, ids)]
-        return {
-            'coco_images.json': json.dumps(truth, ensure_ascii=False) + '\n',
-            'coco_results.json': json.dumps(found) + '\n',
-        }
-
-    def _classes(self, complete: bool) -> dict[str, str]:
-        return {'classes.txt': ''.join(f'{name}\n' for name in self.class_names)} if len(self.class_names) > 1 else {}
+    def _append(self, line: Line) -> None:
+        self._lines.append(self.share.number_of(self._lines.count), line)
 
     def _write_picture(self, name: str, picture: np.ndarray) -> str:
         place = f'pictures/{name}{picture_suffix(picture)}'
@@ -182,13 +174,6 @@ class ResultFiles:
 
     def _write(self, name: str, content: bytes) -> None:
         write_whole(self.folder / name, content)
-
-
-def category_ids(class_names: Sequence[str]) -> list[int]:
-    """The numbers of classes in COCO files: for COCO's own 80 the official ones, for others 1, 2 and so on."""
-    if list(class_names) == list(get_classes('coco')):
-        return [number for number in range(1, 91) if number not in NOT_IN_COCO]
-    return list(range(1, len(class_names) + 1))
 
 
 def picture_suffix(picture: np.ndarray) -> str:
@@ -254,13 +239,6 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or '\0' in value:
         raise TypeError(f'{shown(value)} is no text')
     return value
-
-
-def _entry(written: _Written) -> dict[str, Any]:
-    result = written.result
-    entry = dict(source=result.source, name=written.name, width=result.width, height=result.height)
-    entry[key_of(result.class_names)] = result.to_dicts()
-    return entry | (dict(picture=written.picture) if written.picture else {})
 
 
 def _xywh(result: DetectionResult) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -11,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmdet.utils import get_test_pipeline_cfg
-
+from mmdark.apis.work_dir_lock import only_detection
 from mmdark.drawing import FACE
-from mmdark.errors import InputError
+from mmdark.errors import InputError, Terminated
 
 from .image_sources import ImageSource
+from .json_lines import Line, read_lines
 from .result import BrokenImage, key_of
-from .video_frames import CHUNK, Frame, Video, frames_of, open_video
-from .video_lines import FrameLines, Line, read_lines
+from .run_settings import detector_settings
+from .video_frames import Frame, Video, frames_of, open_video
+from .video_lines import FrameLines
 from .video_picture import SeenFrame, draw_video, record_video
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def detect_video(
 
     ``OUT/NAME.frames.jsonl`` gets a line for each frame as it is looked at. Whatever stops that (Ctrl-C, ``kill``, a
     full disk), the same call goes on with the first frame that is missing. Then ``OUT/NAME.mp4`` is drawn, after Ctrl-C
-    for the frames there are; a second Ctrl-C ends the drawing. What a camera shows is drawn at once, as it does not
-    come again.
+    for the frames there are; a second Ctrl-C ends the drawing. After SIGTERM, where the command listens to it, nothing
+    is drawn. What a camera shows is drawn at once, as it does not come again.
 
     Args:
         inferencer: looks at the frames.
@@ -96,8 +96,9 @@ def detect_video(
         progress: is called after each frame.
 
     Raises:
-        InputError: the source cannot be read; the results that are there are of something else; a file cannot be
-            written. What was found before stays.
+        InputError: the source cannot be read; the results that are there are of something else; another process writes
+            them; a file cannot be written. What was found before stays.
+        Terminated: SIGTERM came. What was found before stays.
     """
     for option, number in dict(batch_size=batch_size, every=every, max_frames=max_frames).items():
         if number is not None and number < 1:
@@ -109,19 +110,21 @@ def detect_video(
     header = _header(inferencer, video, pred_score_thr, tta, every)
     options = dict(batch_size=batch_size, pred_score_thr=pred_score_thr, tta=tta)
     report = progress or (lambda done, total, stage: None)
-    with FrameLines(lines_path, header, every, batch_size, overwrite) as lines:
-        looked = _look(inferencer, video, lines, every, max_frames, options, report)
-        if video.is_camera and save_video:
-            drawn, notes, stopped = record_video(video, looked, drawn_path, dark)
-        else:
-            drawn, notes, stopped = False, [], _run(looked)
-    frames, objects, last = _counted(lines_path, key_of(inferencer.class_names))
-    if not (stopped or max_frames or video.is_camera):
-        notes += _missing(video, frames, every)
-    if save_video and frames and not video.is_camera:
-        end = min(last['frame'] + every, max_frames or last['frame'] + every)
-        drawn, said, interrupted = draw_video(video, lines_path, drawn_path, end, dark, report, inferencer.class_names)
-        notes, stopped = [*notes, *said], stopped or interrupted
+    with only_detection(lines_path):
+        with FrameLines(lines_path, header, every, batch_size, overwrite) as lines:
+            looked = _look(inferencer, video, lines, every, max_frames, options, report)
+            if video.is_camera and save_video:
+                drawn, notes, stopped = record_video(video, looked, drawn_path, dark)
+            else:
+                drawn, notes, stopped = False, [], _run(looked)
+        frames, objects, last = _counted(lines_path, key_of(inferencer.class_names))
+        if not (stopped or max_frames or video.is_camera):
+            notes += _missing(video, frames, every)
+        if save_video and frames and not video.is_camera:
+            end = min(last['frame'] + every, max_frames or last['frame'] + every)
+            classes = inferencer.class_names
+            drawn, said, interrupted = draw_video(video, lines_path, drawn_path, end, dark, report, classes)
+            notes, stopped = [*notes, *said], stopped or interrupted
     seconds = last['seconds'] if frames else 0.0
     return VideoSummary(frames, objects, seconds, lines_path, drawn_path if drawn else None, stopped, tuple(notes))
 
@@ -156,9 +159,11 @@ def _look(
 
 
 def _run(looked: Iterator[SeenFrame]) -> bool:
-    """Look at all; whether Ctrl-C ended it."""
+    """Look at all; whether Ctrl-C ended it. SIGTERM leaves no time to draw what there is."""
     try:
         deque(looked, maxlen=0)
+    except Terminated:
+        raise
     except KeyboardInterrupt:
         return True
     return False
@@ -199,13 +204,6 @@ def _check_places(video: Video, lines: Path, drawn: Path | None, overwrite: bool
 
 def _header(inferencer: Inferencer, video: Video, score: float, tta: bool, every: int) -> Line:
     """What must be the same where a file is continued."""
-    cfg, weights = inferencer.cfg, Path(inferencer.weights)
-    steps = get_test_pipeline_cfg(cfg)
-    views = (cfg.get('tta_model'), cfg.get('tta_pipeline')) if tta else ()
-    with weights.open('rb') as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
     classes = {} if tuple(inferencer.class_names) == FACE else {'classes': list(inferencer.class_names)}
     return dict(
         source=video.name,
@@ -215,10 +213,7 @@ def _header(inferencer: Inferencer, video: Video, score: float, tta: bool, every
         height=video.height,
         fps=round(video.rate, 4),
         frames=video.count,
-        weights=f'{weights.name} {digest.hexdigest()[:8]}',
-        model=hashlib.sha256(repr((cfg.model, steps, *views)).encode()).hexdigest()[:8],
-        pred_score_thr=score,
-        tta=tta,
+        **detector_settings(inferencer, score, tta),
         every=every,
         **classes,
     )

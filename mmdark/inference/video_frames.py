@@ -18,24 +18,9 @@ import numpy as np
 
 from mmdark.errors import InputError
 
-from .image_sources import IMAGE_SUFFIXES
+from .file_kinds import IMAGE, VIDEO, kind_of
+from .image_sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, has_suffix
 
-VIDEO_SUFFIXES = (
-    '.3gp',
-    '.avi',
-    '.flv',
-    '.m2ts',
-    '.m4v',
-    '.mkv',
-    '.mov',
-    '.mp4',
-    '.mpeg',
-    '.mpg',
-    '.mts',
-    '.ts',
-    '.webm',
-)
-"""What is taken for a video by its name, upper case too; any file that OpenCV decodes can be named."""
 USUAL_RATE = 25.0
 """Frames a second where the source says none."""
 ATTEMPTS = 16
@@ -89,13 +74,14 @@ class Video:
 
 
 def is_video(path: str | os.PathLike) -> bool:
-    """Whether a file is a video, by its name alone.
+    """Whether a file is a video, by its first bytes; by its name where they say nothing, or there is no such file.
 
     Example:
         >>> is_video('night/CLIP.MP4'), is_video('photo.jpg')
         (True, False)
     """
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+    kind = kind_of(path)
+    return kind == VIDEO if kind else has_suffix(path, VIDEO_SUFFIXES)
 
 
 def open_video(source: str | os.PathLike | int) -> Video:
@@ -200,7 +186,7 @@ def video_path(source: str | os.PathLike) -> str:
         raise InputError(f'video {path} does not exist: check the path')
     if os.path.isdir(path):
         raise InputError(f'{path} is a folder: name one video file')
-    if Path(path).suffix.lower() in IMAGE_SUFFIXES:
+    if kind_of(path) == IMAGE or (has_suffix(path, IMAGE_SUFFIXES) and not is_video(path)):
         raise InputError(f'{path} is an image: give it to Inferencer, or name a video')
     return os.path.abspath(path)
 

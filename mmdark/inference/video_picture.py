@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mmdark.drawing import FACE, Brightening
-from mmdark.errors import InputError
+from mmdark.errors import InputError, Terminated
 
 from .before_after import is_dark, picture_of
+from .json_lines import Line, read_lines
 from .result import DetectionResult, key_of
 from .video_encoders import how_written, sound_of
 from .video_frames import Frame, Video, frames_of
-from .video_lines import Line, read_lines
 from .video_writer import written_video
 
 SeenFrame = tuple[Frame, DetectionResult]
@@ -82,6 +82,8 @@ def draw_video(
             for frame, result in _with_objects(frames_of(video, end=end), read_lines(lines_path), class_names):
                 writer.add(draw(frame.image, result), frame.seconds)
                 report(frame.number + 1, total, 'drawing')
+    except Terminated:
+        raise
     except KeyboardInterrupt:
         return False, [], True
     return True, [f'{path}: {how_written(sound, video.name)}'], False
@@ -115,7 +117,7 @@ def record_video(video: Video, looked: Iterator[SeenFrame], path: Path, dark: bo
                     writer.add(draw(frame.image, result), frame.seconds)
             except (KeyboardInterrupt, InputError) as error:  # what was recorded until then is kept
                 ended = error
-    if isinstance(ended, InputError):
+    if isinstance(ended, (InputError, Terminated)):
         raise ended
     return bool(first), [f'{path}: {how_written(None, video.name)}'] if first else [], ended is not None
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 
 from mmdark.whole_file import PART, writing
 
+from .signals import undisturbed
 from .video_encoders import FfmpegEncoder, OpenCVEncoder, Sound, open_encoder
 
 LONGEST_STILL = 60.0
@@ -49,7 +48,7 @@ class VideoWriter:
         Raises:
             InputError: the encoder gave up.
         """
-        with _undisturbed():
+        with undisturbed():  # an encoder that was given half a picture would take the next for the other half
             self._add(picture, seconds)
 
     def close(self) -> None:
@@ -98,29 +97,13 @@ def written_video(path: Path, rate: float, sound: Sound | None = None) -> Iterat
             for left in path.parent.glob(f'.{glob.escape(path.name)}.*{PART}.mp4'):  # of one that was killed
                 left.unlink()
             yield writer
-            with _undisturbed():
+            with undisturbed():
                 writer.close()
                 os.replace(place, path)
     finally:
         writer.abandon()
         with suppress(OSError):
             place.unlink()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits for the end: an encoder that was given half a picture would take the next for the other half."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[tuple] = []
-    before = signal.signal(signal.SIGINT, lambda *signalled: came.append(signalled))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if came and callable(before):
-        before(*came[0])
 
 
 def _fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -108,3 +108,23 @@ def test_a_disk_without_locks_stops_nobody(tmp_path: Path, monkeypatch: pytest.M
         f'{tmp_path}/run cannot be locked (No locks available)',
         f'{tmp_path}/run cannot be locked',
     ]
+
+
+def test_the_lock_of_a_detection_is_taken_away_and_whoever_waited_for_it_gets_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has opened the file before it was taken away must not take it for the lock."""
+    place, lock = tmp_path / 'results.jsonl', tmp_path / '.results.jsonl.lock'
+    lock.touch()
+    lock_file, stale = work_dir_lock._lock, []
+
+    def once_late(file: object) -> bool:
+        if not stale:
+            stale.append(file)
+            lock.unlink()
+        return lock_file(file)
+
+    monkeypatch.setattr(work_dir_lock, '_lock', once_late)
+    with work_dir_lock.only_detection(place):
+        assert f'process {os.getpid()}, ' in lock.read_text() and stale[0].closed
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
+from mmdark.apis.work_dir_lock import only_detection
 from mmdark.cli import detect, main
 from mmdark.errors import InputError
 from tests.inference.face_results import ToldInferencer
@@ -24,6 +27,7 @@ from tests.inference.tiny_video import SquareFinder, lines_of, write_video
 from tests.tiny_wider import lite_config, photo
 
 ROOT = Path(__file__).resolve().parents[2]
+CORNERS = ('x1', 'y1', 'x2', 'y2')
 
 
 def write_photos(folder: Path, count: int = 4) -> Path:
@@ -44,7 +48,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToldInferencer:
 
 
 def kinds(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir()} - {'results.jsonl'}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_broken_files_give_status_3_and_a_list(told: ToldInferencer, capsys: pyt
     ]
     content = json.loads(Path('out/results.json').read_text())
     assert (len(content['images']), len(content['broken'])) == (4, 3)
-    assert content['model'] == 'told' and content['weights'] == 'told.pth' and content['score_thr'] == 0.3
+    assert content['model'] == 'told' and content['weights'] == told.weights and content['score_thr'] == 0.3
 
 
 def test_all_broken_is_an_error(told: ToldInferencer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +127,85 @@ def test_videos_of_one_name_have_files_of_their_own(told: ToldInferencer, monkey
         assert main(['detect', 'c.avi', 'c.mp4', 'c.avi', '--out-dir', 'out', '--quiet', *flags]) == 0
         assert kinds(Path('out')) == {'c.frames.jsonl', 'c.mp4', 'c.mp4.frames.jsonl', 'c.mp4.mp4'}
         assert [len(lines_of(Path(f'out/{name}.frames.jsonl'))) for name in ('c', 'c.mp4')] == [3, 5]
+
+
+def test_json_and_csv_are_written_of_videos(
+    told: ToldInferencer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(detect, '_inferencer', lambda args: SquareFinder(Path('weights')))
+    write_video(Path('b.avi'), 3)
+    assert main(['detect', 'b.avi', '--out-dir', 'out', '--json', '--csv', '--yolo']) == 0
+    lines = lines_of(Path('out/b.frames.jsonl'))
+    content = json.loads(Path('out/b.frames.json').read_text())
+    assert content['frames'] == lines and content['source'] == 'b.avi' and content['pred_score_thr'] == 0.3
+    with Path('out/b.frames.csv').open(newline='') as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    expected = [
+        {
+            'frame': line['frame'],
+            'seconds': line['seconds'],
+            **dict(zip(CORNERS, one['bbox'], strict=True)),
+            'score': one['score'],
+        }
+        for line in lines
+        for one in line['faces']
+    ]
+    assert rows == expected and len(rows) == 3
+    said = capsys.readouterr()
+    assert said.err == '--yolo is for images: of videos NAME.frames.jsonl is written\n'
+    assert (
+        kinds(Path('out'))
+        == {'b.frames.jsonl', 'b.frames.json', 'b.frames.csv'}
+        == {Path(line.strip()).name for line in said.out.splitlines()[1:]}
+    )
+
+
+def test_sigterm_keeps_the_frames_of_a_video(
+    told: ToldInferencer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end(looks: int) -> None:
+        if looks == 7:
+            signal.raise_signal(signal.SIGTERM)
+
+    write_video(Path('b.avi'), 10)
+    monkeypatch.setattr(detect, '_inferencer', lambda args: SquareFinder(Path('weights'), end))
+    handler = signal.getsignal(signal.SIGTERM)
+    assert main(['detect', 'b.avi', '--out-dir', 'out', '--quiet']) == 143
+    assert signal.getsignal(signal.SIGTERM) == handler
+    assert capsys.readouterr().err == 'b.avi: ended by SIGTERM; the same command goes on\n'
+    assert len(lines_of(Path('out/b.frames.jsonl'))) == 7 and kinds(Path('out')) == {'b.frames.jsonl'}
+    monkeypatch.setattr(detect, '_inferencer', lambda args: SquareFinder(Path('weights')))
+    assert main(['detect', 'b.avi', '--out-dir', 'out', '--quiet']) == 0
+    assert len(lines_of(Path('out/b.frames.jsonl'))) == 10 and Path('out/b.mp4').exists()
+
+
+def hold(ready: multiprocessing.Event) -> None:
+    with only_detection(Path('out/b.frames.jsonl')):
+        ready.set()
+        signal.pause()
+
+
+def test_a_second_run_on_one_video_stops_with_a_line(
+    told: ToldInferencer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(detect, '_inferencer', lambda args: SquareFinder(Path('weights')))
+    for name in ('a.avi', 'b.avi'):
+        write_video(Path(name), 3)
+    context = multiprocessing.get_context('fork')
+    ready = context.Event()
+    holder = context.Process(target=hold, args=(ready,))
+    holder.start()
+    ready.wait(30)
+    assert main(['detect', 'b.avi', '--out-dir', 'out', '--quiet']) == 1
+    assert main(['detect', 'a.avi', '--out-dir', 'out', '--quiet', '--json']) == 0, (
+        'another video is none of its business'
+    )
+    holder.kill()
+    holder.join()
+    line = capsys.readouterr().err
+    assert line.startswith('error: another detection writes to out/b.frames.jsonl (host ') and line.count('\n') == 1
+    assert kinds(Path('out')) == {'a.frames.jsonl', 'a.frames.json', '.b.frames.jsonl.lock'}
+    assert main(['detect', 'b.avi', '--out-dir', 'out', '--quiet', '--json']) == 0
 
 
 def test_a_video_that_fails_does_not_stop_the_others(

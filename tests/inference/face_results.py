@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
+from mmengine.config import Config
 
 from mmdark.errors import InputError
 from mmdark.inference import BrokenImage, FaceResult, each_source
@@ -22,14 +23,18 @@ class ToldInferencer:
 
     Args:
         before: is called with the number of each image before it is looked at.
+        weights: a file that stands for its weights.
+        kind: of its model.
     """
 
-    cfg = SimpleNamespace(filename='configs/told.py')
-    weights = 'told.pth'
     class_names = ('face',)
 
-    def __init__(self, before: Callable[[int], object] = lambda number: None) -> None:
-        self.before = before
+    def __init__(
+        self, before: Callable[[int], object] = lambda number: None, weights: str | Path = __file__, kind: str = 'Told'
+    ) -> None:
+        self.before, self.weights = before, str(weights)
+        cfg = dict(model=dict(type=kind), test_dataloader=dict(dataset=dict(pipeline=[])))
+        self.cfg = Config(cfg, cfg_text='told', filename='configs/told.py')
 
     def stream(
         self, inputs: Iterable, batch_size: int = 1, **options: object

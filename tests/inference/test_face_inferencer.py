@@ -127,7 +127,11 @@ def test_broken_files_are_items_in_their_places(inferencer: FaceInferencer, tmp_
             if image is not None:
                 assert (image == cv2.imread(result.source)).all() and same(result, *by_hand(inferencer, image))
     called = inferencer(tmp_path, **ALL)
-    assert len(called['predictions']) == 3 and called['broken'] == broken and called['visualization'] == []
+    assert [result.source for result in called['predictions']] == [result.source for result, _ in stream]
+    assert [result for result in called['predictions'] if isinstance(result, BrokenImage)] == called['broken'] == broken
+    assert called['visualization'] == []
+    drawn = inferencer(tmp_path, return_vis=True, **ALL)['visualization']
+    assert [picture is None for picture in drawn] == [False, True, False, False, True]
 
 
 def test_a_stream_holds_a_batch_and_no_more(inferencer: FaceInferencer) -> None:
@@ -257,15 +261,15 @@ def test_pictures_are_returned_and_written(inferencer: FaceInferencer, tmp_path:
     out = tmp_path / 'out'
     inputs = [tmp_path / 'a', tmp_path / 'b']
     drawn = inferencer(inputs, return_vis=True, out_dir=str(out), **ALL)['visualization']
-    assert sorted(path.name for path in (out / 'vis').iterdir()) == ['x-2.jpg', 'x.jpg', 'y.v2.jpg']
+    assert sorted(path.name for path in (out / 'pictures').iterdir()) == ['x-2.jpg', 'x.jpg', 'y.v2.jpg']
     for picture, name in zip(drawn, ('x.jpg', 'x-2.jpg', 'y.v2.jpg'), strict=True):
-        written = cv2.imread(str(out / 'vis' / name))
+        written = cv2.imread(str(out / 'pictures' / name))
         assert (written == cv2.imdecode(cv2.imencode('.jpg', picture)[1], cv2.IMREAD_COLOR)).all()
     assert (drawn[0] != cv2.imread(str(tmp_path / 'a' / 'x.png'))).any()
     assert inferencer(inputs, no_save_vis=True, out_dir=str(tmp_path / 'none'))['visualization'] == []
     assert not (tmp_path / 'none').exists()
     inferencer(np.zeros((1, 65501, 3), np.uint8), out_dir=str(tmp_path / 'long'))
-    assert cv2.imread(str(tmp_path / 'long' / 'vis' / 'array_0.png')).shape == (1, 2 * 65501 + GAP, 3)
+    assert cv2.imread(str(tmp_path / 'long' / 'pictures' / 'array_0.png')).shape == (1, 2 * 65501 + GAP, 3)
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='cannot be written'):
         inferencer(inputs, out_dir=str(tmp_path / 'file'))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -118,7 +119,7 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     """Only the formats that were asked for, and no unfinished file."""
     for kind in FORMATS:
         written(tmp_path / kind, kind)
-    tops = {kind: {path.name for path in (tmp_path / kind).iterdir()} for kind in FORMATS}
+    tops = {kind: {path.name for path in (tmp_path / kind).iterdir()} - {'results.jsonl'} for kind in FORMATS}
     assert tops == {
         'json': {'results.json'},
         'csv': {'results.csv'},
@@ -185,3 +186,49 @@ def test_other_files_are_no_results(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r'is no results\.json of mmdark detect') as caught:
         read_results(tmp_path)
     assert len(str(caught.value)) <= 300
+
+
+def test_json_is_that_of_the_whole_at_once_and_digits_survive(tmp_path: Path) -> None:
+    """Written photograph after photograph, of lines that hold every digit of a float32."""
+    noise = np.random.default_rng(0)
+    found = [result_of(f'night/{number}.png', *noise.uniform(0, 60, (number % 4, 5)).tolist()) for number in range(20)]
+    files = ResultFiles(tmp_path, ['json', 'coco'], dict(model='m'))
+    for number, result in enumerate(found):
+        files.add(str(number), result)
+    kept = [line.item for line in files.lines()]
+    assert all(np.array_equal(old.boxes, new.boxes) for old, new in zip(found, kept, strict=True))
+    assert all(np.array_equal(old.scores, new.scores) for old, new in zip(found, kept, strict=True))
+    files.close()
+    for name, more in (('results.json', dict(indent=1)), ('coco_images.json', {}), ('coco_results.json', {})):
+        text = (tmp_path / name).read_text()
+        assert text == json.dumps(json.loads(text), **more) + '\n'
+    boxes = [entry['bbox'] for entry in json.loads((tmp_path / 'coco_results.json').read_text())]
+    assert boxes == [entry['bbox'] for result in found for entry in result.to_coco(1)]
+
+
+def test_memory_does_not_grow_with_the_photographs(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        files = ResultFiles(tmp_path / str(count), ['json', 'csv', 'coco'])
+        for number in range(count):
+            files.add(str(number), NIGHT)
+        files.close()
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    peak(10)  # what is imported and cached at first
+    assert peak(300) < peak(30) + 100_000
+
+
+def test_a_line_that_was_edited_is_named(tmp_path: Path) -> None:
+    written(tmp_path, 'json')
+    lines = (tmp_path / 'results.jsonl').read_text().splitlines()
+    for bad in (
+        '{"photograph": 0, "name": "x/a"}',
+        '{"photograph": 0, "name": "a", "source": "b", "width": [], "faces": 1}',
+    ):
+        (tmp_path / 'results.jsonl').write_text('\n'.join([lines[0], bad, *lines[2:], '']))
+        files = ResultFiles(tmp_path, ['json'], dict(model='m'), resume=True)
+        with pytest.raises(InputError, match=r'^line 2 of \S+results\.jsonl is damaged: delete it and those below'):
+            list(files.lines())

@@ -20,7 +20,8 @@ from mmdark.errors import InputError
 from mmdark.inference import DetectionResult, FaceInferencer, FaceResult, Inferencer, detect_in_tiles
 from mmdark.inference.detector import _dataset_meta
 from mmdark.inference.gallery import write_gallery
-from mmdark.inference.result_files import ResultFiles, category_ids, read_results
+from mmdark.inference.result_files import ResultFiles, read_results
+from mmdark.inference.result_lists import category_ids
 from mmdark.inference.video import detect_video
 from tests.inference.face_results import ToldInferencer, result_of
 from tests.inference.tiny_video import SquareFinder, lines_of, write_video

@@ -11,7 +11,8 @@ import pytest
 
 from mmdark.errors import InputError
 from mmdark.inference import FaceResult
-from mmdark.inference.video_lines import FrameLines, read_lines
+from mmdark.inference.json_lines import read_lines
+from mmdark.inference.video_lines import FrameLines
 
 from .test_video_writer import room_for
 
@@ -73,7 +74,7 @@ def test_another_header_is_refused_with_what_differs(tmp_path: Path) -> None:
 @pytest.mark.parametrize('content', ['a stranger\n', '[1]\n', 'x', '5\n'])
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: str) -> None:
     (path := tmp_path / 'a.jsonl').write_text(content)
-    with pytest.raises(InputError, match=r'a\.jsonl was not written by detect_video'):
+    with pytest.raises(InputError, match=r'a\.jsonl was not written by mmdark detect'):
         FrameLines(path, HEADER)
     assert path.read_text() == content
 

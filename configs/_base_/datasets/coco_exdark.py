@@ -44,7 +44,7 @@ test_dataloader = dict(dataset=dict(coco_classes=True))
 
 val_evaluator = dict(
     _delete_=True,
-    type='MultiDatasetsEvaluator',
+    type='HeadedDatasetsEvaluator',
     dataset_prefixes=['day', 'dark'],
     metrics=[dict(type='CocoFaceMetric', metric='bbox', prefix='coco')] * 2,
 )

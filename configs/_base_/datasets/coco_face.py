@@ -63,7 +63,7 @@ test_dataloader = val_dataloader
 # bbox_mAP is COCO's AP with 100 detections an image at most, bbox_mAP_50 that at IoU 0.5 with 1000.
 val_evaluator = dict(
     _delete_=True,
-    type='MultiDatasetsEvaluator',
+    type='HeadedDatasetsEvaluator',
     dataset_prefixes=['day', 'dark'],
     metrics=[dict(type='CocoFaceMetric', metric='bbox', proposal_nums=(100, 300, 1000), prefix='coco')] * 2,
 )

@@ -52,7 +52,7 @@ test_dataloader = val_dataloader
 # Exact all-points AP at IoU 0.5.
 val_evaluator = dict(
     _delete_=True,
-    type='MultiDatasetsEvaluator',
+    type='HeadedDatasetsEvaluator',
     dataset_prefixes=['day', 'dark'],
     metrics=[dict(type='VOCMetric', metric='mAP', iou_thrs=0.5, eval_mode='area', prefix='voc')] * 2,
 )

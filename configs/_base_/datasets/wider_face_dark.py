@@ -32,7 +32,7 @@ test_dataloader = val_dataloader
 
 val_evaluator = dict(
     _delete_=True,
-    type='MultiDatasetsEvaluator',
+    type='HeadedDatasetsEvaluator',
     dataset_prefixes=['day', 'dark'],
     metrics=[dict(_base_.val_evaluator, prefix='wider')] * 2,
 )

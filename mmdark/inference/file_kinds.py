@@ -1,0 +1,148 @@
+"""Whether a file is an image or a video, by its first bytes, and the files of a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+
+IMAGE, VIDEO = 'image', 'video'
+START = 4096
+"""Bytes that are looked at."""
+IMAGES = (
+    rb'\xff\xd8\xff',  # JPEG
+    rb'\x89PNG\r\n\x1a\n',
+    rb'GIF8[79]a',
+    rb'BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00',  # with the size of a header that there is
+    rb'II[*+]\x00',  # TIFF
+    rb'MM\x00[*+]',
+    rb'RIFF.{4}WEBP',
+    rb'P[1-6]\s+(#.*\n)?\d+\s+\d+\s',  # PNM
+    rb'\x00\x00\x00\x0cjP  \r\n\x87\n',  # JPEG 2000
+    rb'\xff\x4f\xff\x51',
+    rb'.{4}ftyp(avif|avis|heic|heix|heim|heis|hevc|hevx|mif1|msf1)',
+)
+VIDEOS = (
+    rb'.{4}(ftyp|moov|mdat|wide|free|skip|pnot)',  # MP4, MOV, 3GP
+    rb'\x1a\x45\xdf\xa3',  # Matroska, WebM
+    rb'RIFF.{4}AVI ',
+    rb'\x30\x26\xb2\x75\x8e\x66\xcf\x11',  # ASF, WMV
+    rb'FLV\x01',
+    rb'\x00\x00\x01[\xb3\xba]',  # MPEG, VOB
+    rb'\x00?\x00\x00\x01[\x67\x09\x40\x42]',  # H.264, H.265 without a container
+    rb'\x47.{187}\x47.{187}\x47',  # transport streams
+    rb'.{4}\x47.{191}\x47.{191}\x47',
+    rb'OggS',
+    rb'\.RMF',
+    rb'DKIF',
+)
+_IMAGES, _VIDEOS = (re.compile(b'|'.join(b'(?:%s)' % one for one in some), re.DOTALL) for some in (IMAGES, VIDEOS))
+_JPEGS = re.compile(rb'\xff\xd9\xff\xd8\xff')
+"""The end of a JPEG and the start of the next one."""
+_SEVERAL = b'MPF\x00'
+"""In the header of a JPEG that has further pictures behind it, such as the depth of a phone's camera."""
+MJPEG = 1 << 24
+"""Bytes in which the second picture of a stream of JPEGs begins."""
+
+
+def kind_of(path: str | os.PathLike) -> str | None:
+    """``'image'``, ``'video'``, or None where the first bytes are of neither, or cannot be read.
+
+    A GIF with more than one picture is a video, and so is a stream of JPEGs.
+    """
+    content = _start_of(path, START)
+    if content.startswith(b'GIF8'):
+        return VIDEO if is_animated(path) else IMAGE
+    if content.startswith(b'\xff\xd8\xff'):
+        content = _start_of(path, MJPEG)
+        return VIDEO if _JPEGS.search(content) and _SEVERAL not in content else IMAGE
+    if _IMAGES.match(content):
+        return IMAGE
+    return VIDEO if _VIDEOS.match(content) else None
+
+
+def is_animated(path: str | os.PathLike) -> bool:
+    """Whether an image file (GIF, WebP, PNG, AVIF) holds more than one picture, to be shown one after the other."""
+    content = _start_of(path, START)
+    if not (content.startswith((b'GIF8', b'RIFF')) or b'acTL' in content or content[4:12] == b'ftypavis'):
+        return False
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return bool(getattr(image, 'is_animated', False))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # whoever reads it says what is wrong
+
+
+def foreign_format(path: str | os.PathLike) -> str | None:
+    """Why an image that OpenCV did not decode is none for it, where it is of another format and whole."""
+    found = re.match(rb'.{4}ftyp(avi|hei|hev|mif|msf)', _start_of(path, START), re.DOTALL)
+    if not found:
+        return None
+    name = 'AVIF' if found[1] == b'avi' else 'HEIC'
+    return f'{name}, which this OpenCV does not read; save it as JPEG or PNG'
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """The paths of the files in a folder and below it, hidden ones left out, in no order.
+
+    Linked folders are followed, each folder once, so that a link to a folder above ends nowhere.
+    """
+    seen: set[tuple[int, int]] = set()
+    roots = [folder]
+    while roots:
+        linked = []
+        for top in roots:
+            for root, folders, files in os.walk(top, followlinks=False):
+                if not _is_new(root, seen):
+                    folders.clear()
+                    continue
+                folders[:] = sorted(name for name in folders if not name.startswith('.'))
+                linked += [path for name in folders if os.path.islink(path := os.path.join(root, name))]
+                yield from (os.path.join(root, name) for name in files if not name.startswith('.'))
+        roots = linked
+
+
+def literal_start(pattern: str) -> str:
+    """The same pattern, in which brackets and stars in the name of a folder that is there stand for themselves.
+
+    Example:
+        >>> literal_start('no such[1]/*.jpg')
+        'no such[1]/*.jpg'
+    """
+    from glob import escape
+
+    folder, name = os.path.split(pattern)
+    rest = [name]
+    while folder and folder != os.path.dirname(folder):
+        if os.path.isdir(folder):
+            return os.path.join(escape(folder), *reversed(rest))
+        folder, name = os.path.split(folder)
+        rest.append(name)
+    return pattern
+
+
+def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether a folder can be read and was not seen yet."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return False
+    key = found.st_dev, found.st_ino
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
+def _start_of(path: str | os.PathLike, count: int) -> bytes:
+    """The first bytes of a file; nothing of what is none, such as a pipe, or cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return b''
+        with open(path, 'rb') as file:
+            return file.read(count)
+    except (OSError, ValueError):
+        return b''

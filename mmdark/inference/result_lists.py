@@ -1,0 +1,149 @@
+"""Lists of all that was found, JSON, CSV and COCO, written photograph after photograph in constant memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdet.evaluation import get_classes
+
+import mmdark
+from mmdark.drawing import FACE, name_of
+from mmdark.whole_file import write_text_whole
+
+from .result import BrokenImage, DetectionResult, key_of
+from .result_lines import Kept
+
+RESULTS = 'results.json'
+NOT_IN_COCO = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+"""Numbers from 1 to 90 that none of COCO's 80 categories has."""
+
+Lines = Callable[[], Iterable[Kept]]
+"""Gives the lines of all photographs, from the first on each time it is called."""
+
+
+def write_lists(
+    folder: Path,
+    formats: Collection[str],
+    lines: Lines,
+    about: Mapping[str, Any],
+    class_names: Sequence[str],
+    complete: bool,
+) -> list[Path]:
+    """Write what belongs to all photographs; see :meth:`mmdark.inference.result_files.ResultFiles.close`.
+
+    Args:
+        folder: where to.
+        formats: ``json``, ``csv``, ``coco`` and ``yolo`` are lists; others are left alone.
+        lines: what was found.
+        about: what else ``results.json`` says.
+        class_names: of the detector.
+        complete: whether all photographs were looked at.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: one cannot be written; those before it are there.
+    """
+    names = tuple(class_names)
+    head = dict(mmdark=mmdark.__version__, **about, complete=complete) | ({'classes': names} if names != FACE else {})
+    makers: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
+        'json': {RESULTS: lambda: _json(head, lines)},
+        'csv': {'results.csv': lambda: _csv(lines, names)},
+        'coco': {
+            'coco_images.json': lambda: _coco_images(lines, _all_names(lines, names)),
+            'coco_results.json': lambda: _coco_results(lines, _all_names(lines, names)),
+        },
+        'yolo': {'classes.txt': lambda: (f'{name}\n' for name in names)} if len(names) > 1 else {},
+    }
+    files = {name: make for kind, made in makers.items() if kind in formats for name, make in made.items()}
+    for name, make in files.items():
+        write_text_whole(folder / name, make())
+    return [folder / name for name in files]
+
+
+def category_ids(class_names: Sequence[str]) -> list[int]:
+    """The numbers of classes in COCO files: for COCO's own 80 the official ones, for others 1, 2 and so on."""
+    if list(class_names) == list(get_classes('coco')):
+        return [number for number in range(1, 91) if number not in NOT_IN_COCO]
+    return list(range(1, len(class_names) + 1))
+
+
+def _found(lines: Lines) -> Iterator[tuple[Kept, DetectionResult]]:
+    return ((line, line.item) for line in lines() if isinstance(line.item, DetectionResult))
+
+
+def _json(head: Mapping[str, Any], lines: Lines) -> Iterator[str]:
+    """What ``json.dumps`` with an indent of 1 would give of the whole."""
+    yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix('\n}')
+    yield from _json_list('images', (_entry(line, result) for line, result in _found(lines)))
+    broken = (line.item for line in lines() if isinstance(line.item, BrokenImage))
+    yield from _json_list('broken', (dict(source=one.source, reason=one.reason) for one in broken))
+    yield '\n}\n'
+
+
+def _json_list(key: str, entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield f',\n "{key}": ['
+    end = ''
+    for number, entry in enumerate(entries):
+        text = json.dumps(entry, indent=1, ensure_ascii=False).replace('\n', '\n  ')
+        yield f'{"," if number else ""}\n  {text}'
+        end = '\n '
+    yield f'{end}]'
+
+
+def _entry(line: Kept, result: DetectionResult) -> dict[str, Any]:
+    entry = dict(source=result.source, name=line.name, width=result.width, height=result.height)
+    entry[key_of(result.class_names)] = result.to_dicts()
+    return entry | (dict(picture=line.picture) if line.picture else {})
+
+
+def _csv(lines: Lines, class_names: Sequence[str]) -> Iterator[str]:
+    several = [] if len(class_names) == 1 else ['label', 'class_name']
+    yield csv_row(['source', 'x1', 'y1', 'x2', 'y2', 'score', *several])
+    for _, result in _found(lines):
+        for one in result.to_dicts():
+            yield csv_row([result.source, *one['bbox'], one['score'], *(one[key] for key in several)])
+
+
+def csv_row(values: Sequence[object]) -> str:
+    """A line of a CSV file."""
+    text = io.StringIO(newline='')
+    csv.writer(text, lineterminator='\n').writerow(values)
+    return text.getvalue()
+
+
+def _all_names(lines: Lines, class_names: Sequence[str]) -> list[str]:
+    """The names of the classes; numbers in place of those that nothing names."""
+    most = max((int(result.labels.max(initial=0)) for _, result in _found(lines)), default=0)
+    return [name_of(label, class_names) for label in range(max(len(class_names), most + 1))]
+
+
+def _coco_images(lines: Lines, names: Sequence[str]) -> Iterator[str]:
+    images = (
+        dict(id=number, file_name=one.source, width=one.width, height=one.height)
+        for number, (_, one) in enumerate(_found(lines), 1)
+    )
+    yield '{"info": {}, "images": '
+    yield from _joined(images)
+    categories = [dict(id=number, name=name) for number, name in zip(category_ids(names), names, strict=True)]
+    yield f', "annotations": [], "categories": {json.dumps(categories, ensure_ascii=False)}}}\n'
+
+
+def _coco_results(lines: Lines, names: Sequence[str]) -> Iterator[str]:
+    ids = category_ids(names)
+    yield from _joined(entry for number, (_, one) in enumerate(_found(lines), 1) for entry in one.to_coco(number, ids))
+    yield '\n'
+
+
+def _joined(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What ``json.dumps`` would give of a list of these."""
+    yield '['
+    for number, entry in enumerate(entries):
+        yield f'{", " if number else ""}{json.dumps(entry, ensure_ascii=False)}'
+    yield ']'

@@ -1,0 +1,58 @@
+"""What was found in a video as one JSON file or as a table, made of its lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from mmdark.drawing import FACE
+from mmdark.whole_file import write_text_whole
+
+from .json_lines import read_header, read_lines
+from .result import key_of
+from .result_lists import csv_row
+
+END = '.frames.jsonl'
+
+
+def write_frame_lists(lines_path: Path, formats: Collection[str]) -> list[Path]:
+    """Write ``NAME.frames.json`` or ``NAME.frames.csv`` beside ``NAME.frames.jsonl``, frame after frame.
+
+    The JSON file holds what the first line says, and ``frames``, a list of the others. The table has a row an object:
+    ``frame,seconds,x1,y1,x2,y2,score``, of several classes also ``label,class_name``.
+
+    Args:
+        lines_path: what was found.
+        formats: ``json`` and ``csv``; others are left alone.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: one cannot be written.
+    """
+    makers: dict[str, Callable[[Path], Iterator[str]]] = {'json': _json, 'csv': _csv}
+    places = []
+    for kind, make in makers.items():
+        if kind in formats:
+            places.append(lines_path.with_name(f'{lines_path.name.removesuffix(END)}.frames.{kind}'))
+            write_text_whole(places[-1], make(lines_path))
+    return places
+
+
+def _json(lines_path: Path) -> Iterator[str]:
+    yield json.dumps(read_header(lines_path), indent=1, ensure_ascii=False).removesuffix('\n}')
+    yield ',\n "frames": ['
+    for number, line in enumerate(read_lines(lines_path)):
+        yield f'{"," if number else ""}\n  {json.dumps(line, ensure_ascii=False)}'
+    yield '\n ]\n}\n'
+
+
+def _csv(lines_path: Path) -> Iterator[str]:
+    classes: Sequence[str] = read_header(lines_path).get('classes', FACE)
+    several = [] if len(classes) == 1 else ['label', 'class_name']
+    yield csv_row(['frame', 'seconds', 'x1', 'y1', 'x2', 'y2', 'score', *several])
+    for line in read_lines(lines_path):
+        for one in line[key_of(classes)]:
+            yield csv_row([line['frame'], line['seconds'], *one['bbox'], one['score'], *(one[key] for key in several)])
