@@ -13,6 +13,7 @@ from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
 from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
 from mmdark.datasets.wider_annotation import WiderImage, parse_wider_annotation
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 
 
 def scaled_annotation(path: str, content: bytes, images: ResizedImages, tally: Tally) -> bytes:
@@ -139,7 +140,7 @@ def _scaled_exdark(path: str, text: str, images: ResizedImages, tally: Tally) ->
 def _scaled_coco(path: str, text: str, images: ResizedImages, tally: Tally) -> bytes | None:
     """A COCO file; None for other JSON."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         if isinstance(document, list) and any('bbox' in entry for entry in document if isinstance(entry, dict)):
             raise InputError(f'{path} holds boxes without images, such as results, which are not scaled: take it away')
         entries = {image['id']: image for image in document['images']}
@@ -215,7 +216,10 @@ def _scaled_voc(path: str, content: bytes, images: ResizedImages, tally: Tally) 
         raise
     except (AttributeError, TypeError, ValueError):
         raise InputError(f'{path}: a size or a box lacks a number: mend it, or take the file away') from None
-    return ElementTree.tostring(root, encoding='utf-8')
+    try:
+        return ElementTree.tostring(root, encoding='utf-8')
+    except RecursionError:
+        raise InputError(f'{path}: its elements nest too deep: write it again, or take it away') from None
 
 
 def _scale_voc_box(box: ElementTree.Element, factors: tuple[float, float], tally: Tally) -> None:

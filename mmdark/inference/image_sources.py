@@ -13,6 +13,7 @@ import numpy as np
 
 from mmdark.datasets.transforms.load_image import LoadPhoto
 from mmdark.errors import InputError
+from mmdark.file_limits import glob_once
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,7 +99,7 @@ def _from_path(path: str, alone: bool) -> Iterator[ImageSource]:
         if not names:
             raise InputError(f'folder {path} holds no image ({", ".join(IMAGE_SUFFIXES)}): name another')
     elif not os.path.exists(path) and glob.has_magic(path):
-        names = sorted(name for name in glob.iglob(path, recursive=True) if _is_image(name))
+        names = [name for name in glob_once(path) if _is_image(name)]
         if not names:
             raise InputError(f'pattern {path} matches no image; put it into quotes, ** stands for all folders below')
     elif os.path.exists(path) or (_is_image(path) and not alone):

@@ -19,6 +19,7 @@ import mmdark
 from mmdark.drawing import FACE, name_of
 from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import write_wider_predictions
+from mmdark.file_limits import parse_json
 from mmdark.whole_file import write_whole, writing
 
 from .result import BrokenImage, DetectionResult, key_of
@@ -223,7 +224,7 @@ def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[B
     """
     path = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
     try:
-        about = json.loads(path.read_text(encoding='utf-8'))
+        about = parse_json(path.read_text(encoding='utf-8'))
         images, broken = about.pop('images'), about.pop('broken')
         names = tuple(map(str, about.get('classes', FACE)))
         found = [_result_of(entry, names) for entry in images]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 
 from .result import DetectionResult, key_of
 
@@ -92,7 +93,7 @@ def read_lines(path: Path) -> Iterator[Line]:
         next(file, None)
         for line in file:
             if line.endswith(b'\n'):
-                yield json.loads(line)
+                yield parse_json(line)
 
 
 def _kept(path: Path, header: bytes, every: int, batch_size: int) -> tuple[int, int]:
@@ -122,7 +123,7 @@ def _kept(path: Path, header: bytes, every: int, batch_size: int) -> tuple[int, 
 def _frame_of(line: bytes) -> int | None:
     """The number in a line; None where it is not whole."""
     try:
-        return json.loads(line)['frame'] if line.endswith(b'\n') else None
+        return parse_json(line)['frame'] if line.endswith(b'\n') else None
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -131,7 +132,7 @@ def _other_header(path: Path, there: bytes, wanted: bytes) -> str:
     """One line that says what a file was begun with."""
     begin = 'begin anew with overwrite=True (--overwrite), or name another out_dir'
     try:
-        old, new = dict(json.loads(there)), json.loads(wanted)
+        old, new = dict(parse_json(there)), parse_json(wanted)
     except (ValueError, TypeError):
         return f'{path} was not written by detect_video: {begin}'
     other = [f'{key} {old.get(key)} and not {new[key]}' for key in new if old.get(key) != new[key]]
