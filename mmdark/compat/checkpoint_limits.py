@@ -124,12 +124,14 @@ def _check_zip(archive: ZipFile, size: int, most: int, whole: bool) -> None:
     check_inflation(entries, size, RATIO)
     if any(entry.filename.endswith('/constants.pkl') for entry in entries):
         raise UnpicklingError('a TorchScript archive')
+    has_checksums = any(entry.CRC for entry in entries)  # torch can be told to leave them out
     for entry in entries:
+        if not has_checksums:
+            del entry.CRC  # zipfile then compares none
         if entry.filename.lower().endswith('data.pkl'):
             _Survey(most, sum(entry.file_size for entry in entries)).run(io.BytesIO(read_entry(archive, entry)))
-    has_checksums = any(entry.CRC for entry in entries)  # torch can be told to leave them out
     if whole and has_checksums and (damaged := archive.testzip()):
-        raise BadZipFile(damaged)
+        raise BadZipFile(f'Bad CRC-32 for file {damaged!r}')
 
 
 class _Survey:

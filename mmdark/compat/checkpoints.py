@@ -147,8 +147,8 @@ def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:
         raise
     except zipfile.BadZipFile as error:
         raise InputError(
-            f'checkpoint {_name(source)} is damaged ({str(error)[:100]} does not have the checksum it states): copy or '
-            'download it again, or name an earlier one'
+            f'checkpoint {_name(source)} is damaged ({str(error)[:80]}): copy or download it again, or name an earlier '
+            'one'
         ) from None
     except BeyondLimits as error:
         raise InputError(
