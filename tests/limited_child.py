@@ -15,9 +15,12 @@ Example::
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import re
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -33,9 +36,12 @@ from mmdark.errors import InputError
 MEMORY = 4 << 30
 SECONDS = 20.0
 LONGEST_LINE = 300
-"""Characters of an error line."""
+"""Characters of an error line, folders left out."""
+_FOLDERS = re.compile(r'(/[^\s/:]+)+/')
 HEADROOM = 2 << 30
 """What a case may use at least: builds of torch for CUDA take more than ``MEMORY`` of addresses by being imported."""
+WAITING = 6
+"""Beyond so many times its seconds of computing a case is ended that waits, for a pipe or for other processes."""
 GOOD = ('read', 'refused')
 _OUT_OF_MEMORY = ('MemoryError', "can't allocate memory", 'Cannot allocate memory', 'std::bad_alloc')
 
@@ -70,7 +76,7 @@ class LimitedChild:
 
     Args:
         memory: limit of the address space of a case, in bytes.
-        seconds: after which a case is ended.
+        seconds: of computing, after which a case is ended.
     """
 
     def __init__(self, memory: int = MEMORY, seconds: float = SECONDS) -> None:
@@ -113,16 +119,17 @@ def _outcome(case: Callable[..., Any], arguments: tuple, memory: int, seconds: f
     near_end, far_end = context.Pipe(duplex=False)
     with tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace') as output:
         begun = time.monotonic()
-        process = context.Process(target=_run_case, args=(far_end, output, memory, case, arguments))
+        process = context.Process(target=_run_case, args=(far_end, output, (memory, seconds), case, arguments))
         process.start()
         far_end.close()
         kind, said, peak = 'hang', f'not done after {seconds:g} s', 0
-        if near_end.poll(seconds):
+        if near_end.poll(WAITING * seconds):
             try:
                 kind, said, peak = near_end.recv()
             except EOFError:
                 process.join()
-                kind, said = 'killed', f'ended by signal {-process.exitcode}'
+                if process.exitcode != -signal.SIGXCPU:
+                    kind, said = 'killed', f'ended by signal {-process.exitcode}'
         else:
             process.kill()
         process.join()
@@ -136,17 +143,20 @@ def _checked(kind: str, said: str, printed: str) -> tuple[str, str]:
         return 'traceback', printed
     if kind == 'refused':
         said = said or (printed.strip().splitlines() or [''])[-1]
-        if not said or len(said.splitlines()) != 1 or len(said) > LONGEST_LINE:
+        if not said or len(said.splitlines()) != 1 or len(_FOLDERS.sub('', said)) > LONGEST_LINE:
             return 'bad line', said
     return kind, said
 
 
-def _run_case(connection: Connection, output: IO[str], memory: int, case: Callable[..., Any], arguments: tuple) -> None:
+def _run_case(
+    connection: Connection, output: IO[str], limits: tuple[int, float], case: Callable[..., Any], arguments: tuple
+) -> None:
     """In the fork."""
     for number in (sys.stdout.fileno(), sys.stderr.fileno()):
         os.dup2(output.fileno(), number)
-    limit = max(memory, _address_space() + HEADROOM)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    memory, seconds = max(limits[0], _address_space() + HEADROOM), math.ceil(limits[1])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     kind, said = _called(case, arguments)
     sys.stdout.flush()

@@ -40,6 +40,8 @@ def case(kind: str) -> object:
             return np.ones(5 << 30, np.uint8).sum()
         except MemoryError:
             raise InputError('a.pth cannot be read') from None
+    while kind == 'computes':
+        pass
     if kind == 'waits':
         time.sleep(60)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -58,6 +60,7 @@ CASES = {
     'prints a traceback': ('traceback', 'Traceback'),
     'takes 5 GB': ('out of memory', 'MemoryError'),
     'takes 5 GB and makes a line of it': ('out of memory', 'cannot be read'),
+    'computes': ('hang', 'not done after 1 s'),
     'waits': ('hang', 'not done after 1 s'),
     'is killed': ('killed', 'signal 9'),
 }

@@ -25,6 +25,7 @@ default_hooks = dict(
     stop_on_non_finite=dict(type='StopOnNonFinite'),
     name_scalars=dict(type='NameScalars'),
     live_progress=dict(type='LiveProgress'),
+    record_config=dict(type='RecordConfig'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -15,6 +15,7 @@ from torch import Tensor
 from mmdark.adaptation.dai_net import OWN_WEIGHTS
 from mmdark.compat import plain, read_checkpoint
 from mmdark.compat.checkpoints import SAFETENSORS, safetensors_torch
+from mmdark.engine.hooks.strict_checkpoint import check_finite
 from mmdark.errors import InputError
 from mmdark.whole_file import write_verified, writing
 
@@ -85,12 +86,14 @@ def metadata(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         found = {'config_name': START_TIME.sub('', meta['experiment_name']), **found}
     classes = (meta.get('dataset_meta') or {}).get('classes')
     if classes:
-        found['classes'] = ' '.join(classes)
-    infos = checkpoint.get('message_hub', {}).get('runtime_info', {})
+        found['classes'] = classes if isinstance(classes, str) else ' '.join(classes)
+    infos = checkpoint.get('message_hub', {}).get('runtime_info') or {}
     for name, path in infos.items():
-        best = re.fullmatch(r'best_(.+)_(iter|epoch)_(\d+)', Path(str(path)).stem) if 'best_ckpt' in name else None
-        if best and int(best[3]) == meta.get(best[2]):
-            found[best[1]] = infos[name.replace('ckpt', 'score')]
+        is_best = 'best_ckpt' in str(name) and isinstance(path, str)
+        best = re.fullmatch(r'best_(.+)_(iter|epoch)_(\d{1,18})', Path(path).stem) if is_best else None
+        score = infos.get(name.replace('ckpt', 'score')) if best else None
+        if score is not None and int(best[3]) == meta.get(best[2]):
+            found[best[1]] = score
     return plain(found, [])
 
 
@@ -103,6 +106,7 @@ def _weights(state: Mapping[str, Any], source: str, half: bool) -> dict[str, Ten
     }
     if not weights:
         raise InputError(f'checkpoint {source} holds no weights')
+    check_finite(weights, f'checkpoint {source}')
     if not half:
         return weights
     halved = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}

@@ -13,6 +13,9 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.runner import Runner
 
 from mmdark.compat import read_checkpoint
+from mmdark.compat.checkpoint_contents import check_kinds
+from mmdark.compat.checkpoint_limits import check_checkpoint
+from mmdark.engine.resumable import DATED
 from mmdark.errors import InputError
 
 LAUNCHED = 'MMDARK_LAUNCHED'
@@ -40,13 +43,14 @@ def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] =
     for path in (path for folder in folders for path in folder.glob('*.pth')):
         try:
             checkpoint = read_checkpoint(path, 'cpu', mmap=True)
+            check_kinds(checkpoint, DATED, str(path))
         except InputError as error:
             say(f'{error}; it is left out')
             continue
         if 'optimizer' in checkpoint:
             meta = checkpoint.get('meta', {})
             written = meta.get('time') or time.strftime(TIME, time.localtime(path.stat().st_mtime))
-            found.append((written, meta.get('iter', 0), str(path)))
+            found.append((written, meta.get('iter') or 0, str(path)))
     for written, _, path in sorted(found, reverse=True):
         if written < since:
             break
@@ -58,13 +62,11 @@ def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] =
 
 def _is_whole(path: str) -> bool:
     """Whether all parts of a file have their checksums; the format before torch 1.6 has none, and was read in full."""
-    if not zipfile.is_zipfile(path):
-        return True
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+        check_checkpoint(Path(path))
     except (OSError, zipfile.BadZipFile):
         return False
+    return True
 
 
 def choose_start(runner: Runner, resume: str | None) -> None:

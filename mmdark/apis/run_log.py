@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.config.config import RESERVED_KEYS
 
+from mmdark.engine.trained_settings import read_settings
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 
 SCALARS = 'vis_data/scalars.json'
 """Of each start of a training, in a folder that is named after its time."""
@@ -106,7 +108,7 @@ def _lines(file: Path) -> Iterator[Scalars]:
         if not line.strip():
             continue
         try:
-            scalars = json.loads(line)
+            scalars = parse_json(line)
             if not isinstance(scalars, dict) or 'step' not in scalars:
                 raise ValueError
         except ValueError:
@@ -117,8 +119,13 @@ def _lines(file: Path) -> Iterator[Scalars]:
 
 
 def _config_beside(file: Path) -> Config:
+    """The config that a start wrote, as far as its text says it: a log may be a stranger's, so no config is run."""
     path = file.with_name('config.py')
-    return Config.fromfile(path, import_custom_modules=False) if path.is_file() else Config({})
+    if not path.is_file():
+        return Config({})
+    text = path.read_text(encoding='utf-8', errors='replace')
+    settings = {key: value for key, value in read_settings(text).items() if key not in RESERVED_KEYS}
+    return Config(settings, cfg_text=text, filename=str(path))
 
 
 def _must_have_resumed(train: list[Scalars], lines: list[Scalars]) -> bool:

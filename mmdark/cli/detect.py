@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mmdark.cli import INTERRUPTED, TERMINATED, register_everything
 from mmdark.errors import InputError
+from mmdark.file_limits import glob_once
 
 if TYPE_CHECKING:
     from mmdark.inference.image_sources import ImageSource
@@ -163,7 +164,7 @@ def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
     for given in inputs:
         named_so = is_video(given) and not os.path.isdir(given)
         if named_so and not os.path.exists(given) and glob.has_magic(given):
-            found = sorted(glob.glob(literal_start(given), recursive=True))
+            found = glob_once(literal_start(given))
             if not found:
                 raise InputError(
                     f'pattern {given} matches no video; put it into quotes, ** stands for all folders below'

@@ -7,6 +7,7 @@ objects from the checked values. ``plain`` goes the other way: what it returns l
 mmengine writes checkpoints of plain types.
 """
 
+import math
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
@@ -19,8 +20,13 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
 
+from mmdark.file_limits import DEPTH, BeyondLimits
+
 HISTORY = ('log_history', 'count_history', 'max_length')
 """The keys of the dict that stands for a ``HistoryBuffer`` in a plain checkpoint."""
+
+VERSIONS = '_metadata'
+"""The attribute in which torch keeps the versions of a state dict's modules."""
 
 _PLAIN_DTYPE = re.compile(r'[<>|=]?[biufcSU]\d+')
 
@@ -116,31 +122,84 @@ STATEFUL = (_HistoryRecord, _ArrayRecord, _DtypeRecord)
 """The records that take a state."""
 
 
-def restore(value: Any, seen: set[int] | None = None) -> Any:
-    """The real objects in place of the records, in containers of any depth.
+def restore(value: Any, most: float = math.inf) -> Any:
+    """The real objects in place of the records, in containers that nest :data:`DEPTH` levels at most.
+
+    What the file has set as an attribute of a tensor or a dict is taken away, but for the versions of a state dict: it
+    would hide a method of this name.
 
     Args:
         value: what was unpickled; dicts and lists are changed in place.
-        seen: identities of the containers already visited.
+        most: values and bytes that it may have if each of its shared parts is counted wherever it stands.
 
     Returns:
         ``value``, or what it stands for.
+
+    Raises:
+        BeyondLimits: it has more, nests deeper, or a container holds itself.
     """
-    seen = set() if seen is None else seen
-    if isinstance(value, _ArrayRecord):
-        return value.array
-    if isinstance(value, _HistoryRecord):
-        return value.restore()
-    if isinstance(value, dict) and value.keys() == set(HISTORY):
-        log, count = (value[name].cpu().numpy() for name in HISTORY[:2])
-        return HistoryBuffer(log, count, int(value['max_length']))
-    if isinstance(value, tuple) and type(value) is tuple:
-        return tuple(restore(item, seen) for item in value)
-    if isinstance(value, dict | list) and id(value) not in seen:
-        seen.add(id(value))
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            value[key] = restore(item, seen)
-    return value
+    restored, size = _Restoring()(value)
+    if size > most:
+        raise BeyondLimits('its values share their parts too often')
+    return restored
+
+
+class _Restoring:
+    """``restore`` of one checkpoint: each container once, however often it is shared."""
+
+    def __init__(self) -> None:
+        self.done: dict[int, tuple[Any, int] | None] = {}
+        self.kept: list[Any] = []
+
+    def __call__(self, value: Any, depth: int = 0) -> tuple[Any, int]:
+        """What ``value`` stands for, and its size."""
+        if isinstance(value, str | bytes):
+            return value, 1 + len(value)
+        if isinstance(value, torch.Tensor):
+            vars(value).clear()
+            return value, 1 + value.numel() * value.element_size()
+        if not isinstance(value, _ArrayRecord | _HistoryRecord | dict | list | tuple | set):
+            return value, 1
+        if id(value) not in self.done:
+            self.done[id(value)] = None
+            self.kept.append(value)  # so that no other object gets its id
+            self.done[id(value)] = self._restored(value, depth + 1)
+        done = self.done[id(value)]
+        if done is None:
+            raise BeyondLimits(f'it holds a {type(value).__name__} that contains itself')
+        return done
+
+    def _restored(self, value: Any, depth: int) -> tuple[Any, int]:
+        if depth > DEPTH:
+            raise BeyondLimits(f'it nests more than {DEPTH} levels')
+        if isinstance(value, _ArrayRecord):
+            return value.array, 1 + value.array.nbytes
+        if isinstance(value, _HistoryRecord):
+            history = value.restore()
+            return history, 1 + sum(array.nbytes for array in history.data)
+        if isinstance(value, dict) and value.keys() == set(HISTORY):
+            log, count = (value[name].cpu().numpy() for name in HISTORY[:2])
+            return HistoryBuffer(log, count, int(value['max_length'])), 1 + log.nbytes + count.nbytes
+        if isinstance(value, dict):
+            return value, self._dict(value, depth)
+        restored, sizes = zip(*(self(item, depth) for item in value), strict=True) if value else ((), ())
+        size = 1 + sum(sizes)
+        if isinstance(value, list):
+            value[:] = restored
+        return (restored if type(value) is tuple else value), size
+
+    def _dict(self, value: dict, depth: int) -> int:
+        """Restore the items of a dict in place; its size."""
+        size = 1
+        for key, item in value.items():
+            value[key], of_item = self(item, depth)
+            size += of_item + self(key, depth)[1]
+        for name in [name for name in getattr(value, '__dict__', ()) if name != VERSIONS]:
+            delattr(value, name)
+        versions = getattr(value, VERSIONS, {})
+        if not isinstance(versions, dict) or not all(isinstance(version, dict) for version in versions.values()):
+            delattr(value, VERSIONS)
+        return size
 
 
 def plain(value: Any, left_out: list[str], where: str = '') -> Any:

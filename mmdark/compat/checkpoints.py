@@ -11,10 +11,8 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable
-from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from pickle import UnpicklingError
 from types import ModuleType
 from typing import IO, Any
 from urllib.parse import urlparse
@@ -23,8 +21,11 @@ import torch
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from mmdark.compat.checkpoint_contents import settle_contents
+from mmdark.compat.checkpoint_limits import check_checkpoint, check_safetensors, is_zip
 from mmdark.compat.checkpoint_records import RECORDS, restore
 from mmdark.errors import InputError
+from mmdark.file_limits import BeyondLimits
 
 TAKES_RECORDS = tuple(int(part) for part in torch.__version__.split('.')[:2]) >= (2, 6)
 """Whether torch lets a name in a checkpoint stand for a record; ``record_unpickler`` is for those that do not."""
@@ -66,8 +67,14 @@ def read_checkpoint(
         _check_is_file(file)
         if file.suffix == SAFETENSORS:
             return _refuse_or_return(file, lambda: _read_safetensors(file, map_location))
-    options = dict(mmap=True) if mmap and zipfile.is_zipfile(file) else {}
-    return _refuse_or_return(file, lambda: _load(file, map_location, **options))
+    return _refuse_or_return(file, lambda: _read(file, map_location, mmap))
+
+
+def _read(file: Path | IO[bytes], map_location: MapLocation, mmap: bool) -> Any:
+    """The content of a file of torch, after a check of what it may cost."""
+    most = check_checkpoint(file, whole=not mmap)
+    options = dict(mmap=True) if mmap and is_zip(file) else {}
+    return restore(_load(file, map_location, **options), most)
 
 
 def _load(file: Path | IO[bytes], map_location: MapLocation, **options: Any) -> Any:
@@ -77,10 +84,6 @@ def _load(file: Path | IO[bytes], map_location: MapLocation, **options: Any) -> 
             return torch.load(file, map_location=map_location, weights_only=True, **options)
     from mmdark.compat import record_unpickler
 
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            if any(name.endswith('/constants.pkl') for name in archive.namelist()):
-                raise UnpicklingError('a TorchScript archive')
     if hasattr(file, 'seek'):
         file.seek(0)
     source = str(file) if isinstance(file, Path) else file
@@ -103,6 +106,7 @@ def safetensors_torch() -> ModuleType:
 
 def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
     """The weights of a file of safetensors, with what it says about itself; only a device can be its location."""
+    check_safetensors(path)
     device = torch.device(map_location) if isinstance(map_location, str | torch.device) else torch.device('cpu')
     package = safetensors_torch()
     with package.safe_open(path, framework='pt') as file:
@@ -138,17 +142,25 @@ def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            checkpoint = restore(load())
+            checkpoint = load()
     except InputError:
         raise
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f'checkpoint {_name(source)} is damaged ({str(error)[:80]}): copy or download it again, or name an earlier '
+            'one'
+        ) from None
+    except BeyondLimits as error:
+        raise InputError(
+            f'checkpoint {_name(source)} is refused: {error}; ask whoever made it for the weights alone'
+        ) from None
     except Exception as error:  # a damaged or hostile file fails anywhere in torch's reader, with any exception
         raise InputError(f'checkpoint {_name(source)} {_reason(error)}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(
             f'checkpoint {_name(source)} holds a {type(checkpoint).__name__}, not a dict of weights: name another file'
         )
-    if isinstance(checkpoint.get('meta'), dict):
-        checkpoint['meta'].pop('config', None)  # Runner.resume would execute this text as a Python config
+    settle_contents(checkpoint, _name(source))
     return checkpoint
 
 
@@ -166,7 +178,7 @@ def _reason(error: Exception) -> str:
         )
     detail = re.split(r'\n|\. ', text.rsplit('WeightsUnpickler error:', 1)[-1].strip(), maxsplit=1)[0]
     return (
-        f'cannot be read as a checkpoint ({type(error).__name__}: {detail[:200]}): '
+        f'cannot be read as a checkpoint ({type(error).__name__}: {detail[:80]}): '
         'it may be cut off or another kind of file; copy or download it again, or name an earlier one'
     )
 
@@ -174,28 +186,15 @@ def _reason(error: Exception) -> str:
 def load_checkpoints_safely() -> None:
     """Make every checkpoint loader of mmengine read as ``read_checkpoint`` does; harmless when repeated."""
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    load_url = mmengine_checkpoint.load_url
-    if not hasattr(load_url, '__wrapped__'):
-        mmengine_checkpoint.load_url = _reading_safely(load_url)
+    mmengine_checkpoint.load_url = _load_url
     if hasattr(mmengine_checkpoint, '_safe_torch_load'):
         mmengine_checkpoint._safe_torch_load = _safe_torch_load
-
-
-def _reading_safely(load_url: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    @wraps(load_url)
-    def load(url: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        if TAKES_RECORDS:
-            with torch.serialization.safe_globals(RECORDS):
-                return _refuse_or_return(url, lambda: load_url(url, *args, **{**kwargs, 'weights_only': True}))
-        return _load_url(url, *args, **kwargs)
-
-    return load
 
 
 def _load_url(
     url: str, model_dir: str | None = None, map_location: MapLocation = None, progress: bool = True
 ) -> dict[str, Any]:
-    """As torch's own, which older versions have without ``weights_only``."""
+    """As torch's own, which runs the pickles of some files."""
     path = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / Path(urlparse(url).path).name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

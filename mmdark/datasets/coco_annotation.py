@@ -6,13 +6,13 @@ categories. A box is ``x y width height`` in pixels.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmdark.datasets.places import is_place
 from mmdark.errors import InputError, shown
+from mmdark.file_limits import parse_json
 
 _BEYOND = 1.05  # a box that ends after this part of its image is no rounding
 _NO_IDS = 'number images, annotations and categories from 1'
@@ -58,10 +58,9 @@ def _document(text: str, source: str) -> dict[str, Any]:
     if not text.strip():
         raise InputError(f'{source} is empty: copy it again')
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = 'it is nested too deep' if isinstance(error, RecursionError) else error
-        raise InputError(f'{source} is not whole JSON ({reason}): copy it again, or write it anew') from None
+        document = parse_json(text)
+    except ValueError as error:
+        raise InputError(f'{source} is not whole JSON ({error}): copy it again, or write it anew') from None
     if not isinstance(document, dict):
         kind = 'a list, as of results' if isinstance(document, list) else shown(document)
         raise InputError(f'{source} holds {kind}: a COCO file holds an object of images, annotations and categories')

@@ -18,6 +18,7 @@ from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
 from mmdark.datasets.folder_copy import check_folders, files_below, run_over
 from mmdark.datasets.transforms import DarkISP, LoadPhoto
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 from mmdark.whole_file import write_whole
 
 RECORD = 'dark_isp.json'
@@ -181,7 +182,7 @@ def _new_name(renamed: dict[str, str], found: str) -> str:
 def _renamed_coco(content: bytes, renamed: dict[str, str]) -> bytes:
     """A COCO file with the new names; any other JSON as it is."""
     try:
-        document = json.loads(content)
+        document = parse_json(content)
         images = document['images']
         old = [image['file_name'] for image in images]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -207,7 +208,7 @@ def _begin(out: Path, settings: DarkSettings) -> None:
     path = out / RECORD
     if path.is_file():
         try:
-            there = json.loads(path.read_text(encoding='utf-8'))['settings']
+            there = parse_json(path.read_text(encoding='utf-8'))['settings']
         except (ValueError, KeyError, TypeError):
             raise InputError(f'{path} is broken: take {out} away and run again') from None
         if there != settings.as_record():

@@ -12,6 +12,7 @@ from PIL import Image
 from mmdark.datasets.places import is_place
 from mmdark.datasets.wider_annotation import WiderImage
 from mmdark.errors import InputError
+from mmdark.file_limits import endless
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 """What counts as an image, in lower case."""
@@ -57,6 +58,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
         InputError: the file is missing or its header is not that of an image.
     """
     try:
+        if kind := endless(path):
+            raise OSError(0, f'it is {kind}')
         with Image.open(path) as image:
             width, height = image.size
             turned = image.getexif().get(_EXIF_ORIENTATION) in _ON_ITS_SIDE

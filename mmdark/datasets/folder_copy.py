@@ -18,6 +18,7 @@ import cv2
 import torch
 
 from mmdark.errors import InputError
+from mmdark.file_limits import walk_once
 from mmdark.whole_file import PART
 
 Task = TypeVar('Task')
@@ -34,13 +35,8 @@ def files_below(folder: Path) -> list[str]:
         >>> 'errors.py' in files_below(Path(__file__).parents[1])
         True
     """
-    found, seen = [], set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
+    found = []
+    for here, _, names in walk_once(folder):
         found += [
             Path(here, name).relative_to(folder).as_posix()
             for name in names

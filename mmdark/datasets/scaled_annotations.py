@@ -231,7 +231,10 @@ def _scaled_voc(path: str, content: bytes, images: ResizedImages, tally: Tally) 
             _scale_voc_box(box, resized.factors, tally)
         except ValueError as error:
             raise InputError(f'{path}: bndbox {place} {error}; mend it or take it out') from None
-    return ElementTree.tostring(root, encoding='utf-8')
+    try:
+        return ElementTree.tostring(root, encoding='utf-8')
+    except RecursionError:
+        raise InputError(f'{path}: its elements nest too deep: write it again, or take it away') from None
 
 
 def _scale_voc_box(box: ElementTree.Element, factors: tuple[float, float], tally: Tally) -> None:

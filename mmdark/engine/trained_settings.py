@@ -20,9 +20,9 @@ def read_settings(text: str) -> dict[str, Any]:
     """
     try:
         body = ast.parse(text).body
-    except SyntaxError:
+        return {ast.unparse(line.targets[0]): _value(line.value) for line in body if isinstance(line, ast.Assign)}
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):  # deep, or no text of a config
         return {}
-    return {ast.unparse(line.targets[0]): _value(line.value) for line in body if isinstance(line, ast.Assign)}
 
 
 def changed_settings(old: object, new: object, key: str = '') -> Iterator[str]:

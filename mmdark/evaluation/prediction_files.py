@@ -25,7 +25,7 @@ from .box_rows import (
     parse_boxes,
     without_image_suffix,
 )
-from .prediction_sources import SUFFIX, TextFile, open_source, read_text
+from .prediction_sources import SUFFIX, TextFile, file_reader, open_source, read_text
 
 Found = tuple[dict[str, np.ndarray], list[str]]
 
@@ -94,7 +94,7 @@ def read_image_list(path: str | os.PathLike) -> list[str]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path} does not exist: give a text file with the name of one image a line')
-    text, fault, usable = read_text(TextFile(path.name, path.read_bytes))
+    text, fault, usable = read_text(TextFile(path.name, file_reader(path)))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not usable or not lines:
         raise InputError(f'{path} {fault or "is empty"}: it should have the name of one image a line')

@@ -6,17 +6,19 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 from zlib import error as ZlibError
 
 from mmdark.errors import InputError
+from mmdark.file_limits import BeyondLimits, check_inflation, endless, read_entry, walk_once
 
 SUFFIX = '.txt'
 _CONTROL = re.compile(rb'[\x00-\x08\x0e-\x1a\x1c-\x1f]')
 _UNREADABLE = (OSError, BadZipFile, ZlibError, EOFError, RuntimeError)  # RuntimeError: a password or a strange packing
+LARGEST = 16 << 20
+"""Bytes of a text: 100,000 boxes of an image with all their digits have a half."""
 _READ_ANYWAY = 'it is read all the same'
 
 
@@ -25,6 +27,31 @@ class TextFile(NamedTuple):
 
     name: str
     read: Callable[[], bytes]
+
+
+def file_reader(path: Path) -> Callable[[], bytes]:
+    """How the bytes of a file are read, which must be a file, and no larger than :data:`LARGEST`."""
+
+    def read() -> bytes:
+        if kind := endless(path):
+            raise OSError(f'it is {kind}')
+        _check_length(path.stat().st_size)
+        return path.read_bytes()
+
+    return read
+
+
+def _entry_reader(archive: ZipFile, entry: ZipInfo) -> Callable[[], bytes]:
+    def read() -> bytes:
+        _check_length(entry.file_size)
+        return read_entry(archive, entry)
+
+    return read
+
+
+def _check_length(length: int) -> None:
+    if length > LARGEST:
+        raise OSError(f'it has {length} bytes, more than the {LARGEST} of any list of boxes')
 
 
 class Source(NamedTuple):
@@ -46,7 +73,7 @@ def open_source(path: str | os.PathLike) -> Iterator[Source]:
     """
     path = Path(path)
     if path.is_dir():
-        yield _source(path, [TextFile(name, (path / name).read_bytes) for name in _names_below(path)])
+        yield _source(path, [TextFile(name, file_reader(path / name)) for name in _names_below(path)])
         return
     if not path.exists():
         raise InputError(f'{path} does not exist: give a folder or a zip of {SUFFIX} files')
@@ -60,15 +87,19 @@ def open_source(path: str | os.PathLike) -> Iterator[Source]:
         raise InputError(f'{path} is no folder, and not a whole zip ({error}): pack or copy it again') from None
     with archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        try:
+            check_inflation(entries, path.stat().st_size)
+        except BeyondLimits as error:
+            raise InputError(f'{path} is refused: {error}; pack the {SUFFIX} files again') from None
         yield _source(
-            path, [TextFile(entry.filename.replace('\\', '/'), partial(archive.read, entry)) for entry in entries]
+            path, [TextFile(entry.filename.replace('\\', '/'), _entry_reader(archive, entry)) for entry in entries]
         )
 
 
 def _names_below(folder: Path) -> list[str]:
     """The paths of all files, relative to the folder."""
     found = []
-    for place, _, names in os.walk(folder, followlinks=True):
+    for place, _, names in walk_once(folder):
         found += [Path(place, name).relative_to(folder).as_posix() for name in names]
     return found
 

@@ -18,6 +18,7 @@ from scipy.io import loadmat
 from mmdark.errors import InputError
 
 from .average_precision import Score
+from .mat_limits import check_mat
 from .matching import area, checked_rows, match, score
 
 SUBSETS = ('easy', 'medium', 'hard')
@@ -161,6 +162,7 @@ def _read_mat(path: Path, *names: str) -> list[np.ndarray]:
     if not path.is_file():
         raise InputError(f'{path} is not there: {_HOW_TO_GET}')
     try:
+        check_mat(path)
         values = loadmat(path, variable_names=names)
     except OSError as error:
         raise InputError(f'{path} cannot be read ({error.strerror or error}): {_HOW_TO_GET}') from None

@@ -18,7 +18,7 @@ from mmdark.apis.image_pipelines import data_sets
 from mmdark.apis.launch import load_config
 from mmdark.compat import read_checkpoint
 from mmdark.configs import PUBLISHED_MODELS, find_config
-from mmdark.engine.hooks.strict_checkpoint import check_fits
+from mmdark.engine.hooks.strict_checkpoint import check_finite, check_fits
 from mmdark.errors import InputError
 from mmdark.models.published_files import identify, unwrap, weight_path
 
@@ -69,6 +69,7 @@ def load_detector(
     state = checkpoint.get('state_dict', checkpoint)
     has_teacher = any(name.removeprefix('module.').startswith('enhancer.') for name in state)
     check_fits(state, built, str(path))
+    check_finite(state, str(path))
     built.load_state_dict({name.removeprefix('module.'): value for name, value in state.items()}, strict=False)
     teacher = getattr(built, 'enhancer', None)
     if teacher is not None and not has_teacher and getattr(teacher, 'weights_of_its_own', False):

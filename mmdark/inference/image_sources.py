@@ -13,6 +13,7 @@ import numpy as np
 
 from mmdark.datasets.transforms.load_image import LoadPhoto
 from mmdark.errors import InputError
+from mmdark.file_limits import glob_once
 
 from .file_kinds import IMAGE, VIDEO, files_below, foreign_format, is_animated, kind_of, literal_start
 
@@ -141,7 +142,7 @@ def _from_path(path: str, alone: bool, pass_over: Callable[[str], object]) -> It
         if not names:
             raise InputError(f'folder {path} holds no image ({", ".join(IMAGE_SUFFIXES)}): name another')
     elif not os.path.exists(path) and glob.has_magic(path):
-        names = _images_of(glob.iglob(literal_start(path), recursive=True), pass_over)
+        names = _images_of(glob_once(literal_start(path)), pass_over)
         if not names:
             raise InputError(f'pattern {path} matches no image; put it into quotes, ** stands for all folders below')
     elif os.path.exists(path) or (has_suffix(path, IMAGE_SUFFIXES) and not alone):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 
 Line = dict[str, Any]
 ABOUT = 'about'
@@ -155,7 +156,7 @@ class JsonLines:
 def read_header(path: Path) -> Line:
     """What the first line says."""
     with path.open('rb') as file:
-        return json.loads(file.readline())
+        return parse_json(file.readline())
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -163,7 +164,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     with path.open('rb') as file:
         next(file, None)
         for line in file:
-            if line.endswith(b'\n') and (content := json.loads(line)) != END:
+            if line.endswith(b'\n') and (content := parse_json(line)) != END:
                 yield content
 
 
@@ -196,8 +197,8 @@ def bytes_of(line: Line) -> bytes:
 def _parsed(line: bytes) -> Line | None:
     """What a line says; None where it is not whole."""
     try:
-        content = json.loads(line) if line.endswith(b'\n') else None
-    except (ValueError, RecursionError):
+        content = parse_json(line) if line.endswith(b'\n') else None
+    except ValueError:
         return None
     return content if isinstance(content, dict) else None
 

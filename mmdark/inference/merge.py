@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import os
 import shutil
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from mmdark.apis.work_dir_lock import only_detection
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 from mmdark.whole_file import writing
 
 from .json_lines import ABOUT, Line, is_complete
@@ -133,7 +133,7 @@ def _header(path: Path) -> Line:
     """
     try:
         with path.open('rb') as file:
-            header = json.loads(file.readline())
+            header = parse_json(file.readline())
         share_of(header.get(SHARD, '1/1'))
         if all(isinstance(header[key], kind) for key, kind in (('classes', list), ('formats', list), (ABOUT, dict))):
             return header

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,6 +14,7 @@ import numpy as np
 from mmdark.drawing import FACE
 from mmdark.errors import InputError, shown
 from mmdark.evaluation.prediction_files import write_wider_predictions
+from mmdark.file_limits import parse_json
 from mmdark.whole_file import write_whole, writing
 
 from .json_lines import JsonLines, Line
@@ -208,7 +208,7 @@ def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[B
     """
     path = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
     try:
-        about = json.loads(path.read_text(encoding='utf-8'))
+        about = parse_json(path.read_text(encoding='utf-8'))
         images, broken = about.pop('images'), about.pop('broken')
         names = tuple(map(str, about.get('classes', FACE)))
         found = [_result_of(entry, names) for entry in images]

@@ -52,7 +52,7 @@ def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
         InputError: no such tile.
     """
     if tile == 'auto':
-        tile = AUTO_TILE if height * width > AUTO_PIXELS else None
+        tile = AUTO_TILE if max(height, GRID) * max(width, GRID) > AUTO_PIXELS else None  # a strip is filled up
     if tile is None:
         return None
     if isinstance(tile, bool) or not isinstance(tile, int) or tile < MIN_TILE:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdark.apis.export import metadata
+from mmdark.config_record import recorded_configs
 from mmdark.configs import PUBLISHED_MODELS, own_configs
 from mmdark.errors import InputError
 from mmdark.models.published_files import PACKAGED, weight_path
@@ -25,9 +26,10 @@ def shipped_weights() -> Path:
 
 
 def config_of(weights: Path, checkpoint: Mapping[str, Any]) -> Path:
-    """The config that a checkpoint was trained with: the file that training wrote beside it, or one of mmdark's own.
+    """The config that a checkpoint was trained with: the file that training recorded beside it, or one of mmdark's own.
 
-    The text of the config within a checkpoint is never read: to read it is to run it.
+    To read a config is to run it, so who wrote the checkpoint must not choose the file: another one beside it is not
+    read, nor is the text of the config within a checkpoint.
 
     Args:
         weights: where the checkpoint was read from.
@@ -38,19 +40,13 @@ def config_of(weights: Path, checkpoint: Mapping[str, Any]) -> Path:
     """
     kind = (checkpoint.get('meta') or {}).get('converted_from')
     name = str(metadata(checkpoint).get('config_name', '')) or Path(PUBLISHED_MODELS.get(kind, '')).stem
-    found = _beside(weights, name) or own_configs().get(name)  # no other file: who wrote the checkpoint chose the name
+    recorded = {stem: path for stem, path in recorded_configs(weights.parent).items() if not stem.endswith('_tta')}
+    found = recorded.get(name) or own_configs().get(name)
+    if found is None and len(recorded) == 1:
+        found = next(iter(recorded.values()))
     if found is None:
         raise InputError(
-            f'{weights} does not tell which config it was trained with: name it (model=CONFIG.py, or a name such as '
-            f'{SHIPPED})'
+            f'{weights} does not tell which config it was trained with, or training has not recorded that config in '
+            f'this folder as it is now: name it (--model CONFIG.py, model=CONFIG.py, or a name such as {SHIPPED})'
         )
     return found
-
-
-def _beside(weights: Path, name: str) -> Path | None:
-    """The config in the folder of a checkpoint: of this name, or the only one in a folder that a training wrote."""
-    configs = [path for path in sorted(weights.parent.glob('*.py')) if not path.stem.endswith('_tta')]
-    named = [path for path in configs if path.stem == name]
-    if named or (len(configs) == 1 and (weights.parent / 'last_checkpoint').is_file()):
-        return (named or configs)[0]
-    return None

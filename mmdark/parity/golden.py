@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def golden_cases(folder: str | os.PathLike, prefix: str) -> list[GoldenCase]:
 def _read(path: Path) -> GoldenCase:
     arrays = path.with_suffix('.npz')
     try:
-        record = json.loads(path.read_text(encoding='utf-8'))
+        record = parse_json(path.read_text(encoding='utf-8'))
         return GoldenCase(path.stem, record, dict(np.load(arrays)) if arrays.is_file() else {})
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f'golden case {path} cannot be read: {error}') from error

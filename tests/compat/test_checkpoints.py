@@ -17,6 +17,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor
 
 from mmdark.compat import checkpoints, load_checkpoints_safely, read_checkpoint
+from mmdark.compat.checkpoint_contents import CONFIG_TEXT
 from mmdark.errors import InputError
 
 
@@ -222,6 +223,75 @@ def test_methods_named_by_a_checkpoint_are_not_taken(tmp_path: Path, monkeypatch
 def test_a_config_inside_the_checkpoint_is_not_executed(tmp_path: Path) -> None:
     torch.save({'meta': {'config': 'import os', 'iter': 3}, 'state_dict': {}}, tmp_path / 'a.pth')
     assert read_checkpoint(tmp_path / 'a.pth')['meta'] == {'iter': 3}  # Runner.resume runs meta['config']
+
+
+def test_no_text_of_a_config_is_left_where_mmdet_runs_it(tmp_path: Path) -> None:
+    """``DetInferencer`` without a config takes ``runtime_info.cfg``, else ``meta.cfg``, and runs it."""
+    from mmdet.apis import DetInferencer
+
+    mark = tmp_path / 'ran'
+    bait = f'open({str(mark)!r}, "w")'
+    for content in ({'message_hub': {'runtime_info': {'cfg': bait}}, 'meta': {}}, {'meta': {'cfg': bait}}):
+        torch.save({'state_dict': {}, **content}, tmp_path / 'a.pth')
+        with pytest.raises(Exception, match='Cannot find the config'):
+            DetInferencer(weights=str(tmp_path / 'a.pth'), device='cpu')
+        assert not mark.exists()
+    assert read_checkpoint(tmp_path / 'a.pth')['meta'] == {CONFIG_TEXT: bait}
+
+
+def test_each_flipped_bit_of_the_weights_is_found(tmp_path: Path) -> None:
+    path, random = tmp_path / 'a.pth', np.random.default_rng(0)
+    torch.save({'state_dict': {'a': torch.arange(5000.0)}}, path)
+    whole = path.read_bytes()
+    start = whole.index(torch.arange(5000.0).numpy().tobytes())
+    for place in random.integers(start, start + 20000, 30):
+        content = bytearray(whole)
+        content[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r'a\.pth is damaged \(Bad CRC-32'):
+            read_checkpoint(path)
+
+
+def test_weights_written_without_checksums_are_read(tmp_path: Path) -> None:
+    set_options = getattr(torch.serialization, 'set_crc32_options', None)
+    if set_options is None:
+        pytest.skip('this torch always writes them')
+    set_options(False)
+    torch.save({'a': torch.arange(9)}, tmp_path / 'a.pth')
+    set_options(True)
+    assert read_checkpoint(tmp_path / 'a.pth')['a'].tolist() == list(range(9))
+
+
+def test_shared_tuples_stay_shared_and_are_restored(tmp_path: Path) -> None:
+    shared = (np.arange(3), 'x')
+    torch.save({'meta': {'a': shared, 'b': [shared]}}, tmp_path / 'a.pth')
+    meta = read_checkpoint(tmp_path / 'a.pth')['meta']
+    assert meta['a'] is meta['b'][0] and meta['a'][0].tolist() == [0, 1, 2]
+
+
+def test_an_attribute_does_not_hide_a_method(tmp_path: Path) -> None:
+    state = torch.nn.BatchNorm1d(2).state_dict()
+    state.copy = 5
+    torch.save(state, tmp_path / 'a.pth')
+    assert list(read_checkpoint(tmp_path / 'a.pth').copy()) == list(state)
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        ({'meta': [1]}, 'its meta is a list, where a dict is needed'),
+        ({'state_dict': [1]}, 'its state_dict is a list, where a dict is needed'),
+        ({'state_dict': {3: torch.zeros(1)}}, 'names a weight by a int, not by a text'),
+        ({'meta': {'dataset_meta': [1]}}, r'its meta\.dataset_meta is a list, where a dict is needed'),
+        ({'meta': {'dataset_meta': {'CLASSES': (1,)}}}, r'its meta\.dataset_meta\.CLASSES is no list of texts'),
+        ({'meta': {'experiment_name': 7}}, r'its meta\.experiment_name is a int, where a text is needed'),
+        ({'message_hub': {'runtime_info': 'x'}}, r'its message_hub\.runtime_info is a str, where a dict is needed'),
+    ],
+)
+def test_an_entry_of_another_kind_gets_a_line(tmp_path: Path, content: dict, said: str) -> None:
+    torch.save({'state_dict': {}, **content}, tmp_path / 'a.pth')
+    with pytest.raises(InputError, match=f'a.pth.*{said}'):
+        read_checkpoint(tmp_path / 'a.pth')
 
 
 def damaged(kind: str, path: Path) -> None:

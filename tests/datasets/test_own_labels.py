@@ -137,7 +137,7 @@ def test_labels_follow_the_order_of_the_classes(coco: Path) -> None:
     [
         (lambda document: '', r'train\.json is empty'),
         (lambda document: '{"images": [', r'train\.json is not whole JSON \(.*line 1'),
-        (lambda document: '[' * 100_000, r'train\.json is not whole JSON \(it is nested too deep'),
+        (lambda document: '[' * 100_000, r'train\.json is not whole JSON \(it nests too deep'),
         (lambda document: f'{{"images": {DIGITS}}}', r'train\.json is not whole JSON'),
         (lambda document: 'null', r'train\.json holds None'),
         (lambda document: document['annotations'], r'train\.json holds a list, as of results'),

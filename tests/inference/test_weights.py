@@ -8,8 +8,13 @@ import pytest
 import torch
 
 from mmdark.apis import config_path
+from mmdark.apis.export import export_weights
+from mmdark.compat import read_checkpoint
+from mmdark.config_record import RECORD, record_config, recorded_configs
+from mmdark.engine.hooks.strict_checkpoint import check_finite
 from mmdark.errors import InputError
 from mmdark.inference import weights
+from mmdark.inference.detector import load_detector
 from mmdark.inference.weights import SHIPPED, config_of, shipped_weights
 
 
@@ -34,14 +39,19 @@ def test_the_config_of_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match=r'does not tell .*model=CONFIG\.py') as caught:
         config_of(path, checkpoint)
     assert str(path) in str(caught.value)
-    (tmp_path / 'strange.py').write_text('')
-    with pytest.raises(InputError, match='does not tell'):
-        config_of(path, checkpoint)  # any script may lie beside a file that was downloaded
+    for name in ('strange', 'mine'):
+        (tmp_path / f'{name}.py').write_text('a = 1\n')
     (tmp_path / 'last_checkpoint').write_text('')
-    assert config_of(path, checkpoint) == tmp_path / 'strange.py', 'the only one, where a training wrote'
-    (tmp_path / 'mine_tta.py').write_text('')
-    (tmp_path / 'mine.py').write_text('')
+    with pytest.raises(InputError, match='does not tell'):
+        config_of(path, checkpoint)  # any script may lie beside a file that was downloaded, under any name
+    record_config(tmp_path / 'strange.py')
+    assert config_of(path, checkpoint) == tmp_path / 'strange.py', 'the only one that a training wrote'
+    record_config(tmp_path / 'mine.py')
     assert config_of(path, checkpoint) == tmp_path / 'mine.py'
+    (tmp_path / 'mine.py').write_text('a = 2\n')
+    (tmp_path / 'strange.py').unlink()
+    with pytest.raises(InputError, match='does not tell'):
+        config_of(path, checkpoint)  # no longer what training wrote
 
     alone = Path('nowhere') / 'a.pth'
     for meta in (
@@ -64,3 +74,31 @@ def test_the_config_within_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='does not tell'):
         config_of(tmp_path / 'a.pth', dict(meta=meta, message_hub=dict(runtime_info=dict(cfg=bait))))
     assert not (tmp_path / 'run').exists()
+
+
+def test_a_record_names_files_of_its_own_folder_only(tmp_path: Path) -> None:
+    (tmp_path / 'dl').mkdir()
+    (tmp_path / 'a.py').write_text('')
+    for content in (
+        '{"../a.py": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}',
+        '[' * 10**5,
+        '7',
+    ):
+        (tmp_path / 'dl' / RECORD).write_text(content)
+        assert recorded_configs(tmp_path / 'dl') == {}
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    """Where nothing would have been found: detection, its export to ONNX, and the export of weights."""
+    checkpoint = read_checkpoint(shipped_weights())
+    next(iter(checkpoint['state_dict'].values())).view(-1)[0] = value
+    torch.save(checkpoint, tmp_path / 'a.pth')
+    for use in (
+        lambda: load_detector(SHIPPED, tmp_path / 'a.pth', 'cpu'),
+        lambda: export_weights(tmp_path / 'a.pth', tmp_path / 'b.pth'),
+        lambda: check_finite(checkpoint['state_dict'], 'a.pth'),
+    ):
+        with pytest.raises(InputError, match=r'a\.pth holds NaN or infinity in 1 of \d+ weights'):
+            use()
+    check_finite({'mask': torch.tensor([-torch.inf])}, 'a mask')

@@ -7,7 +7,6 @@ that was resumed is joined from its parts; what was logged twice counts as it wa
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mmdark.apis import run_or_explain
 from mmdark.apis.log_plot import check_curves_path, plot_runs
 from mmdark.apis.run_log import SCALARS, read_run
 from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,7 +32,7 @@ def note_cut_lines(run: Path) -> None:
     for file in [run] if run.is_file() else sorted(run.glob(f'*/{SCALARS}')):
         last = [line for line in file.read_bytes().splitlines() if line.strip()][-1:]
         try:
-            json.loads(*last or ['{}'])
+            parse_json(*last or ['{}'])
         except ValueError:
             print(f'note: the last line of {file} is cut off and left out', file=sys.stderr)
 

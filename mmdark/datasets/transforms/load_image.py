@@ -7,6 +7,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import TRANSFORMS
 
 from mmdark.errors import InputError
+from mmdark.file_limits import endless
 from mmdark.registry import TRANSFORMS as OUR_TRANSFORMS
 
 _COLOR_FLAGS = {
@@ -69,6 +70,8 @@ class LoadPhoto(LoadImageFromFile):
 
     def _load(self, path: str) -> np.ndarray:
         """The file's pixels, decoded once."""
+        if kind := endless(path):
+            raise InputError(f'image {path} is {kind}, not a file: {_MEND}')
         try:
             content = fileio.get(path, backend_args=self.backend_args)
         except OSError as error:

@@ -10,6 +10,7 @@ from .leave_out_weights import LeaveOutWeights
 from .live_progress import LiveProgress
 from .name_scalars import NameScalars
 from .plain_checkpoint import PlainCheckpoint
+from .record_config import RecordConfig
 from .resume_by_config import ResumeByConfig
 from .save_on_sigterm import SaveOnSigterm
 from .sqrt_scale_lr import SqrtScaleLR
@@ -32,6 +33,7 @@ __all__ = [
     'LiveProgress',
     'NameScalars',
     'PlainCheckpoint',
+    'RecordConfig',
     'ResumeByConfig',
     'SaveOnSigterm',
     'SqrtScaleLR',

@@ -14,6 +14,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 from torch.optim import Optimizer
 
+from mmdark.compat.checkpoint_contents import CONFIG_TEXT
 from mmdark.engine.epoch_loop import ResumableEpochLoop
 from mmdark.engine.optimizers import ONLY, schedulers_of, wrappers_of
 from mmdark.engine.trained_settings import changed_settings, read_settings
@@ -87,7 +88,7 @@ class ResumeByConfig(Hook):
     def _compare(self, runner: Runner, meta: dict[str, Any]) -> None:
         """Log what differs from the checkpoint."""
         new = read_settings(runner.cfg.pretty_text)
-        old = read_settings(meta.get('cfg', '')) or dict(new)
+        old = read_settings(meta.get(CONFIG_TEXT, '')) or dict(new)
         if isinstance(runner.train_loop, ResumableEpochLoop):
             runner.train_loop.former_batch_size = old.get('train_dataloader', {}).get('batch_size')
         new[PROCESSES] = runner.world_size

@@ -8,10 +8,13 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmdark.engine.resumable import check_resumable
 from mmdark.errors import InputError
 
 PUBLISHED_KEY = 'loc_pal1.0.weight'
 """In every detector of the published DSFD and DAI-Net code."""
+PARAMETERS = ('.weight', '.bias')
+"""How the names of parameters end; others may be buffers."""
 
 
 def detector_of(runner: Runner) -> nn.Module:
@@ -39,16 +42,45 @@ class StrictCheckpoint(Hook):
         """Check a checkpoint before it goes into the model.
 
         Raises:
-            InputError: keys are missing or left over, or shapes differ; or training cannot go on from it.
+            InputError: keys are missing or left over, shapes differ, a weight is no number, or training cannot go on
+                from it.
         """
         name = getattr(runner, '_load_from', None) or 'the checkpoint'
         if getattr(runner, '_resume', False) and 'optimizer' not in checkpoint:
             raise InputError(
                 f'{name} holds weights but no training to go on with; start from it with --cfg-options load_from={name}'
             )
+        if getattr(runner, '_resume', False):
+            check_resumable(checkpoint, name)
+        check_finite(checkpoint.get('state_dict', checkpoint), name)
         if self.strict:
             partly = ', or load what fits with --cfg-options default_hooks.strict_checkpoint.strict=False'
             check_fits(checkpoint.get('state_dict', checkpoint), detector_of(runner), name, partly)
+
+
+def check_finite(state: dict[str, Tensor], name: str) -> None:
+    """See that weights are numbers; a buffer may be infinite, as a mask is.
+
+    Args:
+        state: the weights.
+        name: of the checkpoint, for the error.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    strange = [key for key, value in state.items() if isinstance(value, Tensor) and not _is_finite(key, value)]
+    if strange:
+        raise InputError(
+            f'{name} holds NaN or infinity in {len(strange)} of {len(state)} weights ({strange[0]}, ...), with which a '
+            'detector finds nothing: name an earlier checkpoint, or copy it again'
+        )
+
+
+def _is_finite(key: str, value: Tensor) -> bool:
+    if not value.is_floating_point():
+        return True
+    value = value.float() if value.element_size() == 1 else value  # eight bits have no isnan
+    return bool((value.isfinite() if key.endswith(PARAMETERS) else ~value.isnan()).all())
 
 
 def check_fits(state: dict[str, Tensor], model: nn.Module, name: str, otherwise: str = '') -> None:
@@ -66,7 +98,7 @@ def check_fits(state: dict[str, Tensor], model: nn.Module, name: str, otherwise:
     _complete(state, model)
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     given = {
-        name.removeprefix('module.'): tuple(value.shape) for name, value in state.items() if hasattr(value, 'shape')
+        name.removeprefix('module.'): tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)
     }
     if PUBLISHED_KEY in given:
         raise InputError(

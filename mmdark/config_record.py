@@ -1,0 +1,41 @@
+"""Which configs in a folder a training wrote, with their hashes: another file beside a checkpoint is not run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from mmdark.file_limits import parse_json
+from mmdark.whole_file import write_whole
+
+RECORD = 'trained_configs.json'
+"""The file in a work directory: name of a config → its SHA-256."""
+
+
+def record_config(path: Path) -> None:
+    """Note that a training has written this config.
+
+    Raises:
+        InputError: the record cannot be written.
+    """
+    record = _read(path.parent) | {path.name: _hash(path)}
+    write_whole(path.parent / RECORD, (json.dumps(record, indent=1) + '\n').encode())
+
+
+def recorded_configs(folder: Path) -> dict[str, Path]:
+    """The configs of a folder that are as a training has written them, by their names without suffix."""
+    paths = {folder / name: value for name, value in _read(folder).items() if Path(name).name == name}
+    return {path.stem: path for path, value in sorted(paths.items()) if path.is_file() and _hash(path) == value}
+
+
+def _read(folder: Path) -> dict[str, str]:
+    try:
+        record = parse_json((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(value) for name, value in record.items()} if isinstance(record, dict) else {}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
