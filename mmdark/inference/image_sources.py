@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdark.datasets.transforms.load_image import LoadPhoto
+from mmdark.datasets.transforms.load_image import read_photo
+from mmdark.datasets.transforms.pillow_pixels import bgr_of
 from mmdark.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,9 +47,7 @@ class ImageSource:
             return _read_file(self.name)
         if isinstance(self.pixels, np.ndarray):
             return _as_bgr(self.pixels)
-        from PIL import ImageOps
-
-        return np.asarray(ImageOps.exif_transpose(self.pixels).convert('RGB'))[..., ::-1].copy()
+        return bgr_of(self.pixels)
 
 
 def image_sources(inputs: Any) -> list[ImageSource]:
@@ -133,11 +133,14 @@ def _is_pil(value: object) -> bool:
 
 def _read_file(path: str) -> np.ndarray:
     try:
-        return LoadPhoto().transform(dict(img_path=path))['img']
+        pixels, damage = read_photo(path)
     except InputError as error:
-        # LoadPhoto names the file first and ends with what to do about an annotation, of which there is none here.
+        # read_photo names the file first and ends with what to do about an annotation, of which there is none here.
         reason = str(error).removeprefix(f'image {path} ').rpartition(': ')[0]
         raise InputError(reason.removeprefix('is ')) from None
+    if damage:
+        print(f'{path} is damaged inside ({damage}): what is found on it may be wrong, or missing', file=sys.stderr)
+    return pixels
 
 
 def _as_bgr(array: np.ndarray) -> np.ndarray:
