@@ -10,15 +10,13 @@ from typing import NamedTuple
 from PIL import Image
 
 from mmdark.datasets.places import is_place
+from mmdark.datasets.transforms.pillow_pixels import any_size, upright_size
 from mmdark.datasets.wider_annotation import WiderImage
 from mmdark.errors import InputError
 from mmdark.file_limits import endless
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 """What counts as an image, in lower case."""
-
-_EXIF_ORIENTATION = 0x0112
-_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 class AnnotatedBox(NamedTuple):
@@ -60,15 +58,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         if kind := endless(path):
             raise OSError(0, f'it is {kind}')
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _ON_ITS_SIDE
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with any_size(), Image.open(path) as image:
+            return upright_size(image)
+    except Exception as error:  # Pillow's readers raise whatever their formats make them stumble over
         reason = getattr(error, 'strerror', None) or 'its header is not that of an image'
         raise InputError(
             f'image {path} cannot be read ({reason}): copy or download it again, or take it out of the annotation'
         ) from None
-    return (height, width) if turned else (width, height)
 
 
 def coco_document(images: Iterable[AnnotatedImage], names: Sequence[str] = ('face',)) -> tuple[dict, int]:

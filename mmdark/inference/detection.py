@@ -24,6 +24,14 @@ from .tiles import detect_in_tiles, stitch
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32; labels ``(N,)``, int64."""
 OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory')
+PLAUSIBLE = dict(min_inside=0.5, max_nested=0.8)
+"""What several views must agree on where a person looks at the boxes, unless ``tta_model`` says otherwise.
+
+Scores of a test set are better by a tenth of a point without it, for boxes of low scores. Of the 39,112 faces of WIDER
+FACE's validation set 22 pairs are nested deeper.
+"""
+FLAT = 2
+"""Levels of 255 by which the pixels of an area may differ that shows nothing."""
 LEFT_OUT = (*PICTURE_STEPS, 'LoadAnnotations')
 """Steps of a test pipeline that a photograph does not go through: it is loaded already, dark as it is."""
 
@@ -62,7 +70,10 @@ class Detection:
         if self.several_views is None:
             self.view_steps = self._built(view_steps(self.cfg))
             with DefaultScope.overwrite_default_scope(self.scope):
-                self.several_views = MODELS.build({**copy.deepcopy(self.cfg.tta_model), 'module': self.model}).eval()
+                merging = copy.deepcopy(self.cfg.tta_model)
+                if merging['type'] == 'MultiScaleTTA':
+                    merging = {**PLAUSIBLE, **merging}
+                self.several_views = MODELS.build({**merging, 'module': self.model}).eval()
 
     def _built(self, pipeline: Sequence[ConfigDict]) -> Compose:
         with DefaultScope.overwrite_default_scope(self.scope):
@@ -195,7 +206,7 @@ def _rgb(image: np.ndarray) -> Tensor:
 
 
 def _clipped(instances: object, image: np.ndarray) -> Found:
-    """Boxes cut at the border of the image, those without an area left out."""
+    """Boxes cut at the border of the image, those without an area left out, and those that hold nothing."""
     height, width = image.shape[:2]
     boxes = instances.bboxes.float().cpu().numpy().reshape(-1, 4)
     scores = instances.scores.float().cpu().numpy()
@@ -203,4 +214,13 @@ def _clipped(instances: object, image: np.ndarray) -> Found:
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     order = np.argsort(-scores, kind='stable')
     order = order[(boxes[order, 2:] > boxes[order, :2]).all(axis=1)]
+    order = order[[_shows_something(image, box) for box in boxes[order]]]
     return boxes[order], scores[order], labels[order]
+
+
+def _shows_something(image: np.ndarray, box: np.ndarray) -> bool:
+    """Whether the pixels in a box differ by more than noise; a detector gives boxes on areas of one colour, too."""
+    (x1, y1), (x2, y2) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    part = image[y1:y2, x1:x2]
+    some = part[:: max(1, len(part) // 8), :: max(1, part.shape[1] // 8)]
+    return any((seen.max(axis=(0, 1)) - seen.min(axis=(0, 1))).max() > FLAT for seen in (some, part))

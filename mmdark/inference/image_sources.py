@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdark.datasets.transforms.load_image import LoadPhoto
+from mmdark.datasets.transforms.load_image import read_photo
+from mmdark.datasets.transforms.pillow_pixels import bgr_of
 from mmdark.errors import InputError
 from mmdark.file_limits import glob_once
 
@@ -86,9 +87,7 @@ class ImageSource:
             return _read_file(self.name)
         if isinstance(self.pixels, np.ndarray):
             return _as_bgr(self.pixels)
-        from PIL import ImageOps
-
-        return np.asarray(ImageOps.exif_transpose(self.pixels).convert('RGB'))[..., ::-1].copy()
+        return bgr_of(self.pixels)
 
 
 def image_sources(inputs: Any, pass_over: Callable[[str], object] = lambda path: None) -> list[ImageSource]:
@@ -185,13 +184,15 @@ def _is_pil(value: object) -> bool:
 
 def _read_file(path: str) -> np.ndarray:
     try:
-        pixels = LoadPhoto().transform(dict(img_path=path))['img']
+        pixels, damage = read_photo(path)
     except InputError as error:
-        # LoadPhoto names the file first and ends with what to do about an annotation, of which there is none here.
+        # read_photo names the file first and ends with what to do about an annotation, of which there is none here.
         reason = str(error).removeprefix(f'image {path} ').rpartition(': ')[0]
         raise InputError(foreign_format(path) or reason.removeprefix('is ')) from None
     if is_animated(path):
         print(f'{path} is animated: its first picture alone is looked at', file=sys.stderr)
+    if damage:
+        print(f'{path} is damaged inside ({damage}): what is found on it may be wrong, or missing', file=sys.stderr)
     return pixels
 
 

@@ -39,6 +39,56 @@ def keeps_size(boxes: Tensor, kind: str) -> Tensor:
     raise ValueError(f"unknown kind of size {kind!r}; choose one of 'all', 'large', 'small'")
 
 
+def part_inside(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Which part of each box lies in an image.
+
+    Args:
+        boxes: x1 y1 x2 y2, shape ``(N, 4)``.
+        height: of the image, in the units of the boxes.
+        width: of the image.
+
+    Returns:
+        Shape ``(N,)``, 0 to 1; 0 for a box without an area.
+
+    Example:
+        >>> part_inside(torch.tensor([[0.0, 0.0, 4.0, 4.0], [-6.0, 0.0, 2.0, 4.0]]), 10, 10)
+        tensor([1.0000, 0.2500])
+    """
+    inside = torch.minimum(boxes[:, 2:], boxes.new_tensor([width, height])) - boxes[:, :2].clamp_min(0)
+    areas = (boxes[:, 2:] - boxes[:, :2]).clamp_min(0).prod(dim=1)
+    return torch.where(areas > 0, inside.clamp_min(0).prod(dim=1) / areas, 0)
+
+
+def not_nested(boxes: Tensor, max_nested: float) -> Tensor:
+    """Which boxes stay where of two, one in the other, the second is dropped.
+
+    Args:
+        boxes: x1 y1 x2 y2, the best first, shape ``(N, 4)``.
+        max_nested: a box is dropped where more than this part of the smaller of it and a better one that stays is in
+            both; 1 keeps all.
+
+    Returns:
+        Indices of those that stay, in their order.
+
+    Example:
+        >>> not_nested(torch.tensor([[0.0, 0.0, 9.0, 9.0], [2.0, 2.0, 4.0, 4.0], [8.0, 8.0, 12.0, 12.0]]), 0.8)
+        tensor([0, 2])
+    """
+    if max_nested >= 1:
+        return torch.arange(len(boxes), device=boxes.device)
+    corners = boxes.detach().cpu().double()
+    areas = (corners[:, 2:] - corners[:, :2]).prod(dim=1)
+    stays = torch.ones(len(boxes), dtype=torch.bool)
+    for place in range(len(boxes)):
+        if stays[place]:
+            shared = torch.minimum(corners[place, 2:], corners[place + 1 :, 2:]) - torch.maximum(
+                corners[place, :2], corners[place + 1 :, :2]
+            )
+            smaller = areas[place + 1 :].clamp_max(areas[place])
+            stays[place + 1 :] &= shared.clamp_min(0).prod(dim=1) <= max_nested * smaller
+    return stays.nonzero()[:, 0].to(boxes.device)
+
+
 def box_voting(
     boxes: Tensor,
     scores: Tensor,

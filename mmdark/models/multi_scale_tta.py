@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmdark.errors import InputError
 
-from .box_voting import box_voting, keeps_size
+from .box_voting import box_voting, keeps_size, not_nested, part_inside
 
 
 @MODELS.register_module()
@@ -29,6 +29,11 @@ class MultiScaleTTA(BaseTTAModel):
         iou_threshold: see :func:`box_voting`.
         max_per_img: so many of all classes at most; see :func:`box_voting`.
         drop_singletons: see :func:`box_voting`; True as published.
+        min_inside: a view contributes boxes of which this part at least lies in the image. In a view smaller than the
+            largest anchors, boxes larger than the image come from its borders; cut at them, one covers half of it.
+        max_nested: of two merged boxes, the one with the lower score is dropped where more than this part of the
+            smaller lies in the other. One view takes a part of a face for a face, another its surroundings; they
+            overlap too little to vote together. Nothing is dropped by 1, nor by a ``min_inside`` of 0, as published.
         **kwargs: of mmengine's ``BaseTTAModel``: ``module``, the detector.
     """
 
@@ -37,12 +42,16 @@ class MultiScaleTTA(BaseTTAModel):
         iou_threshold: float = 0.3,
         max_per_img: int = 750,
         drop_singletons: bool = False,
+        min_inside: float = 0.0,
+        max_nested: float = 1.0,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.iou_threshold = iou_threshold
         self.max_per_img = max_per_img
         self.drop_singletons = drop_singletons
+        self.min_inside = min_inside
+        self.max_nested = max_nested
 
     def merge_preds(self, data_samples_list: Sequence[Sequence[DetDataSample]]) -> list[DetDataSample]:
         """Merge the views of each image.
@@ -72,11 +81,12 @@ class MultiScaleTTA(BaseTTAModel):
     def _voted(self, boxes: Tensor, scores: Tensor, label: Tensor) -> InstanceData:
         """The boxes of one class, merged."""
         boxes, scores = box_voting(boxes, scores, self.iou_threshold, self.max_per_img, self.drop_singletons)
+        kept = not_nested(boxes, self.max_nested)
+        boxes, scores = boxes[kept], scores[kept]
         return InstanceData(bboxes=boxes, scores=scores, labels=label.expand(len(boxes)).clone())
 
-    @staticmethod
-    def _contribution(view: DetDataSample) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes, flipped back, scores and labels of the sizes that the view is trusted with.
+    def _contribution(self, view: DetDataSample) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes, flipped back, scores and labels of the sizes that the view is trusted with, those outside left out.
 
         Raises:
             InputError: the view does not say which sizes it keeps.
@@ -90,5 +100,5 @@ class MultiScaleTTA(BaseTTAModel):
         boxes = found.bboxes
         if view.metainfo.get('flip'):
             boxes = bbox_flip(boxes, view.ori_shape, view.flip_direction)
-        kept = keeps_size(boxes, view.keep)
+        kept = keeps_size(boxes, view.keep) & (part_inside(boxes, *view.ori_shape[:2]) >= self.min_inside)
         return boxes[kept], found.scores[kept], found.labels[kept]

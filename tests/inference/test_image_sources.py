@@ -11,6 +11,7 @@ from PIL import Image
 
 from mmdark.errors import InputError
 from mmdark.inference import each_source, image_sources
+from mmdark.inference.read_ahead import read_ahead
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
@@ -94,6 +95,61 @@ def test_what_cannot_be_read_says_why_without_its_name(folder: Path) -> None:
     ):
         with pytest.raises(InputError, match=line):
             image_sources([wrong])[0].read()
+
+
+@pytest.mark.parametrize(
+    'mode', ['1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr', 'HSV']
+)
+def test_pil_images_of_every_mode(mode: str) -> None:
+    """A colour that all of them can hold, or nearly."""
+    steps = {'La': ['LA', 'La'], 'RGBa': ['RGBA', 'RGBa'], 'PA': ['P', 'PA']}.get(mode, [mode])
+    image = Image.new('RGB', (5, 4), (255, 255, 255))
+    for step in steps:
+        image = image.convert(step)
+    (read,) = (source.read() for source in image_sources(image))
+    assert read.shape == (4, 5, 3) and read.dtype == np.uint8 and read.min() >= 254
+
+
+@pytest.mark.parametrize('mode', ['I;16', 'I;16L', 'I;16B', 'I'])
+def test_deep_pil_images_give_the_upper_8_bits_as_files_do(mode: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (6, 9), np.uint16)
+    cv2.imwrite(str(tmp_path / 'deep.png'), values)
+    kind = '>u2' if mode == 'I;16B' else '<i4' if mode == 'I' else '<u2'
+    image = Image.frombytes(mode, (9, 6), values.astype(kind).tobytes())
+    from_file, from_pil = (source.read() for source in image_sources([tmp_path / 'deep.png', image]))
+    assert (from_pil == (values >> 8)[..., None]).all()
+    assert np.abs(from_file.astype(int) - from_pil).max() <= 1
+
+
+def test_pil_images_that_cannot_be_used_are_broken_and_the_others_go_on(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).resize((90, 60)).save(tmp_path / 'a.png')
+    (tmp_path / 'cut.png').write_bytes((tmp_path / 'a.png').read_bytes()[:-99])
+    closed = Image.open(tmp_path / 'a.png')
+    closed.close()
+    inputs = [
+        Image.fromarray(PIXELS[..., ::-1]),
+        Image.open(tmp_path / 'cut.png'),
+        closed,
+        Image.new('RGB', (0, 0)),
+        Image.new('F', (3, 3)),
+        Image.new('I', (3, 3), 70000),
+    ]
+    read = [image for _, image in read_ahead(each_source(inputs), 0)]
+    assert (read[0] == PIXELS).all()
+    assert all(isinstance(one, InputError) and '\n' not in str(one) for one in read[1:])
+    lines = [str(one) for one in read[1:]]
+    for line, said in zip(
+        lines, ['cannot be decoded', 'cannot be decoded', '0 x 0', 'fractions', '70000'], strict=True
+    ):
+        assert said in line
+
+
+def test_a_file_damaged_inside_is_read_and_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite(str(tmp_path / 'a.jpg'), np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8))
+    content = (tmp_path / 'a.jpg').read_bytes()
+    (tmp_path / 'a.jpg').write_bytes(content[: len(content) // 2] + b'\xff\xd9')
+    assert image_sources(tmp_path / 'a.jpg')[0].read().shape == (60, 90, 3)
+    assert f'{tmp_path / "a.jpg"} is damaged inside (its compressed data end too early)' in capfd.readouterr().err
 
 
 def test_inputs_that_are_none(folder: Path) -> None:

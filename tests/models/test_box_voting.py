@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmdark.models.box_voting import box_voting, keeps_size
+from mmdark.models.box_voting import box_voting, keeps_size, not_nested, part_inside
 
 GOLDEN = Path(__file__).resolve().parents[3] / 'shared' / 'golden'
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f'golden numbers are not at {GOLDEN}')
@@ -199,3 +199,28 @@ def test_sizes() -> None:
         assert keeps_size(boxes[:0], kind).shape == (0,) and keeps_size(boxes, kind).dtype == torch.bool
     with pytest.raises(ValueError, match='unknown kind of size'):
         keeps_size(boxes, 'medium')
+
+
+def test_boxes_that_lie_outside_and_boxes_in_others() -> None:
+    """As several views gave them on a photograph of 1080 x 720 pixels: the first two from its quarter size alone."""
+    boxes = torch.tensor(
+        [[353.0, -350, 1350, 736], [-364, -370, 625, 714], [359, 181, 408, 248], [-2, 459, 4, 468], [5, 5, 5, 9]]
+    )
+    inside = [727 * 720 / (997 * 1086), 625 * 714 / (989 * 1084), 1, 4 / 6, 0]
+    torch.testing.assert_close(part_inside(boxes, 720, 1080), torch.tensor(inside))
+    nested = torch.tensor(
+        [
+            [974.0, 456, 994, 482],
+            [18, 5, 62, 63],
+            [379, 189, 404, 224],
+            [359, 181, 408, 248],  # around the one before
+            [24, 24, 39, 46],  # in the second
+            [161, 377, 187, 415],
+            [33, 80, 58, 115],
+            [40, 66, 86, 128],  # 0.72 of the smaller are in both
+            [966, 445, 1006, 498],  # around the first
+        ]
+    )
+    assert not_nested(nested, 0.8).tolist() == [0, 1, 2, 5, 6, 7]
+    assert not_nested(nested, 0.7).tolist() == [0, 1, 2, 5, 6]
+    assert not_nested(nested, 1.0).tolist() == list(range(9)) and not_nested(nested[:0], 0.8).tolist() == []

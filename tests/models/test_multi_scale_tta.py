@@ -92,6 +92,18 @@ def test_flipped_views_are_flipped_back_in_pixels_of_the_original_image() -> Non
     np.testing.assert_allclose(joined(merged.pred_instances), [[10, 20, 40, 60, 0.7]], rtol=1e-6)
 
 
+def test_boxes_mostly_outside_and_nested_ones_are_a_switch() -> None:
+    """The largest box comes from a view that is smaller than the largest anchors; cut, it covers half the image."""
+    rows = torch.tensor([[353.0, -350, 1350, 736, 0.31], [379, 189, 404, 224, 0.93], [359, 181, 408, 248, 0.74]])
+    views = [(False, 'all'), (True, 'large')]
+    nothing = torch.zeros(0, 5)
+    (all_kept,) = MultiScaleTTA(module=Told([rows, nothing])).test_step(batch(720, 1080, views))
+    assert len(all_kept.pred_instances) == 3
+    model = MultiScaleTTA(module=Told([nothing, rows]), min_inside=0.5, max_nested=0.8)
+    (plausible,) = model.test_step(batch(720, 1080, views))
+    np.testing.assert_allclose(joined(plausible.pred_instances), [[676, 189, 701, 224, 0.93]], rtol=1e-6)
+
+
 def test_each_view_keeps_its_sizes_and_singletons_are_a_switch() -> None:
     rows = torch.tensor([[0.0, 0.0, 20.0, 20.0, 0.9], [50.0, 50.0, 250.0, 250.0, 0.8]])
     views = [(False, 'large'), (False, 'small')]

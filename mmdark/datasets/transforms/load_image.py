@@ -1,21 +1,26 @@
 """Load a photograph of whatever kind as 8-bit BGR, and say in one line what is wrong with one that cannot be used."""
 
+import logging
+
 import cv2
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import TRANSFORMS
+from mmengine.logging import print_log
 
 from mmdark.errors import InputError
 from mmdark.file_limits import endless
 from mmdark.registry import TRANSFORMS as OUR_TRANSFORMS
 
+from .file_damage import damage_of
+from .jpeg_damage import CUT, END, START
+from .pillow_pixels import TIFF_STARTS, tiff_pixels
+
 _COLOR_FLAGS = {
     'color': cv2.IMREAD_COLOR,
     'color_ignore_orientation': cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
 }
-_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
-_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 _MEND = 'copy or download it again, or take it out of the annotation'
 
 
@@ -30,6 +35,8 @@ class LoadPhoto(LoadImageFromFile):
     EXIF: as everywhere in mmdet, the orientation in the file is applied, so boxes are relative to the photograph as a
     viewer shows it. None of the WIDER FACE images looked at (1,129) has one, so for them it makes no difference; for
     boxes relative to the stored pixels take ``color_type='color_ignore_orientation'``.
+
+    A file that is damaged inside is used as far as the decoder gets; a line in the log names it.
 
     In a test pipeline it is ``dict(type='LoadImageFromFile', _scope_='mmdark')``, see :mod:`mmdark.registry`.
 
@@ -54,69 +61,75 @@ class LoadPhoto(LoadImageFromFile):
         if color_type not in _COLOR_FLAGS:
             raise InputError(f'color_type of LoadPhoto is {color_type!r}: choose one of {", ".join(_COLOR_FLAGS)}')
         super().__init__(to_float32, color_type, ignore_empty=ignore_empty, backend_args=backend_args)
+        self._told: set[str] = set()
 
     def transform(self, results: dict) -> dict | None:
         """Add ``img``, ``img_shape`` and ``ori_shape`` (both ``(H, W)``) for the file ``results['img_path']``."""
+        path = results['img_path']
         try:
-            img = self._load(results['img_path'])
+            img, damage = read_photo(path, self.color_type, self.backend_args)
         except InputError:
             if self.ignore_empty:
                 return None
             raise
+        if damage and path not in self._told:
+            self._told.add(path)
+            print_log(
+                f'image {path} is damaged inside ({damage}), the rest is used: {_MEND}', 'current', logging.WARNING
+            )
         results['img'] = img.astype(np.float32) if self.to_float32 else img
         results['img_shape'] = img.shape[:2]
         results['ori_shape'] = img.shape[:2]
         return results
 
-    def _load(self, path: str) -> np.ndarray:
-        """The file's pixels, decoded once."""
-        if kind := endless(path):
-            raise InputError(f'image {path} is {kind}, not a file: {_MEND}')
-        try:
-            content = fileio.get(path, backend_args=self.backend_args)
-        except OSError as error:
-            raise InputError(f'image {path} cannot be read ({error.strerror or error}): {_MEND}') from None
-        if not content:
-            raise InputError(f'image {path} is empty (0 bytes): {_MEND}')
-        if not is_complete(content):
-            raise InputError(f'image {path} is cut off (its end is missing after {len(content)} bytes): {_MEND}')
-        try:
-            img = cv2.imdecode(np.frombuffer(content, np.uint8), _COLOR_FLAGS[self.color_type])
-        except cv2.error as error:
-            raise InputError(f'image {path} cannot be decoded ({error.err}): {_MEND}') from None
-        if img is None:
-            raise InputError(f'image {path} cannot be decoded ({len(content)} bytes, damaged or no image): {_MEND}')
-        return img
 
-
-def is_complete(content: bytes) -> bool:
-    """Whether a JPEG or PNG has its end; true for other formats, which the decoder judges.
-
-    OpenCV 4 fills what is missing with grey, OpenCV 5 gives nothing; this finds the cut before either decodes. A JPEG's
-    end marker is looked for after its first scan: the thumbnail in the header has one of its own.
+def read_photo(path: str, color_type: str = 'color', backend_args: dict | None = None) -> tuple[np.ndarray, str | None]:
+    """Read a file as :class:`LoadPhoto` does.
 
     Args:
-        content: the bytes of the file.
+        path: of the file.
+        color_type: see :class:`LoadPhoto`.
+        backend_args: see :class:`LoadPhoto`.
+
+    Returns:
+        Its pixels, ``(H, W, 3)`` uint8 BGR, and what is damaged inside, see :func:`damage_of`; None where nothing is.
+
+    Raises:
+        InputError: as of :class:`LoadPhoto`.
     """
-    if content.startswith(_PNG_START):
-        return content.rfind(_PNG_END) != -1
-    if content.startswith(_JPEG_START):
-        scan = _first_scan(content)
-        return scan != -1 and content.rfind(_JPEG_END, scan) != -1
-    return True
+    if kind := endless(path):
+        raise InputError(f'image {path} is {kind}, not a file: {_MEND}')
+    try:
+        content = fileio.get(path, backend_args=backend_args)
+    except OSError as error:
+        raise InputError(f'image {path} cannot be read ({error.strerror or error}): {_MEND}') from None
+    if not content:
+        raise InputError(f'image {path} is empty (0 bytes): {_MEND}')
+    damage = damage_of(content)
+    if damage == CUT:
+        raise InputError(f'image {path} is cut off (its end is missing after {len(content)} bytes): {_MEND}')
+    try:
+        img = _decode(content, color_type)
+    except InputError as error:
+        raise InputError(f'image {path} {error}: {_MEND}') from None
+    if img is None:
+        reason = damage or f'{len(content)} bytes, damaged or no image'
+        raise InputError(f'image {path} cannot be decoded ({reason}): {_MEND}')
+    return img, damage or damage_of(content, img)
 
 
-def _first_scan(content: bytes) -> int:
-    """Where the first start-of-scan marker of a JPEG stands, -1 if the headers end before it."""
-    position = len(_JPEG_START)
-    while position + 4 <= len(content) and content[position] == 0xFF:
-        marker = content[position + 1]
-        if marker == 0xDA:
-            return position
-        if marker == 0xFF:  # a fill byte
-            position += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a segment
-            position += 2
-        else:
-            position += 2 + int.from_bytes(content[position + 2 : position + 4], 'big')
-    return -1
+def _decode(content: bytes, color_type: str) -> np.ndarray | None:
+    """The pixels; None where no decoder knows the file.
+
+    Raises:
+        InputError: says why there are none, without the name of the file.
+    """
+    img = None
+    if content.startswith(TIFF_STARTS):
+        img = tiff_pixels(content, color_type == 'color')
+    elif content.startswith(START):
+        content += END  # a JPEG that lacks it alone is whole
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), _COLOR_FLAGS[color_type]) if img is None else img
+    except cv2.error as error:
+        raise InputError(f'cannot be decoded ({error.err})') from None

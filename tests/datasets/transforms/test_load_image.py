@@ -140,3 +140,66 @@ def test_no_image_at_all(tmp_path: Path) -> None:
 def test_unknown_color_type() -> None:
     with pytest.raises(InputError, match='unchanged'):
         LoadPhoto(color_type='unchanged')
+
+
+def test_a_file_damaged_inside_is_used_and_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, lines = tmp_path / 'night.jpg', []
+    photo().save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 200] = bytes(200)
+    path.write_bytes(content)
+    monkeypatch.setattr('mmdark.datasets.transforms.load_image.print_log', lambda line, *_: lines.append(line))
+    step = LoadPhoto()
+    assert step({'img_path': str(path)})['img'].shape == step({'img_path': str(path)})['img'].shape == (48, 64, 3)
+    (line,) = lines
+    assert line.startswith(f'image {path} is damaged inside (') and '\n' not in line
+
+
+@pytest.mark.parametrize('progressive', [False, True])
+def test_a_jpeg_without_its_end_marker_is_whole(tmp_path: Path, progressive: bool) -> None:
+    whole, cut = tmp_path / 'whole.jpg', tmp_path / 'cut.jpg'
+    photo().save(whole, progressive=progressive)
+    cut.write_bytes(whole.read_bytes()[:-2])
+    np.testing.assert_array_equal(load(cut), load(whole))
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_a_turned_tiff_is_read_as_a_turned_png(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo(10, 30).save(tmp_path / 'a.tif', exif=exif)
+    photo(10, 30).save(tmp_path / 'a.png', exif=exif)
+    for color_type in ('color', 'color_ignore_orientation'):
+        tiff, png = (load(tmp_path / name, color_type=color_type) for name in ('a.tif', 'a.png'))
+        np.testing.assert_array_equal(tiff, png)
+
+
+@pytest.mark.parametrize('compression', [None, 'tiff_lzw', 'tiff_adobe_deflate'])
+def test_a_transparent_tiff_is_read_as_a_transparent_png(tmp_path: Path, compression: str | None) -> None:
+    image = photo()
+    image.putalpha(90)
+    image.save(tmp_path / 'a.tif', compression=compression)
+    image.save(tmp_path / 'a.png')
+    np.testing.assert_array_equal(load(tmp_path / 'a.tif'), load(tmp_path / 'a.png'))
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_16_bit_tiff(tmp_path: Path, channels: int) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (8, 9, channels), np.uint16)
+    cv2.imwrite(str(tmp_path / 'deep.tif'), values.squeeze())
+    assert np.abs(load(tmp_path / 'deep.tif').astype(int) - (values >> 8)).max() <= 1
+
+
+@pytest.mark.parametrize('compression', ['tiff_lzw', 'tiff_adobe_deflate'])
+def test_a_damaged_tiff(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / 'a.tif'
+    photo(200, 200).save(path, compression=compression)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+    path.write_bytes(content)
+    refused(path, 'cannot be decoded')
+
+
+def test_fractions_are_refused(tmp_path: Path) -> None:
+    Image.new('F', (8, 8), 0.5).save(tmp_path / 'a.tif')
+    refused(tmp_path / 'a.tif', 'holds fractions')
