@@ -164,8 +164,8 @@ def test_a_damaged_image_ends_the_tool_in_one_line(tmp_path: Path, monkeypatch: 
         path.write_bytes(content[: len(content) // 2] if kind == 'cut off' else b'')
     options = {'data_root': f'{root}/', 'train_dataloader.num_workers': 1}
     line = tool(monkeypatch, 'train', '--work-dir', str(tmp_path), options=options)
-    assert str(path) in line
-    assert {'missing': 'bbx_gt.txt:4: image', 'empty': '(0 bytes)', 'cut off': 'is cut off'}[kind] in line
+    assert str(path) in line or (kind == 'missing' and '[...]' in line)  # two paths and what to do about it
+    assert {'missing': 'bbx_gt.txt:4: ', 'empty': '(0 bytes)', 'cut off': 'is cut off'}[kind] in line
     gc.collect()  # while the patience is short
 
 
@@ -224,9 +224,8 @@ def test_a_loss_that_is_no_number_ends_the_tool_in_one_line(tmp_path: Path, monk
     root = write_wider(tmp_path / 'wider', train=2, val=1)
     options = {'data_root': f'{root}/', 'model.losses.smoothness.loss_weight': 1e39}
     line = tool(monkeypatch, 'train', '--work-dir', str(tmp_path), options=options)
-    assert (
-        line.startswith('iteration 1: loss_smoothness = inf, on ') and 'train_0.jpg' in line and 'train_1.jpg' in line
-    )
+    assert line.startswith('iteration 1: loss_smoothness = inf, on ') and len(line) <= 300
+    assert ('train_0.jpg' in line and 'train_1.jpg' in line) or '[...]' in line
     assert list(tmp_path.glob('*.pth')) == []
 
 

@@ -96,10 +96,14 @@ def trained(name: str, folder: Path) -> tuple[Path, Path]:
 
 
 def inside(found: Any, image: np.ndarray) -> np.ndarray:
-    """Rows of label, score and box, cut at the border of the image, the highest score first."""
+    """Rows of label, score and box, cut at the border of the image, the highest score first.
+
+    What lies within one pixel is left out: ours drops boxes on one colour, and any two pixels of noise differ.
+    """
     boxes, scores, labels = (np.asarray(found[key], np.float64) for key in ('bboxes', 'scores', 'labels'))
     boxes = boxes.reshape(-1, 4).clip(0, [image.shape[1], image.shape[0]] * 2)
-    rows = np.column_stack([labels, scores, boxes])[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
+    pixels = (np.ceil(boxes[:, 2:]) - np.floor(boxes[:, :2])).prod(axis=1)
+    rows = np.column_stack([labels, scores, boxes])[(boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (pixels > 1)]
     return rows[np.argsort(-rows[:, 1], kind='stable')]
 
 

@@ -151,7 +151,7 @@ def test_wrong_shape(tmp_path: Path) -> None:
         (b'\xef\xbb\xbf<?xml version="1.0"?><html>', 'a web page'),
         (b'{"weight": [1, 2]}', 'a text'),
         (b'decomp.pth'.ljust(257, b'\x00') + b'ustar', 'a tar archive'),
-        (b'PK\x03\x04 is not always a zip', 'cannot be read as a checkpoint'),
+        (b'PK\x03\x04 is not always a zip', r'is damaged \(File is not a zip file\)'),
     ],
 )
 def test_not_a_checkpoint(tmp_path: Path, content: bytes, seems: str) -> None:
