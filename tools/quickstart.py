@@ -49,10 +49,11 @@ def find_faces_in_the_dark(folder: Path) -> None:
         results = darkness.transform(dict(img=image, img_path=name))
         cv2.imwrite(str(folder / f'{name}.png'), np.rint(results['img']).astype(np.uint8))
     start = time.monotonic()
-    found = FaceInferencer(device='cpu', show_progress=False)(str(folder), out_dir=str(folder.parent))['predictions']
+    out_dir = folder.parent / 'portraits'
+    found = FaceInferencer(device='cpu', show_progress=False)(str(folder), out_dir=str(out_dir))['predictions']
     print(
         f'{counted(sum(len(result.boxes) for result in found), "face")} found on {len(found)} dark portraits in '
-        f'{time.monotonic() - start:.0f} s, by the weights that come with mmdark: {folder.parent / "pictures"}',
+        f'{time.monotonic() - start:.0f} s, by the weights that come with mmdark: {out_dir / "pictures"}',
         flush=True,
     )
 

@@ -25,8 +25,9 @@ def test_quickstart_trains_tests_and_draws(
 
     first, *_, score, checkpoint, picture = capsys.readouterr().out.strip().splitlines()
     assert re.match(r'2 faces found on 2 dark portraits in \d+ s, .* mmdark: ', first)
-    assert first.endswith(str(tmp_path / 'vis'))
-    assert len(list((tmp_path / 'vis').glob('*.jpg'))) == len(list((tmp_path / 'dark').glob('*.png'))) == 2
+    portraits = tmp_path / 'portraits' / 'pictures'
+    assert first.endswith(str(portraits))
+    assert len(list(portraits.glob('*.jpg'))) == len(list((tmp_path / 'dark').glob('*.png'))) == 2
     assert score.startswith('AP in the dark: 0.') and score.endswith('on 16 images it never saw')
     assert read_checkpoint(checkpoint.removeprefix('checkpoint: '))['meta']['iter'] == 2
     image = cv2.imread(picture.rpartition(': ')[2])
