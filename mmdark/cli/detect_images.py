@@ -140,12 +140,13 @@ def _report(detected: Detected, objects: str, seconds: float, args: argparse.Nam
         )
     if args.quiet:
         return
-    speed = (detected.done - detected.kept) / max(seconds, 1e-9)
+    new = detected.done - detected.kept
+    speed = f', {new / max(seconds, 1e-9):.3g} images/s' if new else ''
     read = ' that could be read' if detected.broken else ''
     if detected.images:
         print(
             f'{objects} on {detected.with_objects} of {counted(detected.images, "image")}{read}, '
-            f'score {args.score_thr:g} and above, {speed:.3g} images/s'
+            f'score {args.score_thr:g} and above{speed}'
         )
     for path in detected.written:
         print(f'  {path}{"/" if path.is_dir() else ""}')

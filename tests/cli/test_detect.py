@@ -339,7 +339,7 @@ def test_ctrl_c_in_a_process(tmp_path: Path, tiny: list[str]) -> None:
     assert process.returncode == 130, error
     content = json.loads((out / 'results.json').read_text())
     done = len(content['images'])
-    assert content['complete'] is False and 2 < done < 2000
+    assert content['complete'] is False and 2 <= done < 2000  # the third picture may be that of a line to come
     assert f'ended by Ctrl-C after {done} of 2000 images; these are kept' in error
     assert f'{done} images' in said
     pictures = sorted((out / 'pictures').iterdir())

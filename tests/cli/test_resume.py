@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -83,7 +84,9 @@ def test_killed_five_times_and_resumed_it_is_the_same_bytes(
     assert run('killed', '--resume', *options) == 3
     assert files_of('killed') == files_of('whole')
     finder(lambda number: pytest.fail('all is done'))
-    assert run('killed', '--resume', *options) == 3
+    capfd.readouterr()
+    assert main(['detect', 'photos', '--out-dir', 'killed', '--resume', *EVERY_FORMAT, *options]) == 3
+    assert re.search(r'score 0\.3 and above$', capfd.readouterr().out, re.MULTILINE)  # no speed of nothing
     assert files_of('killed') == files_of('whole')
 
 
