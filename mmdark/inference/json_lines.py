@@ -142,10 +142,7 @@ class JsonLines:
                     return index, place
                 if content is None or content.get(self.key) != self.number_of(index):
                     if file.read(1):
-                        raise InputError(
-                            f'line {index + 2} of {self.path} is damaged: delete it and those below, or begin anew '
-                            'with overwrite=True (--overwrite)'
-                        )
+                        raise damaged_line(self.path, index + 2)
                     break
                 place += len(line)
                 if (index + 1) % batch_size == 0:
@@ -192,6 +189,14 @@ def compared(header: Line | None) -> Line | None:
 def bytes_of(line: Line) -> bytes:
     """A line of the file; a name that is no text survives, as JSON's escapes say it."""
     return json.dumps(line, ensure_ascii=False).encode(errors='backslashreplace') + b'\n'
+
+
+def damaged_line(path: Path, number: int) -> InputError:
+    """What to say of a line, counted from 1, that holds something else than it should."""
+    return InputError(
+        f'line {number} of {path} is damaged: delete it and those below, or begin anew with overwrite=True '
+        '(--overwrite)'
+    )
 
 
 def _parsed(line: bytes) -> Line | None:

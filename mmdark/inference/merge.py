@@ -139,6 +139,6 @@ def _header(path: Path) -> Line:
             return header
     except OSError as error:
         raise InputError(f'{path} cannot be read ({error.strerror}): name a folder that mmdark detect wrote') from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise InputError(f'{path} was not written by mmdark detect: name its --out-dir')

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mmdark.errors import InputError
-
-from .json_lines import Line, read_lines
+from .json_lines import Line, damaged_line, read_lines
 from .result import BrokenImage, DetectionResult, key_of
 
 
@@ -51,10 +49,7 @@ def kept_lines(path: Path, class_names: tuple[str, ...]) -> Iterator[Kept]:
         try:
             yield _kept(line, class_names)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise InputError(
-                f'line {number} of {path} is damaged: delete it and those below, or begin anew with overwrite=True '
-                '(--overwrite)'
-            ) from None
+            raise damaged_line(path, number) from None
 
 
 def _kept(line: Line, class_names: tuple[str, ...]) -> Kept:
