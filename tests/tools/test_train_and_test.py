@@ -152,6 +152,7 @@ def test_a_training_validates_on_as_many_images_as_it_is_told(
     assert seen == ['val_0.jpg', 'val_0.jpg']
 
 
+@pytest.mark.one_family
 def test_two_processes_write_one_log_and_one_checkpoint(root: Path, tmp_path: Path) -> None:
     """Through gloo; each process sees its half of the eight images."""
     environment = {**ENVIRONMENT, 'CUDA_VISIBLE_DEVICES': ''}
@@ -194,6 +195,7 @@ def wait_until(what: Callable[[], bool], process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.one_family
 def test_ctrl_c_saves_and_meanwhile_nobody_else_trains_here(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_every_part_is_one_program_without_breaks_and_the_step_stays_the_same() 
     assert graphs.calls == 20 and not {'stem', 'forward_stages', 'forward'} & set(vars(model.detector.backbone))
 
 
+@pytest.mark.one_family
 def test_the_real_compiler_agrees() -> None:
     """One small part, because machine code takes long to make."""
     model = tiny_dai_net('max_rgb')
