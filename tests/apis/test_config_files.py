@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +13,7 @@ from mmengine.runner import Runner
 from mmdark.apis import load_config, run_or_explain
 from mmdark.errors import InputError
 from tests.tiny_wider import LITE, QUICKSTART, ROOT, write_wider
+from tests.tool_runs import run_tool
 
 INHERITS = f"_base_ = ['{QUICKSTART}']\n"
 
@@ -129,9 +128,7 @@ def test_a_work_directory_that_cannot_be_made_is_one_line(tmp_path: Path, kind: 
         place = place / 'below' if kind == 'file above' else place
     root = write_wider(tmp_path / 'wider', train=1, val=1)
     given = [str(QUICKSTART), '--work-dir', str(place), '--cfg-options', f'data_root={root}/', 'log_level=ERROR']
-    run = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'train.py'), *given], capture_output=True, text=True, check=False
-    )
-    (line,) = (line for line in run.stderr.splitlines() if line.startswith('error'))
-    assert run.returncode == 1 and 'Traceback' not in run.stderr
+    done = run_tool('train', *given)
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith('error'))
+    assert done.returncode == 1
     assert str(place) in line and 'cannot be written (' in line

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
+
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def check(folder: Path) -> subprocess.CompletedProcess:
-    tool = [sys.executable, 'tools/analysis_tools/check_parity.py', '--golden', str(folder)]
-    return subprocess.run(tool, cwd=ROOT, capture_output=True, text=True, check=False)
+def check(folder: Path) -> CompletedProcess:
+    return run_tool('analysis_tools/check_parity', '--golden', folder)
 
 
 def test_agreement_and_difference(tmp_path: Path) -> None:

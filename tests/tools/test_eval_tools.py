@@ -17,6 +17,7 @@ from mmdark.evaluation.average_precision import PrecisionRecall, Score
 from mmdark.evaluation.precision_recall_plot import plot_precision_recall
 from mmdark.evaluation.score_report import difference_warnings, score_record, score_table
 from tests.evaluation.tiny_predictions import GOOD, HIT, MISS, A, B, lay, write_mats
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / 'shared'
@@ -25,8 +26,7 @@ DARK_FACE = SHARED / 'golden' / 'darkface_eval'
 
 
 def tool(name: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / 'tools' / 'analysis_tools' / f'{name}.py', *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_tool(f'analysis_tools/{name}', *arguments)
 
 
 def table(done: subprocess.CompletedProcess) -> dict[str, list[str]]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
 
 from mmdark.apis import key_table
+from tests.tool_runs import run_tool
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def convert(*arguments: object) -> subprocess.CompletedProcess:
-    tool = [sys.executable, 'tools/model_converters/published_to_mmdark.py', *map(str, arguments)]
-    return subprocess.run(tool, cwd=ROOT, capture_output=True, text=True, check=False)
+def convert(*arguments: object) -> CompletedProcess:
+    return run_tool('model_converters/published_to_mmdark', *arguments)
 
 
 @pytest.fixture
@@ -30,7 +27,7 @@ def teacher(tmp_path: Path) -> Path:
 def test_there_and_back(teacher: Path, tmp_path: Path) -> None:
     done = convert(teacher, tmp_path / 'ours.pth')
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == (  # onedl's packages print lines of their own before it
+    assert done.stdout.splitlines()[-1] == (
         f"{teacher} is RetinexNet's decomposition net, the published teacher: "
         f'14 tensors written to {tmp_path / "ours.pth"}'
     )
