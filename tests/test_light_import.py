@@ -46,10 +46,10 @@ def stated() -> Iterator[str]:
 
 
 def test_importing_mmdark_loads_the_version_alone() -> None:
-    code = 'import sys, time; before, start = set(sys.modules), time.perf_counter(); import mmdark, json; '
-    code += 'print(json.dumps([time.perf_counter() - start, mmdark.__version__, sorted(set(sys.modules) - before)]))'
-    seconds, version, modules = json.loads(python(code))
-    assert seconds < 0.3 and version.count('.') == 2
+    code = 'import sys; before = set(sys.modules); import mmdark, json; '
+    code += 'print(json.dumps([mmdark.__version__, sorted(set(sys.modules) - before)]))'
+    version, modules = json.loads(python(code))
+    assert version.count('.') == 2
     strange = {name.split('.')[0] for name in modules} - {'mmdark', 'json', '_json', *sys.stdlib_module_names}
     assert strange == set() and not [name for name in modules if name.startswith('mmdark.')]
 

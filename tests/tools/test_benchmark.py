@@ -26,7 +26,7 @@ def test_a_subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     said = capsys.readouterr().out
     (record,) = json.loads((tmp_path / 'a.json').read_text())['records']
     assert record['size'] == 64 and [len(turns) for turns in record['ours']['runs']] == [2]
-    assert 0 < record['ours']['seconds'] < 5 and record['ours']['batch'] == 4
+    assert record['ours']['seconds'] > 0 and record['ours']['batch'] == 4
     table = (tmp_path / 'a.md').read_text().splitlines()
     assert table[-1].startswith('| matching and PAL losses of one shot') and table[-1] in said
 

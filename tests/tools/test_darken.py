@@ -219,8 +219,8 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_long_lines_take_no_time() -> None:
     line = '1 2 3 4 5 6 ' * 20000
-    started = time.perf_counter()
+    started = time.process_time()
     text = f'{line}in/a b.jpg {line}in/a b.jpg'
     renamed = renamed_annotation('f.csv', text.encode(), {'a b.jpg': 'a b.png'})
     assert renamed.decode() == text.replace('a b.jpg', 'a b.png')
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2  # seconds of computing
