@@ -1,4 +1,4 @@
-"""A training that is ended twenty times, in all ways and at all times, ends with the bits of one that never was.
+"""A training that is ended ten times, in all ways and at all times, ends with the bits of one that never was.
 
 SIGKILL, SIGTERM and Ctrl-C while it starts, trains, writes a checkpoint and validates, on one process and on two. It is
 a real training: the lite detector, random crops and DarkISP, a worker, averages of the weights (EMA), a validation
@@ -9,7 +9,6 @@ server that has imported everything. More of them, with other moments::
 """
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -26,13 +25,14 @@ from mmdark.apis import last_checkpoint
 from tests import training_lives
 from tests.meeting import meeting
 from tests.tiny_wider import write_wider
+from tests.two_processes import fork_server
 
 EPOCH = 4
 """Iterations, also of two processes with half of a batch each."""
 EPOCHS = 3
 ITERATIONS = EPOCHS * EPOCH
 INTERVAL = training_lives.TRAINING['default_hooks.checkpoint.interval']
-ENDS = int(os.environ.get('MMDARK_TEST_ENDS', '20'))
+ENDS = int(os.environ.get('MMDARK_TEST_ENDS', '10'))
 """Of both trainings; those of two processes take longer and are fewer."""
 SEED = int(os.environ.get('MMDARK_TEST_SEED', '5'))
 PATIENCE = 120
@@ -50,8 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='module')
 def begin(root: Path) -> Begin:
     """Starts a life: (work dir, processes, signals to itself) → its processes, which show their ``progress``."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['tests.training_lives'])
+    context = fork_server()
 
     def start(work_dir: Path, place: dict[str, str] | None, **signals: Any) -> list[ForkServerProcess]:
         processes = []

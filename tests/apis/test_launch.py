@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +19,13 @@ from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from mmdark.apis import enable_amp, in_bfloat16, load_config, prepare_distributed, run_or_explain
+from mmdark.apis import enable_amp, in_bfloat16, launch, load_config, prepare_distributed, run_or_explain
 from mmdark.apis.launch import EMPTY_DATA
 from mmdark.errors import InputError
 from tests.meeting import meeting
 from tests.tiny_wider import LITE as TINY
 from tests.tiny_wider import ROOT, write_wider
+from tests.two_processes import run_two_processes
 
 MAIN = str(ROOT / 'configs' / 'dsfd_dark_wider.py')
 LITE = str(ROOT / 'configs' / 'dsfd_dark_lite_wider.py')
@@ -286,6 +288,7 @@ leave_distributed()
 """
 
 
+@pytest.mark.one_family
 def test_a_thread_that_still_frees_tensors_does_not_hold_up_the_end() -> None:
     """The second process keeps the first waiting, whose threads are thus busy, for certain, when it leaves."""
     with meeting() as place:
@@ -294,43 +297,33 @@ def test_a_thread_that_still_frees_tensors_does_not_hold_up_the_end() -> None:
             subprocess.Popen([sys.executable, '-c', BUSY], env={**environment, 'RANK': str(rank)}) for rank in range(2)
         ]
         try:
-            assert [process.wait(timeout=60) for process in processes] == [0, 0]
+            assert [process.wait(timeout=240) for process in processes] == [0, 0]
         finally:
             for process in processes:
                 process.kill()
 
 
-WRITES_LATE = """
-import os, sys, time, torch.distributed as dist
-from mmdark.apis import launch
-
-launch.LEAVING = float(sys.argv[1])
-dist.init_process_group('gloo')
-if os.environ['RANK'] == '0':
-    time.sleep(3)
-    print('written', time.time(), flush=True)
-launch.leave_distributed()
-print('left', time.time())
-"""
+def leave(limit: float) -> None:
+    """As one of two processes, of which the first still writes for a second."""
+    launch.LEAVING = limit
+    torch.distributed.init_process_group('gloo')
+    if torch.distributed.get_rank() == 0:
+        time.sleep(1)
+        print('written', time.time(), flush=True)
+    launch.leave_distributed()
+    print('left', time.time(), flush=True)
 
 
-@pytest.mark.parametrize('limit', [60, 0.2])
-def test_nobody_leaves_while_the_first_still_writes_but_not_for_ever(limit: float) -> None:
-    with meeting() as place:
-        environment = {**os.environ, **place, 'PYTHONPATH': str(ROOT), 'WORLD_SIZE': '2'}
-        command = [sys.executable, '-c', WRITES_LATE, str(limit)]
-        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        first, second = (
-            subprocess.Popen(command, env={**environment, 'RANK': str(rank)}, **pipes) for rank in range(2)
-        )
-        said, other = first.communicate(timeout=150), second.communicate(timeout=150)
-    assert first.returncode == 0 and 'left' in said[0]
-    if limit == 60:
-        written, left = re.search(r'^written (.*)', said[0], re.M)[1], re.search(r'^left (.*)', other[0], re.M)[1]
-        assert float(left) > float(written) and second.returncode == 0
-    else:
-        assert second.returncode == 1 and 'left' not in other[0]
-        assert other[1] == 'error: the other processes did not end within 0.2 seconds\n'
+def test_nobody_leaves_while_the_first_still_writes() -> None:
+    first, second = run_two_processes(leave, 60.0)
+    written, left = re.search(r'^written (.*)', first, re.M)[1], re.search(r'^left (.*)', second, re.M)[1]
+    assert 'left' in first and float(left) > float(written)
+
+
+def test_nobody_waits_for_ever() -> None:
+    first, second = run_two_processes(leave, 0.2, statuses=(0, 1))
+    assert 'left' in first and 'left' not in second
+    assert second == 'error: the other processes did not end within 0.2 seconds\n'
 
 
 def test_another_status_is_kept() -> None:

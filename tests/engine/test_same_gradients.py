@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.engine.world_gradients import ALONE, STEPS, TOGETHER, first_steps
-from tests.engine.world_losses import run_two_processes
+from tests.engine.world_gradients import ALONE, STEPS, TOGETHER, first_steps, main
 from tests.tiny_wider import write_wider
+from tests.two_processes import run_two_processes
 
 
 @pytest.fixture(scope='module')
@@ -17,7 +17,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict], li
     folder = tmp_path_factory.mktemp('gradients')
     root = f'{write_wider(folder / "wider", train=12, val=1)}/'
     alone = {name: first_steps(root, str(folder / 'alone'), name, options) for name, options in ALONE.items()}
-    run_two_processes('tests.engine.world_gradients', root, str(folder))
+    run_two_processes(main, root, str(folder))
     return alone, [torch.load(folder / f'steps_{rank}.pt') for rank in (0, 1)]
 
 

@@ -1,17 +1,14 @@
-"""The first three steps of trainings, alone or as one of two processes: ``python -m tests.engine.world_gradients``."""
+"""The first three steps of trainings, alone or as one of two processes."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from mmengine.config import config as config_module
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
@@ -104,11 +101,8 @@ def first_steps(
     return {'losses': record.losses, 'gradients': record_gradients.gradients}
 
 
-if __name__ == '__main__':
-    given_root, folder = sys.argv[1], Path(sys.argv[2])
-    config_module.FormatCode = lambda text, **_: (text, True)  # a Runner formats its config five times
-    found = {
-        case: first_steps(given_root, str(folder / 'work'), case, given, 'pytorch') for case, given in TOGETHER.items()
-    }
-    torch.save(found, folder / f'steps_{os.environ["RANK"]}.pt')
+def main(root: str, folder: str) -> None:
+    """As one of two processes."""
+    found = {case: first_steps(root, f'{folder}/work', case, given, 'pytorch') for case, given in TOGETHER.items()}
+    torch.save(found, f'{folder}/steps_{os.environ["RANK"]}.pt')
     leave_distributed()

@@ -1,11 +1,9 @@
-"""What a training logs, alone or as one of several gloo processes: ``python -m tests.engine.world_losses``."""
+"""What a training logs, alone or as one of several gloo processes."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,12 @@ from uuid import uuid4
 
 import torch
 from mmengine.config import Config
-from mmengine.config import config as config_module
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmdark.apis import leave_distributed, load_config, prepare_distributed
-from tests.meeting import meeting
 from tests.tiny_wider import CHANNELS, ROOT
+from tests.two_processes import run_two_processes
 
 MAIN = 'dsfd_dark_wider.py'
 NARROW = {
@@ -95,42 +92,18 @@ def gloo_threads() -> list[str]:
     return [name for name in names if 'gloo' in name]
 
 
-def run_two_processes(module: str, *arguments: str) -> None:
-    """Run ``python -m module arguments`` as both of two processes, and wait until both have ended well."""
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'WORLD_SIZE': '2'}
-    with meeting() as place:
-        processes = [
-            subprocess.Popen(
-                [sys.executable, '-m', module, *arguments],
-                cwd=ROOT,
-                env={**environment, **place, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-            for rank in (0, 1)
-        ]
-        try:
-            said = [process.communicate(timeout=900)[0].decode() for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
-    for process, text in zip(processes, said, strict=True):
-        assert process.returncode == 0, text[-3000:]
-
-
 def two_process_losses(root: str, work_dir: Path, options: dict[str, Any]) -> list[list[dict[str, float]]]:
     """:func:`losses` of both of two processes."""
     work_dir.mkdir(parents=True, exist_ok=True)
-    run_two_processes('tests.engine.world_losses', root, str(work_dir), json.dumps(options))
+    run_two_processes(main, root, str(work_dir), options)
     return [json.loads((work_dir / f'losses_{rank}.json').read_text()) for rank in (0, 1)]
 
 
-if __name__ == '__main__':
-    given_root, given_work_dir, given_options = sys.argv[1:]
-    config_module.FormatCode = lambda text, **_: (text, True)  # a Runner formats its config five times
-    found = losses(given_root, given_work_dir, json.loads(given_options), 'pytorch')
+def main(root: str, work_dir: str, options: dict[str, Any]) -> None:
+    """As one of two processes, which leave no thread of gloo behind."""
+    found = losses(root, work_dir, options, 'pytorch')
     assert gloo_threads()
-    Path(given_work_dir, f'losses_{os.environ["RANK"]}.json').write_text(json.dumps(found))
+    Path(work_dir, f'losses_{os.environ["RANK"]}.json').write_text(json.dumps(found))
     leave_distributed()
     limit = time.monotonic() + 20
     while gloo_threads() and time.monotonic() < limit:  # Linux may list a thread for a moment after its end

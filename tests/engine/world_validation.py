@@ -1,16 +1,14 @@
-"""Trainings with batch norm, as one of two gloo processes: ``python -m tests.engine.world_validation``."""
+"""Trainings with batch norm, as one of two gloo processes."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import torch
 from mmengine.config import Config
-from mmengine.config import config as config_module
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
@@ -97,15 +95,13 @@ def train(root: str, work_dir: Path, hooks: list[dict], options: dict[str, Any])
     return {'before': before.buffers, 'after': after.buffers, 'metrics': metrics.metrics}
 
 
-if __name__ == '__main__':
-    given_root, folder = sys.argv[1], Path(sys.argv[2])
-    config_module.FormatCode = lambda text, **_: (text, True)  # a Runner formats its config five times
-    torch.set_num_threads(1)
+def main(root: str, folder: Path) -> None:
+    """As one of two processes."""
     found = {}
-    for name, given_hooks in TRAININGS.items():
+    for name, hooks in TRAININGS.items():
         whole, resumed = (folder / f'{name}, {kind}' for kind in ('whole', 'resumed'))
-        found[whole.name] = train(given_root, whole, given_hooks, {})
+        found[whole.name] = train(root, whole, hooks, {})
         stop = {'load_from': str(whole / f'iter_{STOP}.pth'), 'resume': True}
-        found[resumed.name] = train(given_root, resumed, given_hooks, stop)
+        found[resumed.name] = train(root, resumed, hooks, stop)
     torch.save(found, folder / f'found_{os.environ["RANK"]}.pt')
     leave_distributed()

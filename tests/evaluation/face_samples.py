@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-import mmdark.register  # isort: skip  # noqa: F401  # bridges mmcv first, in processes without conftest.py
 from mmdet.registry import METRICS
 from torch import distributed
 
@@ -41,10 +39,10 @@ def numbers(settings: dict, given: list[Sample], rank: int = 0, world: int = 1) 
     return metric.evaluate(len(given))
 
 
-def in_a_process(rank: str, meeting: str, saved: str, out: str) -> None:
-    """What each of two gloo processes does: the numbers of every (settings, samples) in the file ``saved``."""
-    distributed.init_process_group('gloo', init_method=f'file://{meeting}', rank=int(rank), world_size=2)
-    jobs = torch.load(saved, weights_only=False)
-    results = [numbers(settings, given, int(rank), 2) for settings, given in jobs]
-    Path(f'{out}.{rank}').write_text(json.dumps(results))
+def in_a_process(jobs: list[tuple[dict, list[Sample]]], out: Path) -> None:
+    """What each of two gloo processes does: the numbers of every (settings, samples)."""
+    distributed.init_process_group('gloo')
+    rank = distributed.get_rank()
+    results = [numbers(settings, given, rank, 2) for settings, given in jobs]
+    (out / f'{rank}.json').write_text(json.dumps(results))
     distributed.destroy_process_group()

@@ -25,6 +25,7 @@ from mmdark.inference.video import VideoSummary, detect_video
 from mmdark.inference.video_frames import Frame, Video
 from mmdark.inference.video_picture import SteadyPicture
 from tests.tiny_wider import ROOT, lite_runner, write_wider
+from tests.two_processes import fork_server
 
 from .test_video_writer import room_for
 from .tiny_video import SIDE, SIZE, SquareFinder, ffmpeg, frame, lines_of, place_of, probe, write_video
@@ -112,17 +113,19 @@ def test_a_second_ctrl_c_ends_the_drawing_and_keeps_the_earlier_video(tmp_path: 
     assert len(list((tmp_path / 'out').iterdir())) == 2
 
 
+def detect_until_killed(folder: Path, clip: Path) -> None:
+    def kill(looks: int) -> None:
+        if looks == 11:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    detect_video(SquareFinder(folder, kill), str(clip), folder / 'out', batch_size=2)
+
+
 def test_killed_it_is_continued_to_the_same(tmp_path: Path, clip: Path) -> None:
-    program = f"""
-import os, signal
-from pathlib import Path
-from mmdark.inference.video import detect_video
-from tests.inference.tiny_video import SquareFinder
-kill = lambda looks: os.kill(os.getpid(), signal.SIGKILL) if looks == 11 else None
-folder = Path({str(tmp_path)!r})
-detect_video(SquareFinder(folder, kill), {str(clip)!r}, folder / 'out', batch_size=2)
-"""
-    assert subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    process = fork_server().Process(target=detect_until_killed, args=(tmp_path, clip))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     lines = tmp_path / 'out' / 'clip.frames.jsonl'
     assert len(lines_of(lines)) == 11
     lines.write_bytes(lines.read_bytes()[:-9])

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from mmdark.compat import read_checkpoint
 from mmdark.engine import AverageBuffers, ValidationLoss
 from mmdark.engine.hooks import average_buffers
-from tests.engine.world_losses import run_two_processes
-from tests.engine.world_validation import ITERATIONS, STOP, TRAININGS, lite_config
+from tests.engine.world_validation import ITERATIONS, STOP, TRAININGS, lite_config, main
 from tests.tiny_wider import write_wider
+from tests.two_processes import run_two_processes
 
 
 @pytest.fixture(scope='module')
@@ -28,7 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
 def folder(root: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trainings of two processes, and what both have found."""
     made = tmp_path_factory.mktemp('buffers')
-    run_two_processes('tests.engine.world_validation', root, str(made))
+    run_two_processes(main, root, made)
     return made
 
 

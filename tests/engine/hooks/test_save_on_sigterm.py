@@ -22,6 +22,7 @@ from mmdark.errors import InputError
 from tests import training_lives
 from tests.meeting import meeting
 from tests.tiny_line import line_runner
+from tests.two_processes import fork_server
 
 SAVE = {'type': 'SaveOnSigterm'}
 
@@ -368,8 +369,7 @@ def test_a_worker_obeys_its_parent_and_runs_its_own_start() -> None:
 
 def test_two_processes_stop_after_the_same_iteration(tmp_path: Path) -> None:
     """Only the second is asked, in its own time."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['tests.training_lives'])
+    context = fork_server()
     reached = [context.Value('d', -1.0) for _ in range(2)]
     with meeting() as place:
         lives = [
