@@ -104,11 +104,6 @@ optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'reflectance_decoderr': dic
     assert load_config(str(tmp_path / 'leaf.py')).val_pipeline == 2
 
 
-def test_our_own_configs_pass_and_what_they_dump() -> None:
-    for path in sorted((ROOT / 'configs').rglob('*.py')):
-        check_spelling(*read_config(path))
-
-
 @pytest.mark.skipif(not MMDET.is_dir(), reason=f'mmdet was installed without its configs ({MMDET})')
 def test_configs_of_mmdet_pass() -> None:
     checked = 0

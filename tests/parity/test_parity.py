@@ -27,6 +27,10 @@ FOLDERS = [
 @pytest.mark.parametrize('folder', FOLDERS, ids=['small', 'whole'])
 @pytest.mark.parametrize('prefix', CHECKS)
 def test_agrees_with_the_published_code(folder: Path, prefix: str) -> None:
+    if (folder, prefix) == (WHOLE, 'trajectory_'):  # the small one is whole
+        (small_case,), (whole_case,) = (golden_cases(each, prefix) for each in (SMALL, WHOLE))
+        assert whole_case.record == small_case.record
+        return
     comparisons = [one for case in golden_cases(folder, prefix) for one in CHECKS[prefix](case)]
     assert [one for one in comparisons if not one.agrees] == []
     small = {'dainet_': 2 * 198 + 3, 'dsfd_': 5 * 4, 'trajectory_': 24, 'dark_isp': 16, 'box_voting': 24}
