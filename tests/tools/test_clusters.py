@@ -20,7 +20,7 @@ import pytest
 from mmdark.compat import read_checkpoint
 from tests.tiny_wider import LITE, QUICKSTART, ROOT, write_wider
 
-ITERATIONS = 60
+ITERATIONS = 32
 INTERVAL = 4
 PATIENCE = 240
 SCRIPTS = sorted((ROOT / 'tools').rglob('*.sh'))
