@@ -22,14 +22,10 @@ from mmdark.cli.tool import TOOLS
 
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = 'configs/dsfd_dark_wider.py'
-README, CHINESE, TROUBLE = 'README.md', 'README_zh-CN.md', 'docs/troubleshooting.md'
+README, CHINESE = 'README.md', 'README_zh-CN.md'
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'docs').glob('*.md'))
 PAGES = {name: (ROOT / name).read_text(encoding='utf-8') for name in (README, CHINESE, 'CONTRIBUTING.md', *DOCS)}
-# Of the page of errors without the lines themselves, which test_troubleshooting.py holds against the source.
-ALL = '\n'.join(
-    re.sub(r'^\| .* \| ([^|]*) \|$', r'\1', text, flags=re.MULTILINE) if name == TROUBLE else text
-    for name, text in PAGES.items()
-)
+ALL = '\n'.join(PAGES.values())
 MADE = 'configs/mine/'
 """What a reader of docs/extend.md makes; test_extend.py makes it, too."""
 PAPER = PAGES['docs/paper.md']
