@@ -3,8 +3,8 @@
 #
 #   bash tests/run.sh [--family openmmlab|onedl] [--mmcv lite|full|WHEEL] [PYTEST ARGS...]
 #
-# Works from any folder; paths among pytest's arguments are relative to the repository. Without paths it runs all, with
-# a process for each core, up to four (-n 0: in one process).
+# Works from any folder; paths among pytest's arguments are relative to the repository. Without them it runs all. Unless
+# a file is named, each core has a process, up to four (-n 0: one process for all).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
