@@ -57,7 +57,7 @@ setup(
         'Programming Language :: Python :: 3',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
-    packages=find_packages(include=['mmdark', 'mmdark.*']),
+    packages=find_packages(include=['mmdark', 'mmdark.*'], exclude=['mmdark.parity']),  # for a clone
     entry_points={'console_scripts': ['mmdark = mmdark.cli:main']},
     package_data={'mmdark.models': ['*.pth'], 'mmdark.inference': ['*.html']},
     python_requires='>=3.10',

@@ -19,8 +19,11 @@ from mmengine.registry import init_default_scope
 
 from mmdark.apis import run_or_explain
 from mmdark.benchmark import check_device
-from mmdark.errors import InputError
-from mmdark.parity import Comparison, check_parity, table
+
+try:
+    from mmdark.parity import Comparison, check_parity, table
+except ModuleNotFoundError:
+    sys.exit('error: mmdark.parity is not in the installed package: run this tool in a clone of the repository')
 
 GOLDEN = Path(__file__).resolve().parents[2] / 'tests' / 'golden'
 
@@ -30,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare mmdark with numbers that the authors' code printed.")
     parser.add_argument(
         '--golden',
-        default=str(GOLDEN) if GOLDEN.is_dir() else None,
+        default=str(GOLDEN),
         metavar='DIR',
         help='folder of golden cases, *.json and *.npz (%(default)s)',
     )
@@ -52,8 +55,6 @@ def condensed(comparisons: list[Comparison]) -> list[Comparison]:
 def main() -> None:
     """Print a table for each case, and how many quantities agree."""
     args = parse_args()
-    if args.golden is None:
-        raise InputError('an installed package has no golden cases; name a folder of them with --golden')
     check_device(args.device)
     torch.backends.cudnn.allow_tf32 = False  # the golden numbers are float32's; convolutions take TF32 by default
     init_default_scope('mmdet')

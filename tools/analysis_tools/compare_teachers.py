@@ -17,9 +17,13 @@ import torch
 from mmdark.adaptation import RetinexNet
 from mmdark.apis import run_or_explain
 from mmdark.errors import InputError
-from mmdark.parity.teacher_pictures import draw_teachers
-from mmdark.parity.teachers import choose_images, load_teacher, markdown_table, measure, read_pairs
 from mmdark.whole_file import write_whole
+
+try:
+    from mmdark.parity.teacher_pictures import draw_teachers
+    from mmdark.parity.teachers import choose_images, load_teacher, markdown_table, measure, read_pairs
+except ModuleNotFoundError:
+    sys.exit('error: mmdark.parity is not in the installed package: run this tool in a clone of the repository')
 
 OURS = 'mmdark://retinexnet_wider.pth'
 PICTURES = 4
