@@ -17,6 +17,7 @@ from mmdark.errors import InputError
 
 from .average_precision import exact_average_precision
 from .face_metric import FaceMetric, TestedImage
+from .face_scores import counted_precision
 from .matching import match, overlap
 from .prediction_files import write_wider_predictions
 from .wider_protocol import FACES_FILE, SUBSET_FILES, WiderGroundTruth, evaluate_wider, load_wider_ground_truth
@@ -47,7 +48,8 @@ class WiderFaceMetric(FaceMetric):
             classes of area, neither detections on other faces count nor unmatched ones of another height.
         attributes: of the official annotation, such as ``('illumination', 'blur')``. ``AP_illumination_1`` and so on
             stand beside ``AP``: exact AP over the faces with that value, on the images that have one; a detection on
-            another face does not count. The data samples need ``instances``, a key for the pipeline's ``meta_keys``.
+            another face does not count, see :func:`counted_precision`. The data samples need ``instances``, a key for
+            the pipeline's ``meta_keys``.
         **kwargs: as :class:`FaceMetric`.
 
     Raises:
@@ -171,20 +173,27 @@ class WiderFaceMetric(FaceMetric):
             )
             for name, low, high in _height_classes(self.heights)
         }
-        image_of_detection, image_of_face = (
-            np.repeat(np.arange(len(images)), [len(rows) for rows in each]) for each in zip(*pairs, strict=True)
-        )
+        return scores | self._by_attribute(images, pairs)
+
+    def _by_attribute(
+        self, images: Sequence[TestedImage], pairs: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> dict[str, float]:
+        """Exact AP over the faces with each value of each attribute; ``pairs`` are detections and all faces."""
+        scores = {}
         for attribute in self.attributes:
-            values = np.append(np.concatenate([_values(image, attribute) for image in images]), np.nan)
-            if np.isnan(values).all():
+            values = [_values(image, attribute) for image in images]
+            known = np.unique(np.concatenate(values))
+            known = known[~np.isnan(known)]
+            if not len(known):
                 raise InputError(
                     f'no face has the attribute {attribute!r}: it needs the official *_bbx_gt.txt, and instances among '
                     "the meta_keys of the test pipeline's PackDetInputs"
                 )
-            for value in np.unique(values[annotated & ~np.isnan(values)]):
-                kept = annotated & (values == value)
-                with_one = np.isin(image_of_detection, image_of_face[kept[:-1]])
-                scores[f'AP_{attribute}_{value:g}'] = average_precision(kept, with_one)
+            for value in known:
+                with_one = [
+                    (*pair, each == value) for pair, each in zip(pairs, values, strict=True) if (each == value).any()
+                ]
+                scores[f'AP_{attribute}_{value:g}'] = counted_precision(with_one) / 100
         return scores
 
 

@@ -1,0 +1,102 @@
+"""AP of face detections by height, on badly lit faces and on night images, for detectors of any origin. NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from .average_precision import exact_average_precision
+from .matching import IOU_THRESHOLD, checked_rows
+
+LEAST_HEIGHTS = {'all': 0, '>=16': 16, '>=32': 32, '>=64': 64}
+"""Name of a score → the least height of the faces that count, pixels of the image."""
+
+
+class LabelledFaces(NamedTuple):
+    """The annotated faces of one image.
+
+    Attributes:
+        boxes: x1 y1 x2 y2, shape ``(M, 4)``.
+        badly_lit: whether the official attribute ``illumination`` is 1, shape ``(M,)``, bool.
+    """
+
+    boxes: np.ndarray
+    badly_lit: np.ndarray
+
+
+def face_scores(
+    labels: Mapping[str, LabelledFaces], found: Mapping[str, np.ndarray], night: Collection[str] = ()
+) -> dict[str, float]:
+    """Exact AP in percent, at an IoU of 0.5, by the name of what counts.
+
+    ``all`` and ``>=16`` to ``>=64`` count faces of at least that height. ``illumination 1`` counts the badly lit faces
+    of the images that have one. ``night`` counts all faces of the night images. See :func:`counted_precision`.
+
+    Args:
+        labels: image → its faces.
+        found: image → x1 y1 x2 y2 score, shape ``(N, 5)``; an image that is not there has no detections.
+        night: the images that were taken at night; without them there is no such score.
+
+    Raises:
+        InputError: detections are no rows of five finite numbers.
+    """
+    rows = {name: checked_rows(found.get(name, ()), 5, name) for name in labels}
+    scores = {}
+    for score, least in LEAST_HEIGHTS.items():
+        tall = ((rows[name], faces.boxes, _heights(faces.boxes) >= least) for name, faces in labels.items())
+        scores[score] = counted_precision(tall, least)
+    scores['illumination 1'] = counted_precision(
+        (rows[name], faces.boxes, faces.badly_lit) for name, faces in labels.items() if faces.badly_lit.any()
+    )
+    if night:
+        shown = [(rows[name], labels[name].boxes) for name in labels if name in set(night)]
+        scores['night'] = counted_precision((found, faces, np.ones(len(faces), bool)) for found, faces in shown)
+    return scores
+
+
+def counted_precision(images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], least_height: float = 0) -> float:
+    """Exact AP in percent where some faces count and the others are ignored.
+
+    By falling score each detection takes the counted face that is still free, with the largest IoU of 0.5 or more. One
+    that takes none is a false alarm, unless it is on an ignored face or lower than ``least_height``. Detections of
+    equal score keep the order of the images.
+
+    Args:
+        images: x1 y1 x2 y2 score, shape ``(N, 5)``; all faces, shape ``(M, 4)``; whether each counts, shape ``(M,)``.
+        least_height: of a false alarm, pixels.
+
+    Returns:
+        NaN where no face counts.
+    """
+    parts, total = [(np.zeros(0), np.zeros(0, bool))], 0
+    for found, faces, counts in images:
+        found = found[np.argsort(-found[:, 4], kind='stable')]
+        near = _overlaps(found, faces)
+        near[near < IOU_THRESHOLD] = 0
+        hit, free = np.zeros(len(found), bool), counts.copy()
+        for row in np.flatnonzero(near[:, counts].any(axis=1)):
+            face = np.argmax(near[row] * free)
+            hit[row] = near[row, face] * free[face] > 0
+            free[face] &= not hit[row]
+        is_counted = hit | (~near[:, ~counts].any(axis=1) & (_heights(found) >= least_height))
+        parts.append((found[is_counted, 4], hit[is_counted]))
+        total += int(counts.sum())
+    scores, hits = map(np.concatenate, zip(*parts, strict=True))
+    hits = hits[np.argsort(-scores, kind='stable')]
+    ranks = -np.arange(len(hits))  # a step of the curve for each detection, those of equal score included
+    return 100 * exact_average_precision(ranks, hits, total).average_precision
+
+
+def _heights(boxes: np.ndarray) -> np.ndarray:
+    return boxes[:, 3] - boxes[:, 1]
+
+
+def _overlaps(boxes: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """IoU of each box with each face, ``(N, M)``: nothing is added to widths and heights."""
+    low = np.maximum(boxes[:, None, :2], faces[:, :2])
+    high = np.minimum(boxes[:, None, 2:4], faces[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    area, face_area = (np.prod(each[:, 2:4] - each[:, :2], axis=1) for each in (boxes, faces))
+    return shared / np.maximum(area[:, None] + face_area - shared, 1e-9)
