@@ -114,6 +114,22 @@ def darken_folder(
     return DarkCopy(len(record), kept, len(others), broken)
 
 
+def darkened(
+    image: np.ndarray, path: str | Path, settings: DarkSettings | None = None
+) -> tuple[np.ndarray, ISPParameters]:
+    """An image as :func:`darken_folder` makes it dark, and the parameters.
+
+    Args:
+        image: ``(H, W, 3)`` BGR uint8.
+        path: of its file, whose name decides the darkness.
+        settings: preset and seed.
+    """
+    settings = settings or DarkSettings()
+    step = DarkISP(settings.preset, seed=settings.seed, keep_light=False)
+    parameters, noise = step.sample({'img': image, 'img_path': str(path)})
+    return np.rint(step.apply(image, parameters, noise)).clip(0, 255).astype(np.uint8), parameters
+
+
 def dark_names(files: list[str], image_format: str) -> dict[str, str]:
     """The name of each image's dark copy.
 
@@ -230,13 +246,9 @@ def _write_record(out: Path, settings: DarkSettings, images: dict[str, dict]) ->
 def _darken_file(source: Path, out: Path, settings: DarkSettings, names: tuple[str, str]) -> dict[str, float | int]:
     """Darken one image, unless that is done; its parameters."""
     path, target = source / names[0], out / names[1]
-    step = DarkISP(settings.preset, seed=settings.seed, keep_light=False)
     if target.is_file():
-        nothing = {'img': np.zeros((1, 1, 3), np.uint8), 'img_path': str(path)}
-        return _plain(step.sample(nothing)[0])
-    results = LoadPhoto()({'img_path': str(path)})
-    parameters, noise = step.sample(results)
-    dark = np.rint(step.apply(results['img'], parameters, noise)).clip(0, 255).astype(np.uint8)
+        return _plain(darkened(np.zeros((1, 1, 3), np.uint8), path, settings)[1])
+    dark, parameters = darkened(LoadPhoto()({'img_path': str(path)})['img'], path, settings)
     options = [] if settings.format == 'png' else [cv2.IMWRITE_JPEG_QUALITY, settings.quality, *_FULL_COLOUR]
     _, content = cv2.imencode(FORMATS[settings.format][0], dark, options)
     write_whole(target, content.tobytes())
