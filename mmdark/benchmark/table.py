@@ -27,10 +27,10 @@ def markdown_table(records: Sequence[dict]) -> str:
 def progress_line(record: dict) -> str:
     """What was measured, in one line for the terminal."""
     ours, other = record[OURS], record.get(PUBLISHED)
-    line = f'{record["name"]}: {_milliseconds(ours["seconds"])} ms a call, {ours["images_per_second"]:.3g} images/s'
+    line = f'{record["name"]}: {milliseconds(ours["seconds"])} ms a call, {ours["images_per_second"]:.3g} images/s'
     if other is None:
         return line
-    return f'{line}; published {_milliseconds(other["seconds"])} ms: ratio {_ratio(record["ratios"])}'
+    return f'{line}; published {milliseconds(other["seconds"])} ms: ratio {_ratio(record["ratios"])}'
 
 
 def markdown_head(machine: dict) -> str:
@@ -58,14 +58,14 @@ def _row(record: dict, against: bool) -> tuple[str, ...]:
 
 def _times(side: dict) -> str:
     low, high = side['spread']
-    return f'{_milliseconds(side["seconds"])} ({_milliseconds(low)} to {_milliseconds(high)})'
+    return f'{milliseconds(side["seconds"])} ({milliseconds(low)} to {milliseconds(high)})'
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
     """Three digits; whole ones from 100 on.
 
     Example:
-        >>> _milliseconds(0.0123456), _milliseconds(12.3456)
+        >>> milliseconds(0.0123456), milliseconds(12.3456)
         ('12.3', '12,346')
     """
     value = seconds * 1000
