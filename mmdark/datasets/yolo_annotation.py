@@ -177,7 +177,7 @@ def _box(row: str, width: int, height: int, names: Sequence[str] | None) -> Anno
     if label < 0 or label != int(label if math.isfinite(label) else -1):
         raise ValueError(f'the class should be a whole number from 0 on, not {words[0][:60]}')
     if label >= len(names or [0]):
-        known = f'--names has {len(names)} names' if names else 'without --names there is class 0, face, alone'
+        known = f'there are {len(names)} names' if names else 'without names there is class 0, face, alone'
         raise ValueError(f'class {words[0][:60]} has no name: {known}')
     if not all(-_TOLERANCE <= value <= 1 + _TOLERANCE for value in values[:4]):
         raise ValueError(f'cx cy w h should be fractions of the image, from 0 to 1, not {" ".join(words[1:5])[:60]}')

@@ -206,7 +206,7 @@ def test_yolo_classes_have_names(tmp_path: Path) -> None:
         ('0.5 .5 .5 .2 .1', r'0\.txt:2: the class should be a whole number from 0 on, not 0\.5'),
         ('-1 .5 .5 .2 .1', r'0\.txt:2: the class should be a whole number'),
         ('nan .5 .5 .2 .1', r'0\.txt:2: the class should be a whole number'),
-        ('1 .5 .5 .2 .1', r'0\.txt:2: class 1 has no name: without --names'),
+        ('1 .5 .5 .2 .1', r'0\.txt:2: class 1 has no name: without names'),
         ('0 1 2\n0 3', r'0\.txt:2: .*\(2 such rows in all\)$'),
     ],
 )

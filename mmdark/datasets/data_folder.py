@@ -1,0 +1,272 @@
+"""Somebody's data set as it lies on the disk, its format told by its files, as COCO documents; knows nothing of mmdet.
+
+The formats are COCO, VOC, YOLO and WIDER FACE. A part whose name holds ``val`` is the validation part. All other parts
+but ``test`` are read for training.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence, Set
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmdark.datasets.coco_annotation import parse_coco
+from mmdark.datasets.face_formats import (
+    AnnotatedBox,
+    AnnotatedImage,
+    coco_document,
+    image_size,
+    is_image,
+    name_below,
+    wider_to_images,
+)
+from mmdark.datasets.label_files import read_text
+from mmdark.datasets.voc_annotation import VocImage, parse_voc, parse_voc_list
+from mmdark.datasets.wider_annotation import parse_wider_annotation
+from mmdark.datasets.yolo_annotation import YoloPart, read_data_yaml, yolo_to_images
+from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
+
+KINDS = 'COCO (*.json), VOC (Annotations/*.xml), YOLO (data.yaml, or images/ and labels/) or WIDER FACE (*_bbx_gt.txt)'
+HELD_OUT, MOST_HELD_OUT = 0.15, 200
+"""The part of the images that validate where none are named, and how many they are at most."""
+VALIDATION = ('val', 'valid', 'validation')
+"""Names of the folder or list of a validation part."""
+
+
+class DataPart(NamedTuple):
+    """A COCO document, and the folder that its ``file_name`` are relative to."""
+
+    document: dict[str, Any]
+    images: Path
+
+    def class_names(self) -> list[str]:
+        """The classes that have a box, in the order of the categories."""
+        used = {annotation['category_id'] for annotation in self.document['annotations']}
+        return [entry['name'] for entry in self.document['categories'] if entry['id'] in used]
+
+    def image_ids(self, classes: Sequence[str]) -> set[int | str]:
+        """The images that have a box of these classes that is not ignored."""
+        wanted = {entry['id'] for entry in self.document['categories'] if entry['name'] in classes}
+        boxes = self.document['annotations']
+        return {box['image_id'] for box in boxes if box['category_id'] in wanted and not box.get('iscrowd')}
+
+    def select(self, ids: Set[int | str]) -> DataPart:
+        """The images of these ids with their boxes."""
+        images = [image for image in self.document['images'] if image['id'] in ids]
+        boxes = [box for box in self.document['annotations'] if box['image_id'] in ids]
+        return DataPart({**self.document, 'images': images, 'annotations': boxes}, self.images)
+
+
+class DataFolder(NamedTuple):
+    """A data set: the name of its format, what to train on, and the validation part if it has one of its own."""
+
+    kind: str
+    train: DataPart
+    val: DataPart | None
+
+
+def read_data(path: str | Path, images: str | Path | None = None) -> DataFolder:
+    """Read a data set.
+
+    Args:
+        path: its folder, or a file: a COCO file, a ``data.yaml``, a WIDER FACE list.
+        images: folder of the images, where they are not found beside the annotation.
+
+    Raises:
+        InputError: there is no data set of a known format, it is malformed, or images are missing.
+    """
+    path, folder = Path(path), None if images is None else Path(images)
+    if not path.exists() or not (folder or path).exists():
+        raise InputError(f'{folder if path.exists() else path} does not exist: name the folder or file of a data set')
+    kind, sources = _sources(path)
+    read = {'COCO': _read_coco, 'VOC': _read_voc, 'YOLO': _read_yolo, 'WIDER FACE': _read_wider}[kind]
+    parts = {name: read(source, folder) for name, source in sources.items()}
+    if 'train' not in parts:
+        raise InputError(f'{path} has a validation part and nothing to train on: name the file to train on instead')
+    return DataFolder(kind, parts['train'], parts.get('val'))
+
+
+def split_part(part: DataPart, classes: Sequence[str]) -> tuple[DataPart, DataPart]:
+    """A training and a validation part, of images with and without boxes alike.
+
+    Which images validate depends on the hashes of their names, so that images that are added move no other.
+
+    Args:
+        part: all images.
+        classes: whose boxes count.
+
+    Raises:
+        InputError: less than two images have boxes.
+    """
+    full = part.image_ids(classes)
+    if len(full) < 2:
+        raise InputError(
+            f'{part.images}: {len(full)} image(s) with a box of {", ".join(classes)[:80]}: two are the least, one to '
+            'train on and one to measure on; add some, or name others to measure on with --val'
+        )
+    ids = {image['file_name']: image['id'] for image in part.document['images']}
+    ordered = [ids[name] for name in sorted(ids, key=lambda name: sha256(name.encode(errors='replace')).digest())]
+    groups = [one for one in ordered if one in full], [one for one in ordered if one not in full]
+    counts = [min(round(HELD_OUT * len(group)), MOST_HELD_OUT) for group in groups]
+    chosen = {*groups[0][: max(counts[0], 1)], *groups[1][: counts[1]]}
+    return part.select(set(ordered) - chosen), part.select(chosen)
+
+
+def _sources(path: Path) -> tuple[str, dict[str, Any]]:
+    """The format, and for ``train`` and ``val`` what the reader of the format is given."""
+    suffix = path.suffix.lower()
+    if path.is_file() and suffix in ('.json', '.txt'):
+        return {'.json': 'COCO', '.txt': 'WIDER FACE'}[suffix], {'train': path}
+    if path.is_file() and suffix in ('.yaml', '.yml'):
+        return 'YOLO', _yolo_parts(path)
+    if path.is_dir():
+        if (path / 'data.yaml').is_file():
+            return 'YOLO', _yolo_parts(path / 'data.yaml')
+        if (path / 'images').is_dir() and (path / 'labels').is_dir():
+            return 'YOLO', _yolo_folders(path)
+        if any((path / 'Annotations').glob('*.xml')):
+            return 'VOC', _voc_parts(path)
+        for kind, patterns in (
+            ('COCO', ('annotations/*.json', '*.json', '*/_annotations.coco.json')),
+            ('WIDER FACE', ('wider_face_split/*_bbx_gt.txt', '*_bbx_gt.txt')),
+        ):
+            if found := next(filter(None, (sorted(path.glob(pattern)) for pattern in patterns)), None):
+                return kind, _parts_of_files(path, found)
+    raise InputError(f'{path} is no data set that is known here: name a folder or file of {KINDS}')
+
+
+def _parts_of_files(path: Path, files: Sequence[Path]) -> dict[str, Path]:
+    """Which of the annotations of a folder is which part, by their names."""
+    names = {file: file.relative_to(path).as_posix().lower() for file in files}
+    val = [file for file in files if 'val' in names[file]]
+    train = [file for file in files if file not in val and 'test' not in names[file]]
+    train = [file for file in train if 'train' in names[file]] or train
+    if len(train) > 1 or len(val) > 1:
+        several = ', '.join(str(file) for file in (train if len(train) > 1 else val)[:3])
+        raise InputError(
+            f'{path} holds several annotations ({several}): name the file to train on, and the other --val'
+        )
+    return {name: found[0] for name, found in (('train', train), ('val', val)) if found}
+
+
+def _read_coco(file: Path, folder: Path | None) -> DataPart:
+    text = _text(file)
+    first, names = _coco_names(text)
+    near = [file.parent, file.parent.parent]
+    stem = file.stem.removeprefix('instances_')
+    folder = _folder_with(
+        first, folder, [*(one / name for one in near for name in ('', stem, f'images/{stem}', 'images'))]
+    )
+    _check_there([first], folder, file)
+    document, _ = parse_coco(text, str(file), names or ['face'], lambda name: image_size(folder / name))
+    _check_there([image['file_name'] for image in document['images']], folder, file)
+    return DataPart(document, folder)
+
+
+def _coco_names(text: str) -> tuple[str, list[str]]:
+    """The name of the first image and those of the categories, of a file that may yet be damaged."""
+    try:
+        document = parse_json(text)
+        entries = document.get('categories') or []
+        return str(document['images'][0]['file_name']), [entry['name'] for entry in entries if 'name' in entry]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # parse_coco says what it is
+        return '', []
+
+
+def _read_wider(file: Path, folder: Path | None) -> DataPart:
+    records = parse_wider_annotation(_text(file), str(file))
+    root = file.parent.parent
+    near = [root / f'WIDER_{part}' / 'images' for part in ('train', 'val', 'test') if part in file.name]
+    folder = _folder_with(records[0].name, folder, [*near, file.parent, file.parent / 'images', root])
+    return DataPart(coco_document(wider_to_images(records, folder, str(file)))[0], folder)
+
+
+def _yolo_parts(path: Path) -> dict[str, tuple[YoloPart, list[str] | None]]:
+    parts, names = read_data_yaml(path)
+    return {part.name: (part, names) for part in parts if part.name != 'test'}
+
+
+def _yolo_folders(path: Path) -> dict[str, tuple[YoloPart, list[str] | None]]:
+    """``images/`` and ``labels/``, with ``train/`` and ``val/`` in both, or without; ``classes.txt`` names classes."""
+    files = [file for file in (path / 'classes.txt', path / 'labels' / 'classes.txt') if file.is_file()]
+    names = [line.strip() for line in _text(files[0]).splitlines() if line.strip()] if files else None
+    if not (path / 'images' / 'train').is_dir():
+        return {'train': (YoloPart('train', path / 'images', path / 'labels'), names)}
+    val = next((name for name in VALIDATION if (path / 'images' / name).is_dir()), None)
+    inner = {'train': 'train', **({'val': val} if val else {})}
+    return {
+        part: (YoloPart(part, path / 'images' / name, path / 'labels' / name), names) for part, name in inner.items()
+    }
+
+
+def _read_yolo(source: tuple[YoloPart, list[str] | None], folder: Path | None) -> DataPart:
+    (_, images, labels), names = source
+    annotated, _ = yolo_to_images(labels, folder or images, names)
+    return DataPart(coco_document(annotated, names or ('face',))[0], folder or images)
+
+
+def _voc_parts(path: Path) -> dict[str, tuple[Path, list[Path]]]:
+    """The folder, and the annotation files of each part; all are for training where no list says otherwise."""
+    lists = path / 'ImageSets' / 'Main'
+    known = {file.stem: file for file in sorted((path / 'Annotations').glob('*.xml'))}
+    parts = {}
+    for part, name in (('train', 'train'), ('val', 'val')):
+        if (file := lists / f'{name}.txt').is_file():
+            names = parse_voc_list(_text(file), str(file), known.__contains__)
+            parts[part] = (path, [path / 'Annotations' / f'{one}.xml' for one in names])
+    return parts if 'train' in parts else {'train': (path, list(known.values())), **parts}
+
+
+def _read_voc(source: tuple[Path, list[Path]], folder: Path | None) -> DataPart:
+    path, files = source
+    folder = folder or next((path / name for name in ('JPEGImages', 'images') if (path / name).is_dir()), path)
+    image_of = {name.rpartition('.')[0]: name for name in sorted(os.listdir(folder)) if is_image(name)}
+    parsed = [(file, parse_voc(_bytes(file), str(file))) for file in files]
+    _check_there([image_of.get(file.stem, f'{file.stem}.jpg') for file in files], folder, path / 'Annotations')
+    names = sorted({one.name for _, image in parsed for one in image.objects}) or ['face']
+    images = [_voc_image(folder, image_of[file.stem], image, names) for file, image in parsed]
+    return DataPart(coco_document(images, names)[0], folder)
+
+
+def _voc_image(folder: Path, name: str, image: VocImage, names: Sequence[str]) -> AnnotatedImage:
+    """Corners counted from 1 as a box, without rounding."""
+    boxes = [
+        AnnotatedBox(left - 1, top - 1, right - left, bottom - top, names.index(label), difficult)
+        for label, left, top, right, bottom, difficult in image.objects
+    ]
+    return AnnotatedImage(name, *image_size(folder / name), boxes)
+
+
+def _folder_with(name: str, given: Path | None, places: Iterable[Path]) -> Path:
+    """The folder that holds the image of this name: ``given``, or the first of the places, where none does, too."""
+    places = list(places)
+    return given or next((place for place in places if (place / name_below(name, place)).is_file()), places[0])
+
+
+def _check_there(names: Sequence[str], folder: Path, source: Path) -> None:
+    missing = list(_missing(names, folder))
+    if missing:
+        raise InputError(
+            f'{source}: image {missing[0][:60]} is not there: looked for it in {folder} ({len(missing)} of '
+            f'{len(names)} images are missing); name the folder of the images with --images'
+        )
+
+
+def _missing(names: Sequence[str], folder: Path) -> Iterator[str]:
+    return (name for name in names if not (folder / name).is_file())
+
+
+def _text(file: Path) -> str:
+    return read_text(str(file), 'annotation', 'copy it again, or name another')
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f'annotation {file} cannot be read ({error.strerror}): copy it again, or name another'
+        ) from None
