@@ -18,6 +18,7 @@ from .stop_on_non_finite import StopOnNonFinite
 from .strict_checkpoint import StrictCheckpoint
 from .survive_full_disk import SurviveFullDisk
 from .time_left import TimeLeft
+from .validate_first import ValidateFirst
 from .validation_loss import ValidationLoss
 from .whole_checkpoint import WholeCheckpoint
 from .world_runtime_info import WorldRuntimeInfo
@@ -41,6 +42,7 @@ __all__ = [
     'StrictCheckpoint',
     'SurviveFullDisk',
     'TimeLeft',
+    'ValidateFirst',
     'ValidationLoss',
     'WholeCheckpoint',
     'WorldRuntimeInfo',

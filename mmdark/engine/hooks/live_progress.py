@@ -75,6 +75,15 @@ class LiveProgress(Hook):
             with suppress(OSError):  # a line in a file on a full disk is not worth a training
                 self.console.print(line, highlight=False)
 
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
+    ) -> None:
+        """Say how far a validation within the training is."""
+        if self.progress is not None and time.monotonic() - self.shown >= MIN_SECONDS:
+            self.shown = time.monotonic()
+            done = f'validating {batch_idx + 1}/{len(runner.val_loop.dataloader)}'
+            self.progress.update(self.task, scores=done)
+
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Keep the AP of this validation in sight, as ``AP day 0.812 dark 0.437``."""
         shown = [(name.split('/'), value) for name, value in (metrics or {}).items() if name.split('/')[-1] in SCORES]

@@ -86,6 +86,23 @@ def test_the_ap_of_the_last_validation_stays_in_sight() -> None:
     assert 'AP day 0.812 dark 0.438' in line and 'easy' not in line and '2.000' not in line
 
 
+def test_a_validation_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times a second at most; its AP follows."""
+    clock = [50.0]
+    monkeypatch.setattr('mmdark.engine.hooks.live_progress.time.monotonic', lambda: clock[0])
+    console = terminal()
+    hook = LiveProgress(console=console)
+    runner = SimpleNamespace(iter=0, max_iters=10, val_loop=SimpleNamespace(dataloader=range(8)))
+    hook.before_train(runner)
+    for image in range(3):
+        clock[0] += 0.2
+        hook.after_val_iter(runner, image)
+    assert hook.progress.tasks[0].fields['scores'] == 'validating 3/8'
+    hook.after_val_epoch(runner, {'dark/wider/AP': 0.5})
+    hook.after_train(runner)
+    assert 'AP dark 0.500' in console.file.getvalue().rsplit('training', 1)[1]
+
+
 class Loss:
     """Counts how often somebody waits for it."""
 
