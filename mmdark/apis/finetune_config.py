@@ -1,0 +1,239 @@
+"""The config of a detector's training, changed so that it goes on with somebody's own data in the COCO format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config, ConfigDict
+
+from mmdark.errors import InputError
+from mmdark.models.published_files import PACKAGED
+
+from .config_files import RUNNER_KEYS, TOOL_KEYS
+from .image_pipelines import data_sets
+
+PASSES, FEWEST, MOST = 30, 300, 4000
+"""Each image is trained on so many times, but in so many iterations at least and at most."""
+LEARNING_RATE = 0.1
+"""Of the config's, which is meant for a training from the beginning."""
+BACKBONE_RATE = 0.25
+"""Of the learning rate, for a backbone whose config says nothing."""
+FIRST = dict(type='ValidateFirst')
+VALIDATIONS = 5
+"""About so many, beside the one before the training."""
+OF_OTHER_DATA = ('validation_loss', 'draw_train_panels')
+"""Default hooks that draw or measure what a fine-tuning does not need."""
+LOAD = [
+    dict(type='LoadImageFromFile', _scope_='mmdark'),
+    dict(type='Resize', scale_factor=1.0, keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs'),
+]
+"""The pipeline of a test, where the config has none."""
+DARKNESS = dict(type='DarkISP', preset='corrected', seed=0, keep_light=False)
+"""Of the dark validation: the same for everyone."""
+
+
+class CocoPart(NamedTuple):
+    """A COCO file, and the folder that its ``file_name`` are relative to."""
+
+    ann_file: Path
+    images: Path
+
+
+def iterations_for(images: int, batch_size: int) -> int:
+    """How long to train: :data:`PASSES` over the images, within limits.
+
+    Args:
+        images: with boxes, in the training part.
+        batch_size: of the training.
+
+    Example:
+        >>> iterations_for(50, 16), iterations_for(1000, 16), iterations_for(5000, 16)
+        (300, 1875, 4000)
+    """
+    return min(max(math.ceil(PASSES * images / batch_size), FEWEST), MOST)
+
+
+def choose_classes(known: Sequence[str], number: int, there: Sequence[str]) -> list[str]:
+    """The classes to train, in the order of the detector's labels.
+
+    Args:
+        known: names of the detector's classes; may be empty.
+        number: of the classes that its head predicts.
+        there: names of the classes of the data.
+
+    Raises:
+        InputError: the head has no room for them.
+
+    Example:
+        >>> choose_classes(['face'], 1, ['face', 'hand']), choose_classes(['face'], 1, ['head'])
+        (['face'], ['head'])
+    """
+    if set(known) & set(there):
+        return list(known)
+    if len(there) == number:
+        return list(there)
+    raise InputError(
+        f'the data has the classes {", ".join(there)[:80]}, the detector knows {number}: '
+        f'{", ".join(known)[:80] or "unnamed"}; name as many with --classes, or another detector with --model and '
+        '--weights'
+    )
+
+
+def finetune_config(
+    cfg: Config,
+    weights: Path,
+    train: CocoPart,
+    val: CocoPart,
+    classes: Sequence[str],
+    batch_size: int,
+    iterations: int,
+    images: int,
+) -> None:
+    """Change the config of a detector in place: an ordinary training, from its weights, with the data given.
+
+    The steps that prepare and darken images stay the detector's. Validation is on the images as they are, and darkened.
+
+    Args:
+        cfg: with all that it inherits.
+        weights: where it starts.
+        train: the training part.
+        val: the validation part.
+        classes: see :func:`choose_classes`.
+        batch_size: images in a step.
+        iterations: of the training.
+        images: in the training part, with boxes.
+    """
+    for name in cfg.keys() - RUNNER_KEYS - TOOL_KEYS - {'input_size'}:
+        cfg.pop(name)  # variables; what they were has been written into the sections
+    cfg.load_from, cfg.resume = str(weights), False
+    _download_nothing(cfg.model)
+    _set_data(cfg, train, val, classes, batch_size)
+    _set_schedule(cfg, iterations, epochs=math.ceil(iterations / math.ceil(images / batch_size)))
+    if FIRST not in (custom := list(cfg.get('custom_hooks') or [])):  # or it is a fine-tuning that goes further
+        cfg.custom_hooks = [*custom, FIRST]
+        cfg.optim_wrapper.optimizer.lr *= LEARNING_RATE
+    hooks = cfg.default_hooks
+    for name in OF_OTHER_DATA:
+        hooks.pop(name, None)
+    hooks.checkpoint.update(
+        by_epoch=False, interval=iterations, max_minutes=5, max_keep_ckpts=1, save_best=None, rule=None
+    )
+    hooks.live_progress = dict(type='LiveProgress', plain_interval=max(1, iterations // 20))
+    hooks.logger.update(interval=10)
+    cfg.log_level = 'WARNING'
+
+
+def _set_data(cfg: Config, train: CocoPart, val: CocoPart, classes: Sequence[str], batch_size: int) -> None:
+    """The three data loaders and the metric."""
+    loader = cfg.train_dataloader
+    pipeline = next(data_sets(loader.dataset)).get('pipeline') or []
+    leaf = _coco(train, classes, pipeline, filter_cfg=dict(filter_empty_gt=True))
+    loader.update(batch_size=batch_size, sampler=dict(type='ResumableSampler', shuffle=True))
+    loader.dataset = _with_leaf(loader.dataset, leaf)
+    loader.pop('batch_sampler', None)
+    loader.pop('drop_last', None)
+    light = _steps_of_a_test(cfg)
+    dark = [light[0], DARKNESS, *light[1:]]
+    parts = [_coco(val, classes, steps, test_mode=True) for steps in (light, dark)]
+    cfg.val_dataloader = ConfigDict(
+        batch_size=1,
+        num_workers=min(loader.num_workers, 2),
+        persistent_workers=bool(loader.num_workers),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(type='LazyConcatDataset', pipeline=light, datasets=parts),
+    )
+    metric = dict(type='CocoFaceMetric', metric='bbox', proposal_nums=(100, 300, 1000), prefix='coco')
+    cfg.val_evaluator = ConfigDict(
+        type='HeadedDatasetsEvaluator', dataset_prefixes=['day', 'dark'], metrics=[metric, metric]
+    )
+    cfg.val_cfg, cfg.test_cfg = ConfigDict(type='ValLoop'), ConfigDict(type='TestLoop')
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    if cfg.get('tta_pipeline'):
+        cfg.tta_pipeline = _packing_the_truth(cfg.tta_pipeline)
+
+
+def _coco(part: CocoPart, classes: Sequence[str], pipeline: Sequence[Any], **more: Any) -> ConfigDict:
+    return ConfigDict(
+        type='CheckedCocoDataset',
+        ann_file=str(part.ann_file),
+        data_prefix=dict(img=str(part.images)),
+        metainfo=dict(classes=tuple(classes)),
+        pipeline=list(pipeline),
+        **more,
+    )
+
+
+def _with_leaf(dataset: ConfigDict, leaf: ConfigDict) -> ConfigDict:
+    """The data set with another one in place of those that it joins; what wraps them (for Mosaic) stays."""
+    if 'datasets' in dataset:
+        return leaf
+    if 'dataset' in dataset:
+        return ConfigDict(dataset, dataset=_with_leaf(dataset.dataset, leaf))
+    return leaf
+
+
+def _steps_of_a_test(cfg: Config) -> list[Any]:
+    """The steps of the first test data set, without darkness."""
+    tested = next(data_sets(cfg.test_dataloader.dataset)) if cfg.get('test_dataloader') else {}
+    steps = [step for step in tested.get('pipeline') or LOAD if step['type'] != 'DarkISP']
+    return _packing_the_truth(steps)
+
+
+def _packing_the_truth(steps: Any) -> Any:
+    """The steps, of which those that pack an image also pack the boxes that it has in its file, for the metric."""
+    if isinstance(steps, (list, tuple)):
+        return [_packing_the_truth(step) for step in steps]
+    if steps['type'] == 'PackDetInputs':
+        keys = steps.get('meta_keys') or ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+        return dict(steps, meta_keys=tuple(dict.fromkeys([*keys, 'instances'])))
+    if 'transforms' in steps:
+        return dict(steps, transforms=_packing_the_truth(steps['transforms']))
+    return steps
+
+
+def _set_schedule(cfg: Config, iterations: int, epochs: int) -> None:
+    """A low learning rate that rises in the first tenth, then falls along a cosine."""
+    cfg.train_cfg = ConfigDict(
+        type='ResumableEpochLoop', max_epochs=epochs, max_iters=iterations, val_interval=max(1, epochs // VALIDATIONS)
+    )
+    if 'constructor' not in cfg.optim_wrapper:
+        settings = cfg.optim_wrapper.setdefault('paramwise_cfg', ConfigDict())
+        settings.setdefault('custom_keys', ConfigDict()).setdefault('backbone', dict(lr_mult=BACKBONE_RATE))
+    warm_up = min(max(1, iterations // 10), 500)
+    cfg.param_scheduler = [
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=warm_up),
+        dict(
+            type='CosineAnnealingLR',
+            by_epoch=False,
+            begin=warm_up,
+            end=max(iterations, warm_up + 1),
+            T_max=max(1, iterations - warm_up),
+            eta_min_ratio=0.01,
+        ),
+    ]
+
+
+def _download_nothing(model: Any) -> None:
+    """Take out of a model's parts the files that they start from: all weights come from the checkpoint."""
+    if isinstance(model, (list, tuple)):
+        for part in model:
+            _download_nothing(part)
+    elif isinstance(model, dict):
+        given = model.get('init_cfg')
+        inits = given if isinstance(given, (list, tuple)) else [given]
+        kept = [init for init in inits if isinstance(init, Mapping) and not _is_file(init)]
+        if any(isinstance(init, Mapping) and _is_file(init) for init in inits):
+            model['init_cfg'] = kept or None
+        for key, part in model.items():
+            if key != 'init_cfg':
+                _download_nothing(part)
+
+
+def _is_file(init: Mapping[str, Any]) -> bool:
+    """Whether an ``init_cfg`` names a file that does not come with mmdark."""
+    return 'checkpoint' in init and not str(init['checkpoint']).startswith(PACKAGED)
