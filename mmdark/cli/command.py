@@ -20,6 +20,7 @@ COMMANDS = {
     'merge': 'join the shares of detect --shard',
     'gallery': 'a web page of what detect found, dark and brightened side by side',
     'darken': 'see what DarkISP makes of a photograph',
+    'finetune': 'adapt the detector to your own data: COCO, VOC, YOLO or WIDER FACE',
     'train': 'train a detector',
     'test': 'measure the AP of a detector',
     'config': 'list the configs that come with mmdark, or write one out to change it',

@@ -1,0 +1,295 @@
+"""``mmdark finetune``: the detector that comes with mmdark, or another one, adapted to somebody's own data."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmdark.cli import register_everything
+from mmdark.errors import InputError
+from mmdark.file_limits import parse_json
+from mmdark.whole_file import write_whole, writing
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+    from mmdark.datasets.data_folder import DataPart
+    from mmdark.inference.detector import LoadedDetector
+
+DESCRIPTION = """\
+Adapt a detector to your own data: train it a little further, and say what that changed.
+
+DATA is the folder or file of a data set as it lies: COCO (*.json), VOC (Annotations/, JPEGImages/), YOLO (data.yaml, or
+images/ and labels/) or WIDER FACE (*_bbx_gt.txt). 15 % of the images are held out to measure on, 200 at most, where the
+data names no validation part.
+
+examples:
+  mmdark finetune data/mine
+  mmdark finetune data/mine/data.yaml --work-dir work_dirs/mine
+  mmdark finetune train.json --val val.json --images photos/
+  mmdark finetune data/mine --weights my.pth            your own detector, with the config that lies beside it"""
+
+EPILOG = """\
+Ctrl-C and SIGTERM keep what is done; the same command goes on exactly.
+In the work dir: finetuned.pth, for mmdark detect --weights; the config of the training, which mmdark train and mmdark
+test take, too; annotations/, the data in the COCO format; finetune.json, AP before and after."""
+
+STATE, RESULT = 'finetune.json', 'finetuned.pth'
+SCORES = {'day': 'as they are', 'dark': 'darkened'}
+"""The two validations of :mod:`mmdark.apis.finetune_config`."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    from mmengine.config import DictAction
+
+    parsed = argparse.ArgumentParser(
+        'mmdark finetune',
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parsed.add_argument('data', type=Path, metavar='DATA', help='folder or file of the data set')
+    parsed.add_argument(
+        '--val', type=Path, metavar='DATA', help='measure on this (default: what the data says, or 15 %%)'
+    )
+    parsed.add_argument('--images', type=Path, metavar='DIR', help='where the images lie, if not beside the annotation')
+    parsed.add_argument('--classes', nargs='+', metavar='NAME', help='of the data, to train (default: all)')
+    parsed.add_argument('--weights', metavar='FILE', help='where to start (default: the weights that come with mmdark)')
+    parsed.add_argument(
+        '--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)'
+    )
+    parsed.add_argument(
+        '--work-dir', type=Path, metavar='DIR', help='what is written goes there (default: work_dirs/finetune_DATA)'
+    )
+    parsed.add_argument('--iterations', type=_positive, metavar='N', help='how long to train (default: by the images)')
+    parsed.add_argument('--batch-size', type=_positive, metavar='N', help='images in a step (default: of the config)')
+    parsed.add_argument('--half', action='store_true', help='write the weights as float16')
+    parsed.add_argument('--resume', action='store_true', help='go on; the same command does so without it, too')
+    parsed.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that differ from the config'
+    )
+    return parsed
+
+
+def run(arguments: list[str]) -> int:
+    """Read the data, train, and say what that changed.
+
+    Raises:
+        SystemExit: an error, in one line, or the training was stopped.
+    """
+    args = parser().parse_args(arguments)
+    register_everything()
+    from mmdark.apis import run_or_explain
+
+    run_or_explain(partial(_finetune, args))
+    return 0
+
+
+def _finetune(args: argparse.Namespace) -> None:
+    from mmdark.apis import export_weights, make_work_dir, only_training
+
+    work_dir = args.work_dir or Path('work_dirs', f'finetune_{args.data.resolve().stem}')
+    detector = _detector(args)
+    parts, classes = _data(args, detector)
+    batch_size, iterations, full = _length(args, detector, parts['train'], classes)
+    asked = dict(
+        data=sha256(json.dumps([part.document for part in parts.values()], sort_keys=True).encode()).hexdigest(),
+        images=[str(part.images.resolve()) for part in parts.values()],
+        weights=str(detector.weights.resolve()),
+        model=Path(detector.cfg.filename).stem,
+        classes=classes,
+        iterations=iterations,
+        batch_size=batch_size,
+        cfg_options={key: str(value) for key, value in (args.cfg_options or {}).items()},
+    )
+    make_work_dir(str(work_dir))
+    with only_training(str(work_dir)):
+        state = _state(work_dir, asked)
+        config = work_dir / f'{asked["model"]}.py'
+        print(
+            f'{full} images to train on, {len(parts["val"].document["images"])} to measure on, {", ".join(classes)}; '
+            f'{iterations} iterations of {batch_size} images from {detector.weights}'
+        )
+        if state is None:
+            _prepare(work_dir, config, detector, parts, asked, full)
+            state = dict(asked=asked)
+        if 'after' not in state:
+            runner = _train(config, work_dir, args)
+            state = dict(asked=asked, before=_scores(runner, 0), after=_scores(runner, -1))
+            _write(work_dir / STATE, state)
+        with writing(work_dir / RESULT):
+            export_weights(work_dir / f'iter_{iterations}.pth', work_dir / RESULT, half=args.half)
+    print(_summary(state, work_dir / RESULT, config))
+
+
+def _detector(args: argparse.Namespace) -> LoadedDetector:
+    """The detector to start from."""
+    from mmdark.inference.detector import load_detector
+
+    try:
+        detector = load_detector(args.model, args.weights, 'cpu')
+    except InputError as error:  # it names the options of Python
+        raise InputError(re.sub(r'\b(weights|model)=(?=[A-Z])', r'--\1 ', str(error))) from None
+    if not detector.cfg.get('train_dataloader'):
+        raise InputError(f'config {detector.cfg.filename} describes no training: name another with --model')
+    return detector
+
+
+def _data(args: argparse.Namespace, detector: LoadedDetector) -> tuple[dict[str, DataPart], list[str]]:
+    """What to train on and what to measure on, and the classes to train."""
+    from mmdark.apis.finetune_config import choose_classes
+    from mmdark.datasets.data_folder import read_data, split_part
+
+    data = read_data(args.data, args.images)
+    named = read_data(args.val, args.images) if args.val else None
+    train, val = data.train, (named.val or named.train) if named else data.val
+    there = list(dict.fromkeys(name for part in (train, val) if part for name in part.class_names()))
+    if not there:
+        raise InputError(
+            f'{args.data} has no box in {len(train.document["images"])} images: label them, or name others'
+        )
+    if unknown := [name for name in args.classes or () if name not in there]:
+        raise InputError(f'--classes {unknown[0]}: the data has {", ".join(there)[:120]}; name some of these')
+    there = args.classes or there
+    known = detector.model.dataset_meta['classes']
+    classes = choose_classes(known, _number_of_classes(detector), there)
+    if left_out := [name for name in there if name not in classes]:
+        print(f'left out, as the detector does not know them: {", ".join(left_out)}')
+    if val is None:
+        train, val = split_part(train, classes)
+    for part, place in ((train, args.data), (val, args.val or args.data)):
+        if not part.image_ids(classes):
+            raise InputError(f'{place} has no box of {", ".join(classes)[:80]} in {part.images}: label some')
+    return dict(train=train, val=val), classes
+
+
+def _number_of_classes(detector: LoadedDetector) -> int:
+    """How many the heads predict."""
+    counts = (getattr(module, 'num_classes', None) for module in detector.model.modules())
+    return next((count for count in counts if isinstance(count, int)), 1)
+
+
+def _length(
+    args: argparse.Namespace, detector: LoadedDetector, train: DataPart, classes: Sequence[str]
+) -> tuple[int, int, int]:
+    """Images in a step, iterations, and the images that have boxes."""
+    from mmdark.apis.finetune_config import iterations_for
+
+    full = len(train.image_ids(classes))
+    batch_size = min(args.batch_size or detector.cfg.train_dataloader.batch_size, full)
+    return batch_size, args.iterations or iterations_for(full, batch_size), full
+
+
+def _state(work_dir: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """What an earlier run of the same command has left; None where this is the first.
+
+    Raises:
+        InputError: the folder is that of another training.
+    """
+    file = work_dir / STATE
+    if not file.is_file():
+        if any(work_dir.glob('*.pth')):
+            raise InputError(f'{work_dir} holds another training: name another folder with --work-dir')
+        return None
+    try:
+        state = parse_json(file.read_bytes())
+        differs = [name for name, value in asked.items() if state['asked'][name] != value]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f'{file} is damaged: take its folder away, or name another with --work-dir') from None
+    if differs:
+        raise InputError(
+            f'{work_dir} holds a fine-tuning that differs in {", ".join(differs)}: give the same command to go on with '
+            'it, or name another folder with --work-dir'
+        )
+    return state
+
+
+def _prepare(
+    work_dir: Path, config: Path, detector: LoadedDetector, parts: dict[str, DataPart], asked: dict[str, Any], full: int
+) -> None:
+    """Write the data in the COCO format, the config, and last what they are for."""
+    from mmdark.apis.finetune_config import CocoPart, finetune_config
+
+    places = {}
+    for name, part in parts.items():
+        places[name] = CocoPart((work_dir / 'annotations' / f'{name}.json').resolve(), part.images.resolve())
+        _write(places[name].ann_file, part.document)
+    finetune_config(
+        detector.cfg,
+        Path(asked['weights']),
+        **places,
+        classes=asked['classes'],
+        batch_size=asked['batch_size'],
+        iterations=asked['iterations'],
+        images=full,
+    )
+    write_whole(config, detector.cfg.pretty_text.encode())
+    _write(work_dir / STATE, dict(asked=asked))
+
+
+def _train(config: Path, work_dir: Path, args: argparse.Namespace) -> Runner:
+    """What ``mmdark train`` does with the config; goes on from the newest checkpoint."""
+    from mmengine.runner import Runner
+
+    from mmdark.apis import choose_start, last_checkpoint, load_config, note_start, prepare_distributed, settle_device
+
+    cfg = load_config(str(config), args.cfg_options, str(work_dir))
+    settle_device(cfg, args.cfg_options or ())
+    prepare_distributed(cfg, 'none')
+    runner = Runner.from_cfg(cfg)
+    choose_start(runner, last_checkpoint(str(work_dir)))
+    note_start(runner)
+    runner.logger.addFilter(lambda record: 'will be deprecated' not in record.getMessage())
+    with redirect_stdout(io.StringIO()):  # pycocotools prints tables
+        runner.train()
+    return runner
+
+
+def _scores(runner: Runner, place: int) -> dict[str, dict[str, float]]:
+    """AP of one of the validations, which are in the log from the first on."""
+    return {
+        part: {
+            name: float(runner.message_hub.get_scalar(f'val/{part}/coco/bbox_{name}').data[0][place])
+            for name in ('mAP_50', 'mAP')
+        }
+        for part in SCORES
+    }
+
+
+def _summary(state: dict[str, Any], weights: Path, config: Path) -> str:
+    """AP before and after, and what to do with the weights."""
+    rows = ['AP in percent at IoU 0.5 (mean of IoU 0.5 to 0.95)']
+    for part, name in SCORES.items():
+        before, after = (f'{100 * one["mAP_50"]:.1f} ({100 * one["mAP"]:.1f})' for one in _pair(state, part))
+        rows.append(f'  {name:<13}{before:>14}  ->{after:>14}')
+    if all(after['mAP_50'] < before['mAP_50'] for before, after in (_pair(state, part) for part in SCORES)):
+        rows.append('It fell: keep the weights it started from, add images, or train for another time (--iterations).')
+    rows += [
+        f'weights: {weights} ({weights.stat().st_size / 2**20:.1f} MiB)',
+        f'  mmdark detect PHOTOS --weights {weights}',
+        f'  mmdark test {config} {weights}',
+    ]
+    return '\n'.join(rows)
+
+
+def _pair(state: dict[str, Any], part: str) -> tuple[dict[str, float], dict[str, float]]:
+    return state['before'][part], state['after'][part]
+
+
+def _write(file: Path, content: object) -> None:
+    write_whole(file, json.dumps(content).encode())
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: 1 or more')
+    return int(text)
