@@ -29,7 +29,8 @@ class LiveProgress(Hook):
     It is drawn on a terminal; elsewhere the log has to do.
 
     Args:
-        plain_interval: without a terminal, print a line every so many iterations; None leaves it to the log.
+        plain_interval: without a terminal, print a line every so many iterations, and one as a validation begins; None
+            leaves it to the log.
         console: where to draw; stderr by default.
     """
 
@@ -71,9 +72,7 @@ class LiveProgress(Hook):
             self._move(runner, data_batch, outputs)
         elif self.plain_interval and self.every_n_train_iters(runner, self.plain_interval) and is_main_process():
             done, eta = runner.iter + 1, self._eta(runner, time.monotonic())
-            line = f'training {done}/{runner.max_iters}  loss {outputs["loss"].item():.3f}  ETA {eta}'
-            with suppress(OSError):  # a line in a file on a full disk is not worth a training
-                self.console.print(line, highlight=False)
+            self._print(f'training {done}/{runner.max_iters}  loss {outputs["loss"].item():.3f}  ETA {eta}')
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
@@ -83,6 +82,8 @@ class LiveProgress(Hook):
             self.shown = time.monotonic()
             done = f'validating {batch_idx + 1}/{len(runner.val_loop.dataloader)}'
             self.progress.update(self.task, scores=done)
+        elif self.progress is None and self.plain_interval and batch_idx == 0 and is_main_process():
+            self._print(f'validating {len(runner.val_loop.dataloader)}')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Keep the AP of this validation in sight, as ``AP day 0.812 dark 0.437``."""
@@ -90,6 +91,11 @@ class LiveProgress(Hook):
         self.scores = ' '.join(['AP', *(f'{words[0]} {value:.3f}' for words, value in shown)]) if shown else ''
         if self.progress is not None:
             self.progress.update(self.task, scores=self.scores)
+
+    def _print(self, line: str) -> None:
+        """A line where there is no terminal."""
+        with suppress(OSError):  # in a file on a full disk it is not worth a training
+            self.console.print(line, highlight=False)
 
     def _move(self, runner: Runner, data_batch: dict, outputs: dict[str, Tensor]) -> None:
         done, now = runner.iter + 1, time.monotonic()

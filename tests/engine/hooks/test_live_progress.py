@@ -149,6 +149,17 @@ def test_without_a_terminal_lines_can_be_asked_for(monkeypatch: pytest.MonkeyPat
     assert lines == ['training 8/10  loss 0.500  ETA 0:00:01', 'training 10/10  loss 0.400  ETA 0:00:00']
 
 
+def test_without_a_terminal_a_validation_is_one_line() -> None:
+    """Where lines are asked for."""
+    runner = SimpleNamespace(val_loop=SimpleNamespace(dataloader=range(8)))
+    for interval, expected in ((None, ''), (5, 'validating 8\n')):
+        console = terminal(force=False)
+        hook = LiveProgress(plain_interval=interval, console=console)
+        for image in range(3):
+            hook.after_val_iter(runner, image)
+        assert console.file.getvalue() == expected
+
+
 def test_other_processes_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('mmdark.engine.hooks.live_progress.is_main_process', lambda: False)
     console = terminal()
