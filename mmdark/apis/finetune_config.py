@@ -23,7 +23,7 @@ BACKBONE_RATE = 0.25
 """Of the learning rate, for a backbone whose config says nothing."""
 FIRST = dict(type='ValidateFirst')
 VALIDATIONS = 5
-"""About so many, beside the one before the training."""
+"""So many at most, beside the one before the training."""
 OF_OTHER_DATA = ('validation_loss', 'draw_train_panels')
 """Default hooks that draw or measure what a fine-tuning does not need."""
 LOAD = [
@@ -199,7 +199,7 @@ def _packing_the_truth(steps: Any) -> Any:
 def _set_schedule(cfg: Config, iterations: int, epochs: int) -> None:
     """A low learning rate that rises in the first tenth, then falls along a cosine."""
     cfg.train_cfg = ConfigDict(
-        type='ResumableEpochLoop', max_epochs=epochs, max_iters=iterations, val_interval=max(1, epochs // VALIDATIONS)
+        type='ResumableEpochLoop', max_epochs=epochs, max_iters=iterations, val_interval=math.ceil(epochs / VALIDATIONS)
     )
     if 'constructor' not in cfg.optim_wrapper:
         settings = cfg.optim_wrapper.setdefault('paramwise_cfg', ConfigDict())

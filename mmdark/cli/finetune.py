@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mmdark.cli import register_everything
 from mmdark.errors import InputError
 from mmdark.file_limits import parse_json
-from mmdark.whole_file import write_whole, writing
+from mmdark.whole_file import write_whole
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -43,14 +43,14 @@ In the work dir: finetuned.pth, for mmdark detect --weights; the config of the t
 test take, too; annotations/, the data in the COCO format; finetune.json, AP before and after."""
 
 STATE, RESULT = 'finetune.json', 'finetuned.pth'
+EXPECTED = re.compile('will be deprecated|is skipped since its requires_grad=False')
+"""Warnings of mmengine of which a person can do nothing: about itself, and about each frozen weight."""
 SCORES = {'day': 'as they are', 'dark': 'darkened'}
 """The two validations of :mod:`mmdark.apis.finetune_config`."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    from mmengine.config import DictAction
-
     parsed = argparse.ArgumentParser(
         'mmdark finetune',
         description=DESCRIPTION,
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     parsed.add_argument('--half', action='store_true', help='write the weights as float16')
     parsed.add_argument('--resume', action='store_true', help='go on; the same command does so without it, too')
     parsed.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that differ from the config'
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='settings that differ from the config'
     )
     return parsed
 
@@ -95,7 +95,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _finetune(args: argparse.Namespace) -> None:
-    from mmdark.apis import export_weights, make_work_dir, only_training
+    from mmdark.apis import export_weights, last_checkpoint, make_work_dir, only_training
 
     work_dir = args.work_dir or Path('work_dirs', f'finetune_{args.data.resolve().stem}')
     detector = _detector(args)
@@ -109,7 +109,7 @@ def _finetune(args: argparse.Namespace) -> None:
         classes=classes,
         iterations=iterations,
         batch_size=batch_size,
-        cfg_options={key: str(value) for key, value in (args.cfg_options or {}).items()},
+        cfg_options=args.cfg_options,
     )
     make_work_dir(str(work_dir))
     with only_training(str(work_dir)):
@@ -123,11 +123,11 @@ def _finetune(args: argparse.Namespace) -> None:
             _prepare(work_dir, config, detector, parts, asked, full)
             state = dict(asked=asked)
         if 'after' not in state:
-            runner = _train(config, work_dir, args)
+            runner = _train(config, work_dir, args.cfg_options)
             state = dict(asked=asked, before=_scores(runner, 0), after=_scores(runner, -1))
             _write(work_dir / STATE, state)
-        with writing(work_dir / RESULT):
-            export_weights(work_dir / f'iter_{iterations}.pth', work_dir / RESULT, half=args.half)
+        if last := last_checkpoint(str(work_dir)):
+            export_weights(last, work_dir / RESULT, half=args.half)
     print(_summary(state, work_dir / RESULT, config))
 
 
@@ -139,8 +139,12 @@ def _detector(args: argparse.Namespace) -> LoadedDetector:
         detector = load_detector(args.model, args.weights, 'cpu')
     except InputError as error:  # it names the options of Python
         raise InputError(re.sub(r'\b(weights|model)=(?=[A-Z])', r'--\1 ', str(error))) from None
-    if not detector.cfg.get('train_dataloader'):
-        raise InputError(f'config {detector.cfg.filename} describes no training: name another with --model')
+    hooks = detector.cfg.default_hooks
+    if not detector.cfg.get('train_dataloader') or (hooks.get('checkpoint') or {}).get('type') != 'WholeCheckpoint':
+        raise InputError(
+            f'config {detector.cfg.filename} describes no training of mmdark: name one that inherits a config of '
+            'mmdark with --model'
+        )
     return detector
 
 
@@ -236,19 +240,23 @@ def _prepare(
     _write(work_dir / STATE, dict(asked=asked))
 
 
-def _train(config: Path, work_dir: Path, args: argparse.Namespace) -> Runner:
-    """What ``mmdark train`` does with the config; goes on from the newest checkpoint."""
+def _train(config: Path, work_dir: Path, given: list[str]) -> Runner:
+    """What ``mmdark train`` does with the config and ``--cfg-options``; goes on from the newest checkpoint."""
+    from mmengine.config import DictAction
     from mmengine.runner import Runner
 
     from mmdark.apis import choose_start, last_checkpoint, load_config, note_start, prepare_distributed, settle_device
 
-    cfg = load_config(str(config), args.cfg_options, str(work_dir))
-    settle_device(cfg, args.cfg_options or ())
+    as_dicts = argparse.ArgumentParser()
+    as_dicts.add_argument('options', nargs='*', action=DictAction)
+    options = as_dicts.parse_args(given).options if given else {}
+    cfg = load_config(str(config), options, str(work_dir))
+    settle_device(cfg, options)
     prepare_distributed(cfg, 'none')
     runner = Runner.from_cfg(cfg)
     choose_start(runner, last_checkpoint(str(work_dir)))
     note_start(runner)
-    runner.logger.addFilter(lambda record: 'will be deprecated' not in record.getMessage())
+    runner.logger.addFilter(lambda record: not EXPECTED.search(record.getMessage()))
     with redirect_stdout(io.StringIO()):  # pycocotools prints tables
         runner.train()
     return runner

@@ -50,6 +50,15 @@ def test_every_detector(name: str) -> None:
     assert 'data/' not in words and 'WiderFaceMetric' not in words and 'wider/AP' not in words
 
 
+@pytest.mark.parametrize(('iterations', 'expected'), [(1, 1), (90, 5), (300, 5), (10, 1), (25, 3)])
+def test_validations(iterations: int, expected: int) -> None:
+    """Every so many epochs of ten iterations, and at the end."""
+    loop = changed(load_config('gfl_dark_mobilenetv2_wider'), iterations).train_cfg
+    epochs = loop.max_epochs
+    assert epochs == -(-iterations // 10) and loop.max_iters == iterations
+    assert sum(epoch % loop.val_interval == 0 or epoch == epochs for epoch in range(1, epochs + 1)) == expected
+
+
 def test_a_fine_tuning_of_a_fine_tuning_has_the_same_learning_rate() -> None:
     once = changed(load_config('gfl_dark_mobilenetv2_wider'))
     rate, hooks = once.optim_wrapper.optimizer.lr, list(once.custom_hooks)

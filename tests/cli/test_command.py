@@ -61,7 +61,14 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
     code = 'import sys; print(sorted(name for name in sys.modules if name in {"torch", "numpy", "mmdet", "rich"}))'
     (tmp_path / 'sitecustomize.py').write_text(f'import atexit; atexit.register(lambda: exec({code!r}))')
     environment = {'PYTHONPATH': f'{tmp_path}:{ROOT}', 'PATH': ''}
-    for arguments in (['--help'], ['detect', '--help'], ['doctor', '--help'], ['export', '--help'], ['nothing']):
+    for arguments in (
+        ['--help'],
+        ['detect', '--help'],
+        ['finetune', '--help'],
+        ['doctor', '--help'],
+        ['export', '--help'],
+        ['nothing'],
+    ):
         done = typed(*arguments, env=environment)
         assert done.stdout.splitlines()[-1] == '[]', done.stderr
 

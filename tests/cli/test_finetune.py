@@ -13,9 +13,10 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.runner import Runner
 
-from mmdark.apis import load_config
+from mmdark.apis import find_config, load_config
 from mmdark.cli import main
 from mmdark.engine import LiveProgress
+from mmdark.inference.weights import shipped_weights
 from tests.tiny_own_data import write_coco, write_voc, write_yolo
 from tests.tiny_wider import FACE, write_wider
 
@@ -90,7 +91,7 @@ def test_each_layout(
     finetune(root, work_dir, *start, '--half')
     said, state = capsys.readouterr().out, state_of(work_dir)
     assert f'{images} images to train on, {held_out} to measure on, face; 3 iterations of {images} images' in said
-    assert f'mmdark detect PHOTOS --weights {work_dir}/finetuned.pth' in said
+    assert f'mmdark detect PHOTOS --weights {work_dir}/finetuned.pth' in said and 'WARNING' not in said
     for part, count in (('train', images), ('val', held_out)):
         document = json.loads((work_dir / 'annotations' / f'{part}.json').read_text())
         assert len(document['images']) == count
@@ -230,12 +231,17 @@ def test_several_classes(tmp_path: Path) -> None:
 
 
 def test_the_class_of_the_data_gives_the_name(start: list[str], tmp_path: Path) -> None:
-    """One class is one class; of several, ``--classes`` takes one, and without it those that the detector knows."""
+    """One class is one class; of several, ``--classes`` takes one, and without it those that the detector knows.
+
+    What was written begins another fine-tuning, with nothing else named.
+    """
     root = write_two_classes(tmp_path / 'data')
     for options, name in (([], 'face'), (['--classes', 'hat'], 'hat')):
-        finetune(root, tmp_path / name, *start, *options, iterations=1)
+        finetune(root, tmp_path / name, *start, *options, '--half', iterations=1)
         meta = torch.load(tmp_path / name / 'finetuned.pth', weights_only=True)['meta']
         assert list(meta['dataset_meta']['classes']) == [name]
+    finetune(root, tmp_path / 'further', '--weights', f'{tmp_path}/hat/finetuned.pth', iterations=1)
+    assert state_of(tmp_path / 'further')['asked']['classes'] == ['hat']
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -267,6 +273,9 @@ def test_errors_are_one_line(
     assert 'the data has the classes cap, hat, the detector knows 1: face' in refused(capsys, hats)
     assert '--classes face: the data has cap, hat' in refused(capsys, hats, '--classes', 'face')
     assert 'does not exist' in refused(capsys, lost, '--images', 'no/where')
+    (tmp_path / 'plain.py').write_text(f"_base_ = ['{find_config('dsfd_dark_lite_wider')}']\ntrain_dataloader = None\n")
+    named = ('--model', tmp_path / 'plain.py', '--weights', shipped_weights())
+    assert 'plain.py describes no training of mmdark' in refused(capsys, one, *named)
     assert not (tmp_path / 'work_dirs').exists()
 
 
