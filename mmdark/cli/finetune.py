@@ -6,7 +6,6 @@ import argparse
 import io
 import json
 import re
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from hashlib import sha256
@@ -96,11 +95,12 @@ def run(arguments: list[str]) -> int:
 
 def _finetune(args: argparse.Namespace) -> None:
     from mmdark.apis import export_weights, last_checkpoint, make_work_dir, only_training
+    from mmdark.cli.finetune_data import data_for, length_of
 
     work_dir = args.work_dir or Path('work_dirs', f'finetune_{args.data.resolve().stem}')
     detector = _detector(args)
-    parts, classes = _data(args, detector)
-    batch_size, iterations, full = _length(args, detector, parts['train'], classes)
+    parts, classes = data_for(args, detector)
+    batch_size, iterations, full = length_of(args, detector, parts['train'], classes)
     asked = dict(
         data=sha256(json.dumps([part.document for part in parts.values()], sort_keys=True).encode()).hexdigest(),
         images=[str(part.images.resolve()) for part in parts.values()],
@@ -146,51 +146,6 @@ def _detector(args: argparse.Namespace) -> LoadedDetector:
             'mmdark with --model'
         )
     return detector
-
-
-def _data(args: argparse.Namespace, detector: LoadedDetector) -> tuple[dict[str, DataPart], list[str]]:
-    """What to train on and what to measure on, and the classes to train."""
-    from mmdark.apis.finetune_config import choose_classes
-    from mmdark.datasets.data_folder import read_data, split_part
-
-    data = read_data(args.data, args.images)
-    named = read_data(args.val, args.images) if args.val else None
-    train, val = data.train, (named.val or named.train) if named else data.val
-    there = list(dict.fromkeys(name for part in (train, val) if part for name in part.class_names()))
-    if not there:
-        raise InputError(
-            f'{args.data} has no box in {len(train.document["images"])} images: label them, or name others'
-        )
-    if unknown := [name for name in args.classes or () if name not in there]:
-        raise InputError(f'--classes {unknown[0]}: the data has {", ".join(there)[:120]}; name some of these')
-    there = args.classes or there
-    known = detector.model.dataset_meta['classes']
-    classes = choose_classes(known, _number_of_classes(detector), there)
-    if left_out := [name for name in there if name not in classes]:
-        print(f'left out, as the detector does not know them: {", ".join(left_out)}')
-    if val is None:
-        train, val = split_part(train, classes)
-    for part, place in ((train, args.data), (val, args.val or args.data)):
-        if not part.image_ids(classes):
-            raise InputError(f'{place} has no box of {", ".join(classes)[:80]} in {part.images}: label some')
-    return dict(train=train, val=val), classes
-
-
-def _number_of_classes(detector: LoadedDetector) -> int:
-    """How many the heads predict."""
-    counts = (getattr(module, 'num_classes', None) for module in detector.model.modules())
-    return next((count for count in counts if isinstance(count, int)), 1)
-
-
-def _length(
-    args: argparse.Namespace, detector: LoadedDetector, train: DataPart, classes: Sequence[str]
-) -> tuple[int, int, int]:
-    """Images in a step, iterations, and the images that have boxes."""
-    from mmdark.apis.finetune_config import iterations_for
-
-    full = len(train.image_ids(classes))
-    batch_size = min(args.batch_size or detector.cfg.train_dataloader.batch_size, full)
-    return batch_size, args.iterations or iterations_for(full, batch_size), full
 
 
 def _state(work_dir: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
