@@ -42,8 +42,8 @@ In the work dir: finetuned.pth, for mmdark detect --weights; the config of the t
 test take, too; annotations/, the data in the COCO format; finetune.json, AP before and after."""
 
 STATE, RESULT = 'finetune.json', 'finetuned.pth'
-EXPECTED = re.compile('will be deprecated|is skipped since its requires_grad=False')
-"""Warnings of mmengine of which a person can do nothing: about itself, and about each frozen weight."""
+EXPECTED = re.compile('will be deprecated|is skipped since its requires_grad=False|not defined in message_hub')
+"""Warnings of mmengine that ask for nothing: about itself, each frozen weight, the timer of a resumed validation."""
 SCORES = {'day': 'as they are', 'dark': 'darkened'}
 """The two validations of :mod:`mmdark.apis.finetune_config`."""
 
