@@ -6,9 +6,9 @@ import numpy as np
 
 from . import jpeg_damage
 from .jpeg_damage import CUT, LAST, OTHER, STRANGE, ZEROS
-from .pillow_pixels import decoded
+from .pillow_pixels import PNG_START, decoded
 
-PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
+PNG_END = b'IEND\xaeB`\x82'
 _JPEG_2000 = b'\xff\x4f\xff\x51'  # the start of its data, also inside a .jp2
 _MANY_ZEROS = bytes(256)  # JPEG 2000 has single ones for packets without data
 

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import IO
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 
 from mmdark.errors import InputError
 
+PNG_START = b'\x89PNG\r\n\x1a\n'
 TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 MAX_PIXELS = 1 << 30
 """OpenCV's limit; Pillow's is 178.9 million, which photographs of today exceed."""
@@ -44,11 +46,35 @@ def any_size() -> Iterator[None]:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of an image that was opened and not loaded, its EXIF orientation applied."""
-    size = image.size
+    """Width and height of an image that was opened and not loaded, its EXIF orientation applied; it stays unloaded."""
     if image.format == 'TIFF':  # of which some versions of Pillow give the size with the orientation applied
-        size = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
-    return size[::-1] if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8) else size
+        size, orientation = (image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]), image.getexif().get(_ORIENTATION)
+    else:
+        size, orientation = image.size, _exif_orientation(image)
+    return size[::-1] if orientation in (5, 6, 7, 8) else size
+
+
+def _exif_orientation(image: Image.Image) -> int | None:
+    """As OpenCV takes it: of EXIF alone, where Pillow also knows that of XMP and loads the whole of a PNG."""
+    if image.format == 'AVIF':
+        return None  # OpenCV turns none
+    exif = Image.Exif()
+    try:
+        exif.load(_png_exif(image.fp) if image.format == 'PNG' else image.info.get('exif'))
+        return exif.get(_ORIENTATION)
+    except Exception:  # OpenCV reads an image whose EXIF is damaged
+        return None
+
+
+def _png_exif(file: IO[bytes]) -> bytes | None:
+    """The EXIF data of a PNG, which may stand behind its pixels; the pixels are skipped."""
+    file.seek(len(PNG_START))
+    while len(head := file.read(8)) == 8:
+        length, name = int.from_bytes(head[:4], 'big'), head[4:]
+        if name == b'eXIf':
+            return file.read(length)
+        file.seek(length + 4, io.SEEK_CUR)
+    return None
 
 
 def bgr_of(image: Image.Image) -> np.ndarray:
