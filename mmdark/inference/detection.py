@@ -19,7 +19,7 @@ from mmdark.apis.image_pipelines import PICTURE_STEPS, view_steps
 from mmdark.engine.panels import reflectance_of
 from mmdark.errors import InputError
 
-from .tiles import detect_in_tiles, stitch
+from .tiles import GRID, detect_in_tiles, stitch
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32; labels ``(N,)``, int64."""
@@ -30,6 +30,8 @@ PLAUSIBLE = dict(min_inside=0.5, max_nested=0.8)
 Scores of a test set are better by a tenth of a point without it, for boxes of low scores. Of the 39,112 faces of WIDER
 FACE's validation set 22 pairs are nested deeper.
 """
+MOST_PIXELS = 1 << 26
+"""Of one image as the detector sees it, sides below :data:`GRID` filled up; a larger one takes gigabytes unasked."""
 FLAT = 2
 """Levels of 255 by which the pixels of an area may differ that shows nothing."""
 LEFT_OUT = (*PICTURE_STEPS, 'LoadAnnotations')
@@ -111,10 +113,13 @@ class Detection:
         """What is found on images of one size (several views: on one image), the highest score first.
 
         Raises:
-            InputError: the memory does not suffice.
+            InputError: the memory does not suffice, or an image is above :data:`MOST_PIXELS`.
         """
         steps, model = (self.view_steps, self.several_views) if tta else (self.steps, self.model)
-        batch = pseudo_collate([steps(_item(image)) for image in images])
+        items = [steps(_item(image)) for image in images]
+        for item in items:
+            _check_size(item['inputs'])
+        batch = pseudo_collate(items)
         with _enough_memory(images[0]):
             samples = model.test_step(batch)
         return [_clipped(sample.pred_instances, image) for sample, image in zip(samples, images, strict=True)]
@@ -192,6 +197,17 @@ def _enough_memory(image: np.ndarray) -> Iterator[None]:
         raise InputError(
             f'too large for the memory ({width} x {height} pixels at a time): look at it in smaller tiles (tile=640)'
         ) from None
+
+
+def _check_size(inputs: Tensor | Sequence[Tensor]) -> None:
+    """See that a prepared image, or each of its views, is not too large to be looked at in one piece."""
+    for view in [inputs] if isinstance(inputs, Tensor) else inputs:
+        height, width = view.shape[-2:]
+        if max(height, GRID) * max(width, GRID) > MOST_PIXELS:
+            raise InputError(
+                f'too large to be looked at in one piece ({width} x {height} pixels; {MOST_PIXELS >> 20} million are '
+                f"the most, sides below {GRID} counted as {GRID}): look at it in tiles (tile='auto')"
+            )
 
 
 def _item(image: np.ndarray) -> dict:

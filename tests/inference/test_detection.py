@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +89,21 @@ def test_several_views_give_neither_nested_boxes_nor_boxes_from_outside(tta_mode
     looking = detection(*boxes, **tta_model)
     looking.prepare_views()
     assert len(looking.found([image], tta=True)[0][0]) == count
+
+
+@pytest.mark.parametrize(('height', 'width'), [(1, 600_000), (8200, 8200)])
+def test_what_is_too_large_for_one_piece_is_not_given_to_the_detector(height: int, width: int) -> None:
+    """A strip is filled up to 128 pixels, so that one of a megabyte took five gigabytes."""
+    looking = detection((0.0, 0.0, 1.0, 1.0))
+    looking.model.test_step = pytest.fail
+    (found,) = looking.found_each([np.zeros((height, width, 3), np.uint8)])
+    assert re.match(rf"too large to be looked at in one piece \({width} x {height} pixels.*tile='auto'", str(found))
+
+
+def test_pixels_are_counted_as_the_detector_sees_them() -> None:
+    """Where the config makes photographs smaller, any size will do."""
+    looking = detection((0.0, 0.0, 50.0, 1.0))
+    looking.steps = looking._built([dict(type='Resize', scale=(96, 96), keep_ratio=True), PIPELINE[1]])
+    image = np.zeros((8200, 8200, 3), np.uint8)
+    image[0, ::2] = 255
+    assert len(looking.found([image])[0][0]) == 1
