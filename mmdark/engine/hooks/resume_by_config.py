@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from numbers import Real
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ LISTED = (
 """How settings begin that make another training."""
 PLATEAU = ('best', 'num_bad_epochs', 'cooldown_counter', 'last_step')
 """What a schedule that follows a metric has counted."""
+PROBE = (2, 3)
+"""Shape of a parameter that an optimizer is tried on."""
 
 
 @HOOKS.register_module()
@@ -102,14 +105,14 @@ class ResumeByConfig(Hook):
 
 def _keep_settings(wrapper: OptimWrapper, state: dict[str, Any], runner: Runner) -> None:
     """Lay the groups of the config over a state dict; the numbers of parameters stay the checkpoint's."""
-    groups = wrapper.optimizer.param_groups
+    groups, kept = wrapper.optimizer.param_groups, _kept_of_a_parameter(wrapper.optimizer)
     numbers = iter([number for group in state['param_groups'] for number in group['params']])
-    if not _same_parameters(groups, state):
+    if not _same_parameters(groups, state, kept):
         raise InputError(
             f'{runner._load_from} has the state of an optimizer of other parameters: give the config it was trained '
             f'with, or start from its weights alone with --cfg-options load_from={runner._load_from}'
         )
-    if not all(_kept_of_a_parameter(wrapper.optimizer) <= kept.keys() for kept in state['state'].values()):
+    if not all(kept.keys() <= of_one.keys() for of_one in state['state'].values()):
         runner.logger.warning(
             f'{type(wrapper.optimizer).__name__} keeps something else of a parameter than the checkpoint does: the '
             'state of the optimizer starts anew'
@@ -119,32 +122,56 @@ def _keep_settings(wrapper: OptimWrapper, state: dict[str, Any], runner: Runner)
     state['base_param_settings'] = wrapper.base_param_settings
 
 
-def _same_parameters(groups: list[dict], state: dict[str, Any]) -> bool:
-    """Whether parameters agree in number, and, where they are grouped in another way, in shape."""
+def _same_parameters(groups: list[dict], state: dict[str, Any], kept: dict[str, Any]) -> bool:
+    """Whether parameters agree in number, and what the checkpoint keeps of each fits it.
+
+    Args:
+        groups: of the optimizer.
+        state: of the checkpoint.
+        kept: see :func:`_kept_of_a_parameter`. Anything else that has a shape must have that of its parameter where
+            the parameters are grouped in another way.
+    """
     old = state['param_groups']
     numbers = [number for group in old for number in group['params']]
     parameters = [parameter for group in groups for parameter in group['params']]
     if len(numbers) != len(parameters):
         return False
-    return [len(group['params']) for group in old] == [len(group['params']) for group in groups] or all(
-        value.shape == parameter.shape
+    like_before = [len(group['params']) for group in old] == [len(group['params']) for group in groups]
+    return all(
+        _fits(value, kept[name], parameter)
+        if name in kept
+        else like_before or not isinstance(value, Tensor) or not value.ndim or value.shape == parameter.shape
         for number, parameter in zip(numbers, parameters, strict=True)
-        for value in state['state'].get(number, {}).values()
-        if isinstance(value, Tensor) and value.ndim
+        for name, value in state['state'].get(number, {}).items()
     )
 
 
-def _kept_of_a_parameter(optimizer: Optimizer) -> set[str]:
-    """The names of what a step of an optimizer of torch leaves behind; nothing of others, which are not asked."""
+def _fits(value: object, sample: object, parameter: Tensor) -> bool:
+    """Whether a value that is kept of a parameter is what the optimizer needs there; None is what it does not have yet.
+
+    Args:
+        value: of the checkpoint.
+        sample: what the optimizer keeps of a parameter of the shape :data:`PROBE`.
+        parameter: whose value it is.
+    """
+    if not isinstance(sample, Tensor) or value is None:
+        return True
+    if sample.ndim == 0:  # torch took plain numbers before
+        return isinstance(value, Real) or (isinstance(value, Tensor) and value.numel() == 1)
+    return isinstance(value, Tensor) and (sample.shape != PROBE or value.shape == parameter.shape)
+
+
+def _kept_of_a_parameter(optimizer: Optimizer) -> dict[str, Any]:
+    """What a step of an optimizer of torch keeps of a parameter; nothing of others, which are not asked."""
     kind = type(optimizer)
     if not kind.__module__.startswith('torch.optim'):
-        return set()
+        return {}
     names = inspect.signature(kind).parameters
-    parameter = torch.nn.Parameter(torch.zeros(1, 1))
-    parameter.grad = torch.ones(1, 1)
+    parameter = torch.nn.Parameter(torch.zeros(PROBE))
+    parameter.grad = torch.ones(PROBE)
     probe = kind([parameter], **{name: value for name, value in optimizer.defaults.items() if name in names})
     probe.step(lambda: 0.0)
-    return set(probe.state[parameter])
+    return dict(probe.state[parameter])
 
 
 def _step_anew(schedulers: list[_ParamScheduler], loop: BaseLoop) -> None:

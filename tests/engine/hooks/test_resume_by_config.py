@@ -199,6 +199,30 @@ def test_other_parameters_end_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ('optimizer', 'name', 'value'),
+    [
+        (SGD, 'momentum_buffer', torch.zeros(3, 3)),
+        (SGD, 'momentum_buffer', torch.tensor(0.0)),
+        (ADAM, 'exp_avg', torch.zeros(1, 2)),
+        (ADAM, 'exp_avg_sq', 7),
+        (ADAM, 'step', torch.zeros(2)),
+        (ADAM, 'step', 'x'),
+    ],
+)
+def test_state_of_another_shape_ends_before_the_first_step(
+    optimizer: dict, name: str, value: object, tmp_path: Path
+) -> None:
+    """The first parameter is ``(2, 1)``."""
+    train(tmp_path, 2, optimizer=optimizer)
+    checkpoint = read_checkpoint(tmp_path / 'iter_2.pth')
+    assert checkpoint['optimizer']['state'][0][name].shape in ((2, 1), ())
+    checkpoint['optimizer']['state'][0][name] = value
+    torch.save(checkpoint, tmp_path / 'odd.pth')
+    with pytest.raises(InputError, match=r'odd\.pth has the state of an optimizer of other parameters'):
+        train(tmp_path / 'on', optimizer=optimizer, resume=tmp_path / 'odd.pth')
+
+
+@pytest.mark.parametrize(
     ('before', 'after', 'anew'),
     [
         (SGD, ADAM, True),
