@@ -8,7 +8,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
-from mmdark.datasets.coco_annotation import parse_coco
+from mmdark.coco_annotation import parse_coco
 from mmdark.datasets.face_formats import image_size
 from mmdark.datasets.label_files import read_text, warn
 
@@ -18,7 +18,7 @@ class CheckedCocoDataset(CocoDataset):
     """``CocoDataset`` that fills in what a file leaves out and says in one line what is wrong with it.
 
     Missing areas, sizes of images and, for one class, categories are filled in, see
-    :mod:`mmdark.datasets.coco_annotation`. Labels follow the order of ``metainfo['classes']``; mmdet's own follow the
+    :mod:`mmdark.coco_annotation`. Labels follow the order of ``metainfo['classes']``; mmdet's own follow the
     order of the file. Boxes below 1 pixel or outside their image are left out as by mmdet, with one warning for all.
 
     Args:

@@ -16,8 +16,8 @@ from mmdark.datasets.dark_face_annotation import (
     split_numbers,
 )
 from mmdark.datasets.label_files import names_in, places_there, read_all, read_text, warn
-from mmdark.datasets.places import FARTHEST
 from mmdark.errors import InputError
+from mmdark.places import FARTHEST
 
 _HOW_TO_GET = 'get DARK FACE as flyywh.github.io/CVPRW2019LowLight says'
 _SET_ROOT = (

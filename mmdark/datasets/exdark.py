@@ -21,8 +21,8 @@ from mmdark.datasets.exdark_annotation import (
 from mmdark.datasets.exdark_files import find_images, find_labels
 from mmdark.datasets.face_formats import image_size
 from mmdark.datasets.label_files import places_there, read_all, read_text, warn
-from mmdark.datasets.places import is_place
 from mmdark.errors import InputError
+from mmdark.places import is_place
 
 _SET_ROOT = (
     'name the folder that holds imageclasslist.txt, ExDark/ and ExDark_Annno/ with data_root in the config, or '

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from mmdark.datasets.places import is_place
 from mmdark.datasets.transforms.pillow_pixels import any_size, upright_size
 from mmdark.datasets.wider_annotation import WiderImage
 from mmdark.errors import InputError
 from mmdark.file_limits import endless
+from mmdark.places import is_place
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 """What counts as an image, in lower case."""

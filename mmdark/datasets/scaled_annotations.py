@@ -10,11 +10,11 @@ from typing import Any
 from mmdark.datasets.exdark_annotation import HEADER as EXDARK_HEADER
 from mmdark.datasets.exdark_annotation import parse_exdark_label
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
-from mmdark.datasets.places import is_place
 from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
 from mmdark.datasets.voc_annotation import CORNERS, voc_corners, voc_root, voc_size
 from mmdark.datasets.wider_annotation import WiderImage, is_count, parse_wider_annotation
 from mmdark.errors import InputError, shown
+from mmdark.places import is_place
 
 
 def scaled_annotation(path: str, content: bytes, images: ResizedImages, tally: Tally) -> bytes:

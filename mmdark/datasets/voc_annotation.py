@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mmdark.datasets.places import is_place
 from mmdark.errors import InputError, shown
+from mmdark.places import is_place
 
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 _FLAGS = ('1', '0', '-1')

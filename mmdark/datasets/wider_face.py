@@ -11,9 +11,9 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from mmdark.datasets.label_files import names_in
-from mmdark.datasets.places import FARTHEST
 from mmdark.datasets.wider_annotation import ATTRIBUTES, WiderFace, WiderImage, parse_wider_annotation
 from mmdark.errors import InputError
+from mmdark.places import FARTHEST
 
 _HOW_TO_GET = (
     'download WIDER FACE from shuoyang1213.me/WIDERFACE and name its folder with data_root in the config or on the '

@@ -5,8 +5,19 @@ from __future__ import annotations
 import mmdark.compat  # noqa: F401  builds the bridges first
 
 # isort: split
+import logging
+from typing import Any
+
+import mmengine.fileio as fileio
+from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mmdark.coco_annotation import parse_coco
+from mmdark.errors import InputError, one_line
+from mmdark.places import FARTHEST
 
 ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 """What mmdet reports of each of its metrics unless ``metric_items`` asks for others."""
@@ -14,10 +25,48 @@ ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 @METRICS.register_module()
 class CocoFaceMetric(CocoMetric):
-    """``CocoMetric`` whose AP is 0 where there is no detection at all.
+    """``CocoMetric`` for files as tools write them, whose AP is 0 where there is no detection at all.
 
     mmdet 3.3.0 reports nothing then, and a training that keeps the best checkpoint by this number ends with a KeyError.
+
+    Args:
+        ann_file: a COCO file to compare with, read as :mod:`mmdark.coco_annotation` says; None takes what the data set
+            has read.
+        *args: as :class:`mmdet.evaluation.CocoMetric`.
+        **kwargs: likewise.
+
+    Raises:
+        InputError: the file is missing, malformed, or knows none of the classes.
     """
+
+    def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(None, *args, **kwargs)
+        self.ann_file = ann_file
+
+    @BaseMetric.dataset_meta.setter
+    def dataset_meta(self, meta: dict) -> None:
+        """The file is read here, where the classes are known."""
+        self._dataset_meta = meta
+        if self.ann_file is not None and self._coco_api is None:
+            self._coco_api = self._read(tuple(meta['classes']))
+
+    def _read(self, classes: tuple[str, ...]) -> COCO:
+        try:
+            text = fileio.get(self.ann_file, backend_args=self.backend_args).decode('utf-8-sig')
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, 'strerror', None) or 'it is not text'
+            raise InputError(
+                f'annotation {self.ann_file} cannot be read ({reason}): name it with ann_file of the evaluator, or '
+                'leave that out, which takes what the data set has read'
+            ) from None
+        # boxes alone are compared, so an image without a size may have any
+        document, oddities = parse_coco(text, self.ann_file, classes, lambda name: (FARTHEST, FARTHEST))
+        for line in oddities:
+            print_log(one_line(line, 250), 'current', logging.WARNING)
+        coco = COCO()
+        coco.dataset = document
+        coco.createIndex()
+        return coco
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The metrics of mmdet; zeros under the names of those that it leaves out."""

@@ -11,12 +11,14 @@ from uuid import uuid4
 import pytest
 import torch
 from mmdet.registry import DATASETS, EVALUATOR
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
 from mmdark.apis import load_config
+from mmdark.errors import InputError
 from tests.tiny_own_data import write_coco, write_voc
 from tests.tiny_wider import FACE, LITE, ROOT
 
@@ -122,3 +124,52 @@ def test_test_time_augmentation_keeps_what_the_evaluator_needs(
         dataset.pipeline = [*loading, *cfg.tta_pipeline[1:]]
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
     assert key in Runner.from_cfg(cfg).test()
+
+
+def coco_scores(ann_file: Path, images: list[int], **metric: object) -> dict[str, float]:
+    """Of a detector that finds the face of each image, by a metric with a file of its own."""
+    evaluator = Evaluator([dict(type='CocoFaceMetric', ann_file=str(ann_file), **metric)])
+    evaluator.dataset_meta = dict(classes=('face',))
+    x, y, width, height = FACE
+    for image in images:
+        found = InstanceData(
+            bboxes=torch.tensor([[x, y, x + width, y + height]]).float(),
+            scores=torch.ones(1),
+            labels=torch.zeros(1).long().long(),
+        )
+        evaluator.process([DetDataSample(pred_instances=found, metainfo=dict(img_id=image, ori_shape=(80, 96)))])
+    return evaluator.evaluate(len(images))
+
+
+def test_a_metric_with_a_file_of_its_own_reads_it_as_the_data_set_does(tmp_path: Path) -> None:
+    """Without areas, crowds, sizes and categories; and the AP of one face of two that is found."""
+    path = write_coco(tmp_path) / 'annotations/val.json'
+    document = json.loads(path.read_text())
+    for entry in document['annotations']:
+        del entry['area'], entry['iscrowd']
+    for entry in document['images']:
+        del entry['width'], entry['height']
+    del document['categories']
+    path.write_text(json.dumps(document))
+    ids = [entry['id'] for entry in document['images']]
+    assert coco_scores(path, ids)['coco/bbox_mAP_50'] == 1
+    assert coco_scores(path, ids[: len(ids) // 2])['coco/bbox_mAP_50'] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ('change', 'line'),
+    [
+        (lambda document: document['annotations'][0].pop('bbox'), r'annotation 1 has the bbox None'),
+        (lambda document: document['categories'][0].update(name='Face'), "has the categories 'Face', none is 'face'"),
+        (lambda document: document.pop('images'), 'images should be a list'),
+    ],
+)
+def test_a_metric_with_a_file_that_is_wrong_says_so_in_a_line(change: Callable, line: str, tmp_path: Path) -> None:
+    path = write_coco(tmp_path) / 'annotations/val.json'
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=rf'val\.json.* {line}'):
+        coco_scores(path, [1])
+    with pytest.raises(InputError, match=r'annotation .*none\.json cannot be read \(No such file'):
+        coco_scores(tmp_path / 'none.json', [1])

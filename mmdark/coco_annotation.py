@@ -1,7 +1,7 @@
 """COCO files as tools write them: what many leave out is filled in, what is wrong is said; knows nothing of mmdet.
 
-Filled in are the area of a box, the size of an image (from its header), and, where the detector knows one class, the
-categories. A box is ``x y width height`` in pixels.
+Filled in are the area of a box and that it is no crowd, the size of an image (from its header), and, where the detector
+knows one class, the categories. A box is ``x y width height`` in pixels.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mmdark.datasets.places import is_place
 from mmdark.errors import InputError, shown
 from mmdark.file_limits import parse_json
+from mmdark.places import is_place
 
 _BEYOND = 1.05  # a box that ends after this part of its image is no rounding
 _NO_IDS = 'number images, annotations and categories from 1'
@@ -179,7 +179,8 @@ class _Annotations:
             self.odd['small'].append(name)
         area = entry.get('area')
         area = area if is_place(area) and area > 0 else box[2] * box[3]
-        self.annotations.append({**entry, 'area': area, 'category_id': category_id})
+        crowd = entry.get('iscrowd') or 0
+        self.annotations.append({**entry, 'area': area, 'iscrowd': crowd, 'category_id': category_id})
 
     def _category_id(self, given: object) -> int:
         """The id of the category in the document that is returned."""
