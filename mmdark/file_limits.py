@@ -81,16 +81,34 @@ def endless(path: str | os.PathLike) -> str | None:
 
 
 def walk_once(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As :func:`os.walk` with ``followlinks=True``, but no folder twice, however links lead to it."""
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        state = os.stat(place)
-        if (state.st_dev, state.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((state.st_dev, state.st_ino))
-        folders.sort()
-        yield place, folders, names
+    """As :func:`os.walk`, sorted, linked folders too, but no folder twice, however links lead to it.
+
+    A folder has its own path where it lies below ``folder``, and otherwise that of the first link to it. Names that the
+    caller takes out of the list of folders are not gone into.
+    """
+    seen: set[tuple[int, int]] = set()
+    roots = [os.fspath(folder)]
+    while roots:
+        linked: list[str] = []
+        for root in roots:
+            for place, folders, names in os.walk(root):
+                if not _is_new(place, seen):
+                    folders.clear()
+                    continue
+                folders.sort()
+                yield place, folders, names
+                linked += [path for name in folders if os.path.islink(path := os.path.join(place, name))]
+        roots = linked
+
+
+def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether a folder is there and was not seen yet."""
+    try:
+        state = os.stat(folder)
+    except OSError:
+        return False
+    key = state.st_dev, state.st_ino
+    return key not in seen and not seen.add(key)
 
 
 def glob_once(pattern: str) -> list[str]:

@@ -17,7 +17,7 @@ from mmdark.datasets.folder_copy import files_below
 from mmdark.errors import InputError
 from mmdark.evaluation.mat_limits import check_mat
 from mmdark.evaluation.prediction_files import read_wider_predictions
-from mmdark.file_limits import BeyondLimits, endless, glob_once, parse_json
+from mmdark.file_limits import BeyondLimits, endless, glob_once, parse_json, walk_once
 from mmdark.inference import image_sources
 from mmdark.inference.result_files import read_results
 from mmdark.inference.tiles import AUTO_TILE, tile_side
@@ -71,6 +71,21 @@ def test_links_in_circles_are_followed_once(folder: Path) -> None:
     assert glob_once(f'{folder}/**/*.png') == [f'{folder}/in/good.png']
     (folder / 'good.txt').write_text('good\n1\n1 2 3 4 0.5\n')
     assert list(read_wider_predictions(folder, ['in/good'])[0]) == ['in/good']
+
+
+def test_a_folder_has_its_own_path_before_that_of_a_link(tmp_path: Path) -> None:
+    """Whatever it is called; what a caller takes out is not gone into by a link, either."""
+    for name in ('z/b', 'left/c'):
+        (tmp_path / name).mkdir(parents=True)
+    for name, target in (('a', 'z'), ('b', 'z/b'), ('up', '..'), ('d', 'left')):
+        (tmp_path / name).symlink_to(target)
+    walked = [os.path.relpath(place, tmp_path) for place, _, _ in walk_once(tmp_path / 'z')]
+    assert walked == ['z', 'z/b']
+    walked = []
+    for place, folders, _ in walk_once(tmp_path):
+        folders[:] = [name for name in folders if name not in ('left', 'up')]
+        walked.append(os.path.relpath(place, tmp_path))
+    assert walked == ['.', 'z', 'z/b', 'd', 'd/c']
 
 
 def test_a_pattern_finds_what_glob_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

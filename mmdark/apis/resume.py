@@ -61,9 +61,12 @@ def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] =
 
 
 def _is_whole(path: str) -> bool:
-    """Whether all parts of a file have their checksums; the format before torch 1.6 has none, and was read in full."""
+    """Whether all parts of a file have their checksums; the format before torch 1.6 has none, and was read in full.
+
+    The training reads the file next, and does not compare them again.
+    """
     try:
-        check_checkpoint(Path(path))
+        check_checkpoint(Path(path), remember=True)
     except (OSError, zipfile.BadZipFile):
         return False
     return True

@@ -57,6 +57,8 @@ _PLAIN = {
 _ZIP = b'PK\x03\x04'
 _LEGACY_PICKLES = 5
 """In the format before torch 1.6: a number, a version, the machine, the content, the names of the tensors' memory."""
+_WHOLE: set[tuple[int, ...]] = set()
+"""Files whose checksums were compared, as :func:`_state_of` tells them."""
 _TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
 
 
@@ -87,12 +89,13 @@ def is_zip(file: Path | IO[bytes]) -> bool:
         return opened.read(len(_ZIP)) == _ZIP
 
 
-def check_checkpoint(file: Path | IO[bytes], whole: bool = True) -> int:
+def check_checkpoint(file: Path | IO[bytes], whole: bool = True, remember: bool = False) -> int:
     """See that reading a checkpoint will take no more memory and time than its size lets expect, and that it is whole.
 
     Args:
         file: a checkpoint as torch writes it.
         whole: compare the checksums of a zip with its content; the format before 1.6 has none.
+        remember: do not compare them again as long as this process lives and the file stays as it is.
 
     Returns:
         The bytes that its content may take.
@@ -106,9 +109,10 @@ def check_checkpoint(file: Path | IO[bytes], whole: bool = True) -> int:
         start, size = opened.tell(), opened.seek(0, io.SEEK_END)
         opened.seek(start)
         most = most_bytes(size, RATIO)
+        state = _state_of(file)
         if opened.read(len(_ZIP)) == _ZIP:
             with ZipFile(opened) as archive:
-                _check_zip(archive, size, most, whole)
+                _check_zip(archive, size, most, whole and state not in _WHOLE)
         else:
             opened.seek(start)
             # pickletools reads as many bytes as a text states; of a mapped file no more than there are
@@ -116,7 +120,17 @@ def check_checkpoint(file: Path | IO[bytes], whole: bool = True) -> int:
             survey = _Survey(most, size)
             for _ in range(_LEGACY_PICKLES):
                 survey.run(mapped)
+    if remember and state:
+        _WHOLE.add(state)
     return most
+
+
+def _state_of(file: Path | IO[bytes]) -> tuple[int, ...]:
+    """What changes when a file does; nothing of a stream."""
+    if not isinstance(file, Path):
+        return ()
+    state = file.stat()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def _check_zip(archive: ZipFile, size: int, most: int, whole: bool) -> None:

@@ -7,6 +7,8 @@ import re
 import stat
 from collections.abc import Iterator
 
+from mmdark.file_limits import walk_once
+
 IMAGE, VIDEO = 'image', 'video'
 START = 4096
 """Bytes that are looked at."""
@@ -86,23 +88,10 @@ def foreign_format(path: str | os.PathLike) -> str | None:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """The paths of the files in a folder and below it, hidden ones left out, in no order.
-
-    Linked folders are followed, each folder once, so that a link to a folder above ends nowhere.
-    """
-    seen: set[tuple[int, int]] = set()
-    roots = [folder]
-    while roots:
-        linked = []
-        for top in roots:
-            for root, folders, files in os.walk(top, followlinks=False):
-                if not _is_new(root, seen):
-                    folders.clear()
-                    continue
-                folders[:] = sorted(name for name in folders if not name.startswith('.'))
-                linked += [path for name in folders if os.path.islink(path := os.path.join(root, name))]
-                yield from (os.path.join(root, name) for name in files if not name.startswith('.'))
-        roots = linked
+    """The paths of the files in a folder and below it, hidden ones left out, in no order; see :func:`walk_once`."""
+    for place, folders, names in walk_once(folder):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        yield from (os.path.join(place, name) for name in names if not name.startswith('.'))
 
 
 def literal_start(pattern: str) -> str:
@@ -122,19 +111,6 @@ def literal_start(pattern: str) -> str:
         folder, name = os.path.split(folder)
         rest.append(name)
     return pattern
-
-
-def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
-    """Whether a folder can be read and was not seen yet."""
-    try:
-        found = os.stat(folder)
-    except OSError:
-        return False
-    key = found.st_dev, found.st_ino
-    if key in seen:
-        return False
-    seen.add(key)
-    return True
 
 
 def _start_of(path: str | os.PathLike, count: int) -> bytes:
