@@ -14,7 +14,7 @@ import numpy as np
 from mmdark.drawing import FACE
 from mmdark.errors import InputError, shown
 from mmdark.evaluation.prediction_files import write_wider_predictions
-from mmdark.file_limits import parse_json
+from mmdark.file_limits import endless, parse_json
 from mmdark.whole_file import write_whole, writing
 
 from .json_lines import JsonLines, Line
@@ -27,6 +27,8 @@ FORMATS = ('json', 'csv', 'yolo', 'wider', 'coco', 'pictures')
 """What can be written."""
 FOLDERS = {'pictures': 'pictures', 'yolo': 'labels', 'wider': 'wider'}
 """Format → the folder with a file for each photograph."""
+MOST_BYTES = 256 << 20
+"""Of a ``results.json`` that is read at once, which takes some ten times as much: about a million photographs."""
 MAX_JPEG = 65500
 """Pixels of a side; a larger picture is written as PNG."""
 
@@ -204,9 +206,16 @@ def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[B
         ``names`` and ``pictures`` a list each, in the order of the first.
 
     Raises:
-        InputError: there is no such file, or it is none of ours.
+        InputError: there is no such file, it is none of ours, or is larger than :data:`MOST_BYTES`.
     """
     path = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
+    if kind := endless(path):
+        raise InputError(f'{path} is {kind}, not a file: name a folder that mmdark detect wrote')
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise InputError(
+            f'{path} has {path.stat().st_size >> 20} MB, and {MOST_BYTES >> 20} are the most that is read at once: '
+            'call mmdark detect on a part of the photographs, or read results.jsonl, a line for each'
+        )
     try:
         about = parse_json(path.read_text(encoding='utf-8'))
         images, broken = about.pop('images'), about.pop('broken')

@@ -188,6 +188,17 @@ def test_other_files_are_no_results(tmp_path: Path, text: str) -> None:
     assert len(str(caught.value)) <= 300
 
 
+def test_what_is_too_large_or_endless_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / 'results.json').open('wb') as file:
+        file.truncate(300 << 20)
+    with pytest.raises(InputError, match='has 300 MB, and 256 are the most'):
+        read_results(tmp_path)
+    (tmp_path / 'results.json').unlink()
+    (tmp_path / 'results.json').symlink_to('/dev/zero')
+    with pytest.raises(InputError, match=r'results\.json is a device, not a file'):
+        read_results(tmp_path)
+
+
 def test_json_is_that_of_the_whole_at_once_and_digits_survive(tmp_path: Path) -> None:
     """Written photograph after photograph, of lines that hold every digit of a float32."""
     noise = np.random.default_rng(0)
