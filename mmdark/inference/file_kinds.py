@@ -12,6 +12,7 @@ from mmdark.file_limits import walk_once
 IMAGE, VIDEO = 'image', 'video'
 START = 4096
 """Bytes that are looked at."""
+GIF = b'GIF8'
 IMAGES = (
     rb'\xff\xd8\xff',  # JPEG
     rb'\x89PNG\r\n\x1a\n',
@@ -54,7 +55,7 @@ def kind_of(path: str | os.PathLike) -> str | None:
     A GIF with more than one picture is a video, and so is a stream of JPEGs.
     """
     content = _start_of(path, START)
-    if content.startswith(b'GIF8'):
+    if content.startswith(GIF):
         return VIDEO if is_animated(path) else IMAGE
     if content.startswith(b'\xff\xd8\xff'):
         content = _start_of(path, MJPEG)
@@ -64,10 +65,15 @@ def kind_of(path: str | os.PathLike) -> str | None:
     return VIDEO if _VIDEOS.match(content) else None
 
 
+def is_gif(path: str | os.PathLike) -> bool:
+    """Whether a file is a GIF."""
+    return _start_of(path, len(GIF)) == GIF
+
+
 def is_animated(path: str | os.PathLike) -> bool:
     """Whether an image file (GIF, WebP, PNG, AVIF) holds more than one picture, to be shown one after the other."""
     content = _start_of(path, START)
-    if not (content.startswith((b'GIF8', b'RIFF')) or b'acTL' in content or content[4:12] == b'ftypavis'):
+    if not (content.startswith((GIF, b'RIFF')) or b'acTL' in content or content[4:12] == b'ftypavis'):
         return False
     from PIL import Image
 

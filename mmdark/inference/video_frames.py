@@ -18,7 +18,8 @@ import numpy as np
 
 from mmdark.errors import InputError
 
-from .file_kinds import IMAGE, VIDEO, kind_of
+from .file_kinds import IMAGE, VIDEO, is_gif, kind_of
+from .gif_capture import GifCapture
 from .image_sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, has_suffix
 
 USUAL_RATE = 25.0
@@ -142,25 +143,29 @@ def _later(last: float | None, now: float, usual: float) -> float:
     return now if math.isfinite(now) and now > last else last + usual
 
 
-def _grabbed(capture: cv2.VideoCapture, source: str | int) -> Iterator[float]:
+def _grabbed(capture: cv2.VideoCapture | GifCapture, source: str | int) -> Iterator[float]:
     """Decode frame after frame; gives the time of each in seconds, as the file or the clock says it."""
     while any(capture.grab() for _ in range(1 if isinstance(source, int) else ATTEMPTS)):
         yield time.monotonic() if isinstance(source, int) else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
 
 @contextmanager
-def _capture(source: str | int) -> Iterator[cv2.VideoCapture]:
-    """OpenCV's reader, closed at the end; what it would print of damaged files and missing cameras is not printed.
+def _capture(source: str | int) -> Iterator[cv2.VideoCapture | GifCapture]:
+    """OpenCV's reader, or that of a GIF, closed at the end; what it would print of damaged files is not printed.
 
     Files are decoded by one thread: with several, what is made of damaged frames differs from one time to the next.
     """
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # read once, when the first file is opened
     level = cv2.utils.logging.setLogLevel(0)
     try:
-        one_thread = [] if isinstance(source, int) else [cv2.CAP_PROP_N_THREADS, 1]
-        capture = cv2.VideoCapture(source, cv2.CAP_ANY, one_thread)
-        if one_thread and not capture.isOpened():
-            capture = cv2.VideoCapture(source)  # a reader that has no such setting
+        is_camera = isinstance(source, int)
+        capture: cv2.VideoCapture | GifCapture
+        if not is_camera and is_gif(source):
+            capture = GifCapture(source)
+        else:
+            capture = cv2.VideoCapture(source, cv2.CAP_ANY, [] if is_camera else [cv2.CAP_PROP_N_THREADS, 1])
+            if not is_camera and not capture.isOpened():
+                capture = cv2.VideoCapture(source)  # a reader that has no such setting
     finally:
         cv2.utils.logging.setLogLevel(level)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmdark.errors import InputError
 from mmdark.inference.video_frames import frames_of, is_video, open_video
@@ -160,3 +161,16 @@ def test_a_camera_that_is_not_there_and_an_address_are_named() -> None:
 
 def test_videos_are_known_by_their_names() -> None:
     assert is_video('A.MOV') and not is_video('a.jpg') and not is_video('mp4')
+
+
+@pytest.mark.parametrize(('options', 'times'), [({}, [0, 0.1, 0.2]), (dict(duration=[300, 50, 80]), [0, 0.3, 0.35])])
+def test_a_gif_gives_all_its_pictures(tmp_path: Path, options: dict, times: list[float]) -> None:
+    """Also one that states no times, of which OpenCV's FFmpeg gives the first picture alone."""
+    pictures = [np.full((96, 128, 3), (40 * number, 90, 200), np.uint8) for number in range(3)]
+    first, *others = map(Image.fromarray, pictures)
+    first.save(tmp_path / 'a.gif', save_all=True, append_images=others, **options)
+    video = open_video(tmp_path / 'a.gif')
+    frames = list(frames_of(video))
+    assert video.count == 3 and [one.seconds for one in frames] == pytest.approx(times)
+    for one, picture in zip(frames, pictures, strict=True):
+        assert np.abs(one.image.astype(int) - picture[..., ::-1]).max() <= 8
