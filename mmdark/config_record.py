@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from mmdark.file_limits import parse_json
+from mmdark.file_limits import parse_json, refuse_endless
 from mmdark.whole_file import write_whole
 
 RECORD = 'trained_configs.json'
@@ -31,6 +31,7 @@ def recorded_configs(folder: Path) -> dict[str, Path]:
 
 def _read(folder: Path) -> dict[str, str]:
     try:
+        refuse_endless(folder / RECORD)
         record = parse_json((folder / RECORD).read_bytes())
     except (OSError, ValueError):
         return {}

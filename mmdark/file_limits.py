@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -78,6 +79,16 @@ def endless(path: str | os.PathLike) -> str | None:
     except (OSError, ValueError):
         return None
     return next((kind for is_kind, kind in _KINDS.items() if is_kind(mode)), None)
+
+
+def refuse_endless(path: str | os.PathLike) -> None:
+    """Raise an :class:`OSError` where reading a file might never end, so that whoever reads it says so as of any other.
+
+    Raises:
+        OSError: it is a pipe, a device or a socket.
+    """
+    if kind := endless(path):
+        raise OSError(errno.EINVAL, f'it is {kind}')
 
 
 def walk_once(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[str]]]:

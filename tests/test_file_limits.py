@@ -12,13 +12,19 @@ from PIL import Image
 from scipy.io import savemat
 
 from mmdark.apis.run_log import read_run
+from mmdark.config_record import recorded_configs
 from mmdark.datasets.face_formats import image_size
-from mmdark.datasets.folder_copy import files_below
+from mmdark.datasets.folder_copy import content_of, files_below
+from mmdark.datasets.label_files import read_text
+from mmdark.datasets.yolo_annotation import read_data_yaml, yolo_to_images
 from mmdark.errors import InputError
+from mmdark.evaluation import CocoFaceMetric
 from mmdark.evaluation.mat_limits import check_mat
 from mmdark.evaluation.prediction_files import read_wider_predictions
 from mmdark.file_limits import BeyondLimits, endless, glob_once, parse_json, walk_once
 from mmdark.inference import image_sources
+from mmdark.inference.json_lines import JsonLines
+from mmdark.inference.merge import shares_in
 from mmdark.inference.result_files import read_results
 from mmdark.inference.tiles import AUTO_TILE, tile_side
 from tests.limited_child import LimitedChild, faults
@@ -64,6 +70,47 @@ def test_one_file_does_not_stop_a_folder(folder: Path) -> None:
     ]  # fmt: skip
     assert 'good.png (9, 9, 3)' in outcomes['all'].said and 'a pipe' in outcomes['all'].said
     assert [outcomes[name].kind for name in ('self', 'zero', 'pipe')] == ['refused'] * 3
+
+
+READERS = {
+    'a label': lambda path: read_text(str(path), 'label', 'mend it'),
+    'a YOLO label': lambda path: yolo_to_images(path.parent, path.parent),
+    'data.yaml': read_data_yaml,
+    'a file of a copy': content_of,
+    'the record of a config': lambda path: recorded_configs(path.parent)['a'],
+    'lines of a run': lambda path: JsonLines(path, {}, 'photograph', int),
+    'lines of a share': lambda path: shares_in([path.parent]),
+    'results': read_results,
+    'COCO': lambda path: setattr(CocoFaceMetric(str(path)), 'dataset_meta', dict(classes=('face',))),
+}
+NAMES = {
+    'a YOLO label': 'good.txt',
+    'the record of a config': 'trained_configs.json',
+    'lines of a share': 'results.jsonl',
+    'results': 'results.json',
+}
+
+
+def read_one(kind: str, path: Path) -> None:
+    try:
+        READERS[kind](path)
+    except (OSError, KeyError) as error:
+        raise InputError(str(error)) from None
+
+
+@pytest.mark.parametrize('end', ['a pipe', 'a device'])
+def test_text_of_a_data_set_or_a_run_may_be_a_pipe_or_endless(tmp_path: Path, end: str) -> None:
+    with LimitedChild(seconds=5) as child:
+        for number, kind in enumerate(READERS):
+            path = tmp_path / str(number) / NAMES.get(kind, 'file')
+            path.parent.mkdir()
+            Image.new('RGB', (9, 9)).save(path.parent / 'good.png')
+            if end == 'a pipe':
+                os.mkfifo(path)
+            else:
+                path.symlink_to('/dev/zero')
+            outcome = child.run(read_one, kind, path)
+            assert outcome.kind == 'refused' and faults({kind: outcome}) == {}, (kind, outcome)
 
 
 def test_links_in_circles_are_followed_once(folder: Path) -> None:

@@ -12,6 +12,7 @@ from mmdark.datasets.face_formats import image_size
 from mmdark.datasets.label_files import read_all, read_text, warn
 from mmdark.datasets.voc_annotation import VocImage, VocObject, parse_voc, parse_voc_list
 from mmdark.errors import InputError, shown
+from mmdark.file_limits import refuse_endless
 
 _SET_LIST = (
     'ann_file names a list such as ImageSets/Main/train.txt below data_root, with the name of one image a line, '
@@ -58,6 +59,7 @@ class CheckedVocDataset(XMLDataset):
 
     def _read(self, path: str) -> VocImage:
         try:
+            refuse_endless(path)
             content = fileio.get(path, backend_args=self.backend_args)
         except (OSError, ValueError) as error:  # the latter of a NUL in a name
             reason = getattr(error, 'strerror', None) or error

@@ -15,7 +15,7 @@ import torch
 
 from mmdark.dark_isp import PRESETS, ISPParameters
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, is_image
-from mmdark.datasets.folder_copy import check_folders, files_below, run_over
+from mmdark.datasets.folder_copy import check_folders, content_of, files_below, run_over
 from mmdark.datasets.transforms import DarkISP, LoadPhoto
 from mmdark.errors import InputError
 from mmdark.file_limits import parse_json
@@ -102,7 +102,7 @@ def darken_folder(
     renamed = {old: new for old, new in renamed.items() if old != new}
     others = [name for name in files if name not in targets]
     for name in others:
-        write_whole(out / name, renamed_annotation(name, (source / name).read_bytes(), renamed))
+        write_whole(out / name, renamed_annotation(name, content_of(source / name), renamed))
     record, broken = {}, []
     darken = partial(_darken_file, source, out, settings)
     for (old, new), result in run_over(darken, list(targets.items()), workers, 'darken'):

@@ -12,7 +12,7 @@ from PIL import Image
 from mmdark.datasets.transforms.pillow_pixels import any_size, upright_size
 from mmdark.datasets.wider_annotation import WiderImage
 from mmdark.errors import InputError
-from mmdark.file_limits import endless
+from mmdark.file_limits import refuse_endless
 from mmdark.places import is_place
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -56,8 +56,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         InputError: the file is missing or its header is not that of an image.
     """
     try:
-        if kind := endless(path):
-            raise OSError(0, f'it is {kind}')
+        refuse_endless(path)
         with any_size(), Image.open(path) as image:
             return upright_size(image)
     except Exception as error:  # Pillow's readers raise whatever their formats make them stumble over

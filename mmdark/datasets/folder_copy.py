@@ -18,7 +18,7 @@ import cv2
 import torch
 
 from mmdark.errors import InputError
-from mmdark.file_limits import walk_once
+from mmdark.file_limits import refuse_endless, walk_once
 from mmdark.whole_file import PART
 
 Task = TypeVar('Task')
@@ -43,6 +43,19 @@ def files_below(folder: Path) -> list[str]:
             if not name.endswith(PART) and not name.startswith('._')
         ]
     return sorted(found)
+
+
+def content_of(path: Path) -> bytes:
+    """The content of a file that is copied.
+
+    Raises:
+        InputError: it cannot be read, or may never end.
+    """
+    try:
+        refuse_endless(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f'{path} cannot be read ({error.strerror}): mend it, or take it out of the data set') from None
 
 
 def check_folders(source: Path, out: Path) -> None:

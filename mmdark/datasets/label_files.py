@@ -11,6 +11,7 @@ import mmengine.fileio as fileio
 from mmengine.logging import print_log
 
 from mmdark.errors import InputError, one_line
+from mmdark.file_limits import refuse_endless
 
 Label = TypeVar('Label')
 
@@ -36,6 +37,7 @@ def read_text(path: str, what: str, remedy: str, backend_args: dict | None = Non
         InputError: the file cannot be read or is not text.
     """
     try:
+        refuse_endless(path)
         return fileio.get(path, backend_args=backend_args).decode('utf-8-sig')
     except UnicodeDecodeError:
         raise InputError(f'{what} {path} is not a text file: copy it again, or name another') from None

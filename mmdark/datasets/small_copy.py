@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, image_size, is_image
-from mmdark.datasets.folder_copy import check_folders, files_below, run_over
+from mmdark.datasets.folder_copy import check_folders, content_of, files_below, run_over
 from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
 from mmdark.datasets.scaled_annotations import scaled_annotation
 from mmdark.datasets.transforms import LoadPhoto
@@ -101,7 +101,7 @@ def shrink_folder(
     sizes, broken = _read_sizes(source, [name for name in files if is_image(name)], workers)
     unchanged = ResizedImages({**dict.fromkeys(broken), **{name: Resized(size, size) for name, size in sizes.items()}})
     for name in others:  # what is wrong with an annotation is said before the work, not after it
-        scaled_annotation(name, (source / name).read_bytes(), unchanged, Tally())
+        scaled_annotation(name, content_of(source / name), unchanged, Tally())
     copy = partial(_write_copy, source, out, sizes, list(broken), others, workers)
     setting, size, tally, faults = _fit(source, sizes, others, budget, ceiling, copy)
     return SmallCopy(setting, size, len(sizes) - len(faults), tally, left_out, [*broken.values(), *faults])
@@ -275,7 +275,7 @@ def _write_copy(
             image_bytes += written
     images, tally, other_bytes = ResizedImages(resized), Tally(), 0
     for name in others:
-        content = scaled_annotation(name, (source / name).read_bytes(), images, tally)
+        content = scaled_annotation(name, content_of(source / name), images, tally)
         write_whole(out / name, content)
         other_bytes += len(content)
     return image_bytes, other_bytes, tally, faults

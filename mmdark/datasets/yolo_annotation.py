@@ -12,6 +12,7 @@ import yaml
 
 from mmdark.datasets.face_formats import IMAGE_SUFFIXES, AnnotatedBox, AnnotatedImage, image_size, is_image
 from mmdark.errors import InputError, shown
+from mmdark.file_limits import refuse_endless
 
 PARTS = ('train', 'val', 'test')
 """Keys of ``data.yaml`` that name a part."""
@@ -93,6 +94,7 @@ def read_data_yaml(path: str | Path) -> tuple[list[YoloPart], list[str]]:
 def _document(path: Path) -> dict[str, Any]:
     """The file as a mapping."""
     try:
+        refuse_endless(path)
         document = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
     except OSError as error:
         raise InputError(f'{path} cannot be read ({error.strerror}): name a data.yaml') from None
@@ -155,6 +157,7 @@ def _rows(label_file: Path | None) -> list[tuple[int, str]]:
     if label_file is None:
         return []
     try:
+        refuse_endless(label_file)
         lines = label_file.read_text(encoding='utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError):
         raise InputError(f'{label_file} is not a text file that can be read: write it again, or take it away') from None

@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 
 from mmdark.coco_annotation import parse_coco
 from mmdark.errors import InputError, one_line
+from mmdark.file_limits import refuse_endless
 from mmdark.places import FARTHEST
 
 ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
@@ -52,6 +53,7 @@ class CocoFaceMetric(CocoMetric):
 
     def _read(self, classes: tuple[str, ...]) -> COCO:
         try:
+            refuse_endless(self.ann_file)
             text = fileio.get(self.ann_file, backend_args=self.backend_args).decode('utf-8-sig')
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, 'strerror', None) or 'it is not text'

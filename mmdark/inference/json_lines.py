@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdark.errors import InputError
-from mmdark.file_limits import parse_json
+from mmdark.file_limits import parse_json, refuse_endless
 
 Line = dict[str, Any]
 ABOUT = 'about'
@@ -57,6 +57,7 @@ class JsonLines:
         self._header = header
         self._file = None
         try:
+            refuse_endless(path)
             self.kept, self._end = (0, 0) if overwrite or not path.exists() else self._whole_lines(batch_size)
         except OSError as error:
             raise self._not_written(error) from None
@@ -152,16 +153,24 @@ class JsonLines:
 
 def read_header(path: Path) -> Line:
     """What the first line says."""
+    refuse_endless(path)
     with path.open('rb') as file:
         return parse_json(file.readline())
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines below the header, one in memory at a time, without the end and a last line that was cut off."""
+    """The lines below the header, one in memory at a time, without the end and a last line that was cut off.
+
+    Raises:
+        InputError: another line is no JSON object.
+    """
     with path.open('rb') as file:
         next(file, None)
-        for line in file:
-            if line.endswith(b'\n') and (content := parse_json(line)) != END:
+        for number, line in enumerate(file, 2):
+            content = _parsed(line)
+            if content is None and line.endswith(b'\n'):
+                raise damaged_line(path, number)
+            if content not in (None, END):
                 yield content
 
 
@@ -175,7 +184,7 @@ def is_complete(path: Path) -> bool:
 
 def count_unfinished(path: Path) -> int:
     """How many lines below the header a file has that is not complete; 0 where it is, or there is none."""
-    if not path.exists() or is_complete(path):
+    if not path.is_file() or is_complete(path):
         return 0
     with path.open('rb') as file:
         return max(0, sum(line.endswith(b'\n') for line in file) - 1)

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from mmdark.apis.work_dir_lock import only_detection
 from mmdark.errors import InputError
-from mmdark.file_limits import parse_json
 from mmdark.whole_file import writing
 
-from .json_lines import ABOUT, Line, is_complete
+from .json_lines import ABOUT, Line, is_complete, read_header
 from .result_files import FOLDERS
 from .result_lines import Kept, kept_lines
 from .result_lists import write_lists
@@ -132,8 +131,7 @@ def _header(path: Path) -> Line:
         InputError: it is none of ours.
     """
     try:
-        with path.open('rb') as file:
-            header = parse_json(file.readline())
+        header = read_header(path)
         share_of(header.get(SHARD, '1/1'))
         if all(isinstance(header[key], kind) for key, kind in (('classes', list), ('formats', list), (ABOUT, dict))):
             return header

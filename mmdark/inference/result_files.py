@@ -217,7 +217,7 @@ def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[B
             'call mmdark detect on a part of the photographs, or read results.jsonl, a line for each'
         )
     try:
-        about = parse_json(path.read_text(encoding='utf-8'))
+        about = parse_json(path.read_text(encoding='utf-8-sig'))
         images, broken = about.pop('images'), about.pop('broken')
         names = tuple(map(str, about.get('classes', FACE)))
         found = [_result_of(entry, names) for entry in images]

@@ -17,6 +17,7 @@ from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import read_wider_predictions
 from mmdark.inference.result import BrokenImage
 from mmdark.inference.result_files import FORMATS, ResultFiles, read_results, write_picture
+from mmdark.inference.result_lines import kept_lines
 
 from .face_results import result_of
 
@@ -188,6 +189,15 @@ def test_other_files_are_no_results(tmp_path: Path, text: str) -> None:
     assert len(str(caught.value)) <= 300
 
 
+def test_results_that_an_editor_has_saved_are_read(tmp_path: Path) -> None:
+    """With a mark at the start, and with the ends of lines of Windows."""
+    written(tmp_path, 'json')
+    path = tmp_path / 'results.json'
+    before = read_results(tmp_path)[2]
+    path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b'\n', b'\r\n'))
+    assert read_results(tmp_path)[2] == before
+
+
 def test_what_is_too_large_or_endless_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / 'results.json').open('wb') as file:
         file.truncate(300 << 20)
@@ -243,3 +253,11 @@ def test_a_line_that_was_edited_is_named(tmp_path: Path) -> None:
         files = ResultFiles(tmp_path, ['json'], dict(model='m'), resume=True)
         with pytest.raises(InputError, match=r'^line 2 of \S+results\.jsonl is damaged: delete it and those below'):
             list(files.lines())
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+    lines = (written(tmp_path, 'json') / 'results.jsonl').read_bytes().splitlines(keepends=True)
+    for damaged in (lines[2][5:], b'7\n', b'\0\n', b'[' * 10**5 + b'\n'):
+        (tmp_path / 'results.jsonl').write_bytes(b''.join([*lines[:2], damaged, *lines[3:]]))
+        with pytest.raises(InputError, match=r'^line 3 of .*results\.jsonl is damaged: '):
+            list(kept_lines(tmp_path / 'results.jsonl', ('face',)))
