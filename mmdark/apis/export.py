@@ -51,6 +51,8 @@ def export_weights(
     ends = [SAFETENSORS] if safetensors else [SAFETENSORS, '.pth']
     if target.suffix not in ends:
         raise InputError(f'{target}: name it *{" or *".join(ends)}')
+    if target.exists() and Path(checkpoint).exists() and target.samefile(checkpoint):
+        raise InputError(f'{target} is the checkpoint itself, from which no training could go on then: name another')
     content = read_checkpoint(checkpoint, 'cpu')
     state = content.get('state_dict', content)
     if detector:

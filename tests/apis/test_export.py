@@ -124,3 +124,13 @@ def test_a_damaged_file_of_safetensors_is_one_line(trained: Path, tmp_path: Path
     with pytest.raises(InputError, match=r'a\.safetensors cannot be read as a checkpoint') as caught:
         read_checkpoint(path)
     assert '\n' not in str(caught.value)
+
+
+def test_a_checkpoint_is_not_written_over_itself(trained: Path, tmp_path: Path) -> None:
+    source, link = trained / 'best_score_iter_8.pth', tmp_path / 'link.pth'
+    link.symlink_to(source)
+    before = source.read_bytes()
+    for target in (source, link):
+        with pytest.raises(InputError, match=rf'{target.name} is the checkpoint itself'):
+            export_weights(source, target)
+    assert source.read_bytes() == before
