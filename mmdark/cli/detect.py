@@ -124,7 +124,9 @@ def run(arguments: list[str]) -> int:
         with sigterm_raises():
             return _detect(inferencer, sources, images, videos, args)
     except InputError as error:  # it names the options of Python
-        raise InputError(re.sub(r'\b(weights|model)=(?=[A-Z])', r'--\1 ', str(error))) from None
+        raise InputError(
+            re.sub(r'(--(?:weights|model) \S+, )?\b(weights|model)=(?=[A-Z])', r'--\2 ', str(error))
+        ) from None
 
 
 def _detect(

@@ -282,15 +282,22 @@ def test_options_reach_the_detector(told: ToldInferencer, monkeypatch: pytest.Mo
     assert seen == dict(tta=True, tile=None, batch_size=3, pred_score_thr=0.5)
 
 
+@pytest.mark.parametrize(
+    ('said', 'wanted'),
+    [
+        ('there are no weights: name trained ones (weights=FILE.pth)', '(--weights FILE.pth)'),
+        ('no config: name it (--model CONFIG.py, model=CONFIG.py, or a name)', '(--model CONFIG.py, or a name)'),
+    ],
+)
 def test_missing_weights_are_named_as_options_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    said: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def without(args: object) -> None:
-        raise InputError('there are no weights: name trained ones (weights=FILE.pth)')
+        raise InputError(said)
 
     monkeypatch.setattr(detect, '_inferencer', without)
     assert main(['detect', str(write_photos(tmp_path / 'photos', 1)), '--out-dir', str(tmp_path / 'out')]) == 1
-    assert capsys.readouterr().err == 'error: there are no weights: name trained ones (--weights FILE.pth)\n'
+    assert capsys.readouterr().err == f'error: {said.partition("(")[0]}{wanted}\n'
 
 
 @pytest.fixture(scope='module')
