@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from mmdark.errors import InputError
+from mmdark.file_limits import endless
 
 from .file_kinds import IMAGE, VIDEO, is_gif, kind_of
 from .gif_capture import GifCapture
@@ -191,6 +192,8 @@ def video_path(source: str | os.PathLike) -> str:
         raise InputError(f'video {path} does not exist: check the path')
     if os.path.isdir(path):
         raise InputError(f'{path} is a folder: name one video file')
+    if kind := endless(path):
+        raise InputError(f'{path} is {kind}, not a file: save the video to a file first')
     if kind_of(path) == IMAGE or (has_suffix(path, IMAGE_SUFFIXES) and not is_video(path)):
         raise InputError(f'{path} is an image: give it to Inferencer, or name a video')
     return os.path.abspath(path)

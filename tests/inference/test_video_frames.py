@@ -174,3 +174,9 @@ def test_a_gif_gives_all_its_pictures(tmp_path: Path, options: dict, times: list
     assert video.count == 3 and [one.seconds for one in frames] == pytest.approx(times)
     for one, picture in zip(frames, pictures, strict=True):
         assert np.abs(one.image.astype(int) - picture[..., ::-1]).max() <= 8
+
+
+def test_a_pipe_is_no_video(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'a.mp4')
+    with pytest.raises(InputError, match=r'a\.mp4 is a pipe, not a file'):
+        open_video(tmp_path / 'a.mp4')
