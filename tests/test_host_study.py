@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'host_study'
-HOSTS = ('rtmdet_tiny', 'retinanet_r18')
+HOSTS = ('rtmdet_tiny', 'retinanet_r18', 'gfl_mobilenetv2')
 ROWS = ('day-only', 'augmentation-only', 'dai-net')
 every_host = pytest.mark.parametrize('host', HOSTS)
 
