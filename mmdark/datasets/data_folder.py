@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmdark.datasets.coco_annotation import parse_coco
+from mmdark.coco_annotation import parse_coco
 from mmdark.datasets.face_formats import (
     AnnotatedBox,
     AnnotatedImage,

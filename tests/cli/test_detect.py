@@ -61,7 +61,7 @@ def kinds(folder: Path) -> set[str]:
         (['--coco'], {'coco_images.json', 'coco_results.json'}),
         (['--gallery'], {'results.json', 'gallery.html', 'gallery_files'}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)),
 )
 def test_each_flag_writes_what_it_says(
     told: ToldInferencer, flags: list[str], expected: set[str], capsys: pytest.CaptureFixture[str]
