@@ -58,14 +58,14 @@ def test_results_of_detect_are_scored_and_converted(tmp_path: Path) -> None:
         np.array([0.9, 0.25], np.float32),
         96,
         80,
-        f'{root}/0--Noise/val_0.jpg',
+        f'{root}/0--Noise/val_0.png',  # of a dark copy
     )
     files.add('val_0', result)
     files.close()
     annotation = root / 'wider_face_split' / 'wider_face_val_bbx_gt.txt'
     done = tool('eval_faces', tmp_path / 'out', '--ann-file', annotation, '--out', tmp_path / 'found.json')
     assert done.returncode == 0, done.stderr
-    printed = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines())
+    printed = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines() if 'OneDL' not in line)
     assert printed == {'all': '25.0', '>=16': '25.0', '>=32': '25.0', '>=64': 'nan', 'illumination 1': 'nan'}
     assert '1 of 2 images were not looked at' in done.stderr
     found = json.loads((tmp_path / 'found.json').read_text())

@@ -31,13 +31,20 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def stem(name: str) -> str:
+    """``event/image.jpg`` without its suffix."""
+    return name.rpartition('.')[0]
+
+
 def main() -> None:
     """Read, score, print, write."""
     args = parse_args()
     labels = read_face_labels(args.ann_file)
     night = read_night_list(args.night, labels) if args.night else ()
     results, _, _ = read_results(args.results)
-    found = {short_name(each.source): np.column_stack([each.boxes, each.scores]) for each in results}
+    names = {stem(name): name for name in labels}  # a dark copy may be .png
+    looked_at = [(short_name(each.source), np.column_stack([each.boxes, each.scores])) for each in results]
+    found = {names.get(stem(name), name): rows for name, rows in looked_at}
     if missing := [name for name in labels if name not in found]:
         if len(missing) == len(labels):
             raise InputError(f'{args.results} and {args.ann_file} share no image: names must end in event/image.jpg')
