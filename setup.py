@@ -48,7 +48,7 @@ class BuildWithMim(build_py):
 setup(
     name='mmdark',
     version=version(),
-    description='Face detectors that see in the dark, for MMDetection: DSFD and DAI-Net',
+    description='Detectors that see in the dark, for MMDetection: DAI-Net around any of them, DSFD for faces',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8') if (ROOT / 'README.md').exists() else '',
     long_description_content_type='text/markdown',
     license='Apache-2.0',
@@ -59,7 +59,7 @@ setup(
     ],
     packages=find_packages(include=['mmdark', 'mmdark.*'], exclude=['mmdark.parity']),  # for a clone
     entry_points={'console_scripts': ['mmdark = mmdark.cli:main']},
-    package_data={'mmdark.models': ['*.pth'], 'mmdark.inference': ['*.html']},
+    package_data={'mmdark.models': ['*.pth', '*.onnx'], 'mmdark.inference': ['*.html']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={

@@ -59,7 +59,7 @@ def on_disk(folder: str, *suffixes: str) -> set[str]:
 def test_every_module_is_in_the_wheel(wheel: ZipFile) -> None:
     """And the weights of the teacher that comes with mmdark, and the page of the gallery; not what is for a clone."""
     files = {name for name in packed(wheel, 'mmdark/') if not name.startswith('.mim/')}
-    wanted = on_disk('mmdark', '.py', '.pth', '.html')
+    wanted = on_disk('mmdark', '.py', '.pth', '.onnx', '.html')
     assert files == {name for name in wanted if not name.startswith('parity/')} != wanted
     shipped = 'models/retinexnet_wider.pth'
     assert wheel.read(f'mmdark/{shipped}') == (ROOT / 'mmdark' / shipped).read_bytes()

@@ -60,6 +60,13 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument('--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)')
     model.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
     model.add_argument(
+        '--backend',
+        choices=('auto', 'torch', 'onnxruntime'),
+        default='auto',
+        help='auto: ONNX Runtime on CPUs, where installed, for the detector that comes with mmdark; onnxruntime: takes '
+        'the file that mmdark export wrote beside --weights (default: %(default)s)',
+    )
+    model.add_argument(
         '--score-thr', type=_score, default=0.3, help='objects from this score on (default: %(default)s)'
     )
     model.add_argument('--batch-size', type=_positive, default=1, help='images at a time (default: %(default)s)')
@@ -149,7 +156,7 @@ def _detect(
 def _inferencer(args: argparse.Namespace) -> Inferencer:
     from mmdark.inference import Inferencer
 
-    return Inferencer(args.model, args.weights, args.device, show_progress=False)
+    return Inferencer(args.model, args.weights, args.device, show_progress=False, backend=args.backend)
 
 
 def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -17,7 +17,7 @@ examples:
   mmdark export work_dirs/x/best.pth x.onnx --no-nms --size 640 640"""
 
 FORMATS = ('pth', 'safetensors', 'onnx')
-ONNX_ONLY = ('model', 'no_nms', 'size', 'opset', 'no_check', 'images')
+ONNX_ONLY = ('model', 'half_weights', 'no_nms', 'size', 'opset', 'no_check', 'images')
 """Options that mean nothing for weights alone."""
 
 
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     onnx = parsed.add_argument_group('for ONNX only')
     onnx.add_argument('--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)')
+    onnx.add_argument('--half-weights', action='store_true', help='store in float16, compute in float32: half the size')
     onnx.add_argument('--no-nms', action='store_true', help='all boxes and scores, without suppression')
     onnx.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='one image of this size (default: any)')
     onnx.add_argument('--opset', type=int, help='version of the operators (default: 18)')
@@ -73,13 +74,14 @@ def _onnx(args: argparse.Namespace) -> str:
     from mmdark.deploy import export_onnx
     from mmdark.inference import Inferencer
 
-    inferencer = Inferencer(args.model, args.checkpoint, 'cpu', show_progress=False)
+    inferencer = Inferencer(args.model, args.checkpoint, 'cpu', show_progress=False, backend='torch')
     return export_onnx(
         inferencer.model,
         args.out,
         weights=inferencer.weights,
         nms=not args.no_nms,
         half=args.half,
+        half_weights=args.half_weights,
         size=tuple(args.size) if args.size else None,
         check=not args.no_check,
         images=tuple(args.images or ()),

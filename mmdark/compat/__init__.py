@@ -25,6 +25,8 @@ warnings.filterwarnings('ignore', 'faster_coco_eval is not installed', UserWarni
 # mmdet's YOLOX and RTMDet turn autocast off by an old name, and on a CPU for a device that is not there
 warnings.filterwarnings('ignore', r'.*torch\.cuda\.amp\.autocast', FutureWarning)
 warnings.filterwarnings('ignore', "User provided device_type of 'cuda'", UserWarning)
+# mmdet's GFLHead asks its own AnchorHead for an old name
+warnings.filterwarnings('ignore', 'DeprecationWarning: `num_anchors` is deprecated', UserWarning)
 provide_compiled_ops()
 
 from mmdark.compat.checkpoint_records import plain  # noqa: E402 mmengine may ask for mmcv

@@ -20,6 +20,7 @@ from mmdark.whole_file import write_verified, writing
 
 from .check_onnx import Files, check_onnx
 from .detector_graph import DetectorGraph, dense_head
+from .half_weights import with_half_weights
 from .onnx_packages import onnx_package
 from .suppression import ALL_BOXES, ALL_LABELS, ALL_SCORES, Limits, limits_of, with_suppression
 
@@ -37,6 +38,7 @@ def export_onnx(
     weights: str | os.PathLike | None = None,
     nms: bool = True,
     half: bool = False,
+    half_weights: bool = False,
     size: tuple[int, int] | None = None,
     opset: int = 18,
     check: bool = True,
@@ -59,6 +61,7 @@ def export_onnx(
         weights: the file of its weights, whose name and SHA-256 the file then states.
         nms: suppression inside the file.
         half: compute in float16.
+        half_weights: store the weights in float16, and compute in float32.
         size: height and width of the only image that the file then takes, one at a time; None: any batch and size.
         opset: version of ONNX's operators, 17 to 20.
         check: compare the file with PyTorch in onnxruntime; see :func:`check_onnx`.
@@ -79,11 +82,13 @@ def export_onnx(
     if check:
         onnx_package('onnxruntime')
     known = _known(detector, weights, limits, half, size)
-    every = _traced(graph, ('boxes', 'scores') if graph.chooses or not nms else (ALL_BOXES, ALL_SCORES), size, opset)
+    stored = with_half_weights if half_weights else bytes
+    every = ('boxes', 'scores') if graph.chooses or not nms else (ALL_BOXES, ALL_SCORES)
+    every = stored(_traced(graph, every, size, opset))
     model, chosen = onnx.load_from_string(every), every
     if limits and graph.chooses:
         graph.limits = limits
-        chosen = _traced(graph, (ALL_BOXES, ALL_SCORES, ALL_LABELS), size, opset)
+        chosen = stored(_traced(graph, (ALL_BOXES, ALL_SCORES, ALL_LABELS), size, opset))
         model = with_suppression(onnx.load_from_string(chosen), limits.after_choice())
     elif limits:
         model = with_suppression(model, limits)

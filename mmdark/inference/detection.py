@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdark.apis.image_pipelines import PICTURE_STEPS, view_steps
@@ -21,9 +23,12 @@ from mmdark.errors import InputError
 
 from .tiles import GRID, detect_in_tiles, stitch
 
+if TYPE_CHECKING:
+    from .onnx_session import OnnxSession
+
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32; labels ``(N,)``, int64."""
-OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory')
+OUT_OF_MEMORY = ('out of memory', 'ailed to allocate memory', "can't allocate memory", 'not enough memory')
 PLAUSIBLE = dict(min_inside=0.5, max_nested=0.8)
 """What several views must agree on where a person looks at the boxes, unless ``tta_model`` says otherwise.
 
@@ -46,18 +51,19 @@ class Detection:
     Args:
         model: a detector in evaluation mode.
         cfg: its config.
+        session: the same detector in ONNX Runtime, which then looks at single views.
 
     Raises:
         InputError: the config tests nothing, so that there are no steps.
     """
 
-    def __init__(self, model: nn.Module, cfg: Config) -> None:
+    def __init__(self, model: nn.Module, cfg: Config, session: OnnxSession | None = None) -> None:
         if not cfg.get('test_dataloader'):
             raise InputError(
                 f'config {cfg.filename} has no test_dataloader, whose pipeline prepares the images: '
                 'take the one that training wrote'
             )
-        self.model, self.cfg = model, cfg
+        self.model, self.cfg, self.session = model, cfg, session
         self.scope = cfg.get('default_scope', 'mmdet')
         self.steps = self._built(get_test_pipeline_cfg(cfg))
         self.several_views: nn.Module | None = None
@@ -115,14 +121,22 @@ class Detection:
         Raises:
             InputError: the memory does not suffice, or an image is above :data:`MOST_PIXELS`.
         """
+        with _enough_memory(images[0]):
+            found = self._found_by_torch(images, tta) if tta or not self.session else self._found_by_onnx(images)
+        return [_clipped(*one, image) for one, image in zip(found, images, strict=True)]
+
+    def _found_by_onnx(self, images: Sequence[np.ndarray]) -> list[Found]:
+        _check_size(*images[0].shape[:2])
+        return self.session(images)
+
+    def _found_by_torch(self, images: Sequence[np.ndarray], tta: bool) -> list[Found]:
         steps, model = (self.view_steps, self.several_views) if tta else (self.steps, self.model)
         items = [steps(_item(image)) for image in images]
-        for item in items:
-            _check_size(item['inputs'])
-        batch = pseudo_collate(items)
-        with _enough_memory(images[0]):
-            samples = model.test_step(batch)
-        return [_clipped(sample.pred_instances, image) for sample, image in zip(samples, images, strict=True)]
+        for views in (item['inputs'] for item in items):
+            for view in [views] if isinstance(views, Tensor) else views:
+                _check_size(*view.shape[-2:])
+        samples = model.test_step(pseudo_collate(items))
+        return [_arrays(sample.pred_instances) for sample in samples]
 
     def found_in_tiles(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Found:
         """What is found on a large image, see :func:`detect_in_tiles`.
@@ -199,15 +213,13 @@ def _enough_memory(image: np.ndarray) -> Iterator[None]:
         ) from None
 
 
-def _check_size(inputs: Tensor | Sequence[Tensor]) -> None:
-    """See that a prepared image, or each of its views, is not too large to be looked at in one piece."""
-    for view in [inputs] if isinstance(inputs, Tensor) else inputs:
-        height, width = view.shape[-2:]
-        if max(height, GRID) * max(width, GRID) > MOST_PIXELS:
-            raise InputError(
-                f'too large to be looked at in one piece ({width} x {height} pixels; {MOST_PIXELS >> 20} million are '
-                f"the most, sides below {GRID} counted as {GRID}): look at it in tiles (tile='auto')"
-            )
+def _check_size(height: int, width: int) -> None:
+    """See that a prepared image, or one of its views, is not too large to be looked at in one piece."""
+    if max(height, GRID) * max(width, GRID) > MOST_PIXELS:
+        raise InputError(
+            f'too large to be looked at in one piece ({width} x {height} pixels; {MOST_PIXELS >> 20} million are '
+            f"the most, sides below {GRID} counted as {GRID}): look at it in tiles (tile='auto')"
+        )
 
 
 def _item(image: np.ndarray) -> dict:
@@ -221,12 +233,14 @@ def _rgb(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1).float() / 255.0
 
 
-def _clipped(instances: object, image: np.ndarray) -> Found:
+def _arrays(instances: InstanceData) -> Found:
+    boxes = instances.bboxes.float().cpu().numpy().reshape(-1, 4)
+    return boxes, instances.scores.float().cpu().numpy(), instances.labels.cpu().numpy()
+
+
+def _clipped(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, image: np.ndarray) -> Found:
     """Boxes cut at the border of the image, those without an area left out, and those that hold nothing."""
     height, width = image.shape[:2]
-    boxes = instances.bboxes.float().cpu().numpy().reshape(-1, 4)
-    scores = instances.scores.float().cpu().numpy()
-    labels = instances.labels.cpu().numpy()
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     order = np.argsort(-scores, kind='stable')
     order = order[(boxes[order, 2:] > boxes[order, :2]).all(axis=1)]

@@ -17,12 +17,12 @@ from mmdark.apis.convert import to_mmdark
 from mmdark.apis.image_pipelines import data_sets
 from mmdark.apis.launch import load_config
 from mmdark.compat import read_checkpoint
-from mmdark.configs import PUBLISHED_MODELS, find_config
+from mmdark.configs import PUBLISHED_MODELS, find_config, own_configs
 from mmdark.engine.hooks.strict_checkpoint import check_finite, check_fits
 from mmdark.errors import InputError
-from mmdark.models.published_files import identify, unwrap, weight_path
+from mmdark.models.published_files import identify, packaged_weights, unwrap, weight_path
 
-from .weights import SHIPPED, config_of, shipped_weights
+from .weights import config_of, shipped_weights
 
 NO_DETECTORS = ('retinexnet', 'mmdark_retinexnet', 'vgg16_reducedfc', 'mmdark_vgg16_reducedfc', 'torchvision_')
 """Kinds of weight files that are parts of a detector, or where one starts."""
@@ -52,7 +52,7 @@ def load_detector(
         model: path of a config, name of one of mmdark's own, or the config itself; None takes the config that the
             weights were trained with.
         weights: a checkpoint of a training, converted or exported weights, published weights as they are, or
-            ``mmdark://NAME``; None takes those that come with mmdark, which are for one model.
+            ``mmdark://NAME``; None takes those that come with mmdark for this model, if there are some.
         device: see :func:`chosen_device`.
 
     Raises:
@@ -60,8 +60,7 @@ def load_detector(
     """
     chosen = chosen_device(device)
     if weights is None:
-        _check_shipped(model)
-        weights = shipped_weights()
+        weights = _shipped_weights_of(model)
     path = weight_path(weights)
     checkpoint = _read(path)
     cfg = _read_config(config_of(path, checkpoint) if model is None else model)
@@ -101,11 +100,16 @@ def chosen_device(name: str) -> torch.device:
     return device
 
 
-def _check_shipped(model: str | Config | None) -> None:
-    """The weights that come with mmdark are for one of its models."""
-    name = (model.filename or 'this config') if isinstance(model, Config) else model
-    if model is not None and (isinstance(model, Config) or find_config(name).stem != SHIPPED):
-        raise InputError(f'{name} needs its weights: name them (weights=FILE.pth)')
+def _shipped_weights_of(model: str | Config | None) -> Path:
+    """The weights that come with mmdark for one of its configs; one that was changed needs its own."""
+    if model is None:
+        return shipped_weights()
+    if isinstance(model, Config):
+        raise InputError(f'{model.filename or "this config"} needs its weights: name them (weights=FILE.pth)')
+    config = find_config(model).resolve()
+    if own_configs().get(config.stem) != config or f'{config.stem}.pth' not in packaged_weights():
+        raise InputError(f'{model} needs its weights: name them (weights=FILE.pth)')
+    return shipped_weights(config.stem)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,11 +19,13 @@ from .before_after import picture_of
 from .detection import Detection, Found
 from .detector import load_detector
 from .image_sources import each_source, image_sources
+from .onnx_session import BACKENDS, OnnxSession, installed
 from .output_names import shortened
 from .read_ahead import read_ahead
 from .result import BrokenImage, DetectionResult
 from .result_files import picture_suffix, write_picture
 from .tiles import tile_side
+from .weights import comes_with_mmdark
 
 Seen = tuple[DetectionResult | BrokenImage, np.ndarray | None]
 """A result, and the image that was looked at."""
@@ -52,9 +54,12 @@ class Inferencer:
         device: ``'auto'`` (CUDA where there is some), ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...
         show_progress: draw a progress bar on stderr while called; :meth:`stream` draws none.
         amp: compute in bfloat16, which moves boxes by fractions of a pixel.
+        backend: ``'torch'``; ``'onnxruntime'``, whose file ``mmdark export`` wrote beside the weights; or ``'auto'``:
+            ONNX Runtime on CPUs, where it is installed, for the detector that comes with mmdark. Several views
+            (``tta``) are always looked at by PyTorch.
 
     Raises:
-        InputError: model, weights or device cannot be used.
+        InputError: model, weights, device or backend cannot be used.
 
     Attributes:
         model: the detector, with ``dataset_meta``.
@@ -62,6 +67,7 @@ class Inferencer:
         cfg: its config.
         weights: the file of its weights.
         device: where it runs.
+        backend: what computes, ``'torch'`` or ``'onnxruntime'``.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Inferencer:
         device: str = 'auto',
         show_progress: bool = True,
         amp: bool = False,
+        backend: str = 'auto',
     ) -> None:
         self.model, self.cfg, self.weights = load_detector(model, weights, device)
         self.class_names = tuple(self.model.dataset_meta['classes'])
@@ -78,7 +85,29 @@ class Inferencer:
             self.model.test_step = in_bfloat16(self.model)
         self.device = next(self.model.parameters()).device
         self.show_progress = show_progress
-        self._detection = Detection(self.model, self.cfg)
+        session = self._session(backend, amp)
+        self.backend = 'torch' if session is None else 'onnxruntime'
+        self._detection = Detection(self.model, self.cfg, session)
+
+    def _session(self, backend: str, amp: bool) -> OnnxSession | None:
+        if backend not in BACKENDS:
+            raise InputError(f'backend={backend!r}: give one of {", ".join(BACKENDS)}')
+        possible = self.device.type == 'cpu' and not amp
+        if backend == 'onnxruntime' and not possible:
+            raise InputError("backend='onnxruntime' computes on the CPU in float32: leave out device and amp")
+        if backend == 'torch' or not possible:
+            return None
+        file = self.weights.with_suffix('.onnx')
+        if backend == 'auto' and not (comes_with_mmdark(self.weights) and file.is_file() and installed()):
+            return None
+        session = OnnxSession(self.weights, self.cfg)
+        if session.same_settings:
+            return session
+        if backend == 'auto':
+            return None
+        raise InputError(
+            f'{session.path} has other thresholds or sizes than the config: make it anew with mmdark export'
+        )
 
     def __call__(
         self,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool) -> Line:
-    """What is found depends on this: the weights, the model and its steps, the threshold, the views.
+    """What is found depends on this: the weights, the model and its steps, the threshold, the views, what computes.
 
     Args:
         inferencer: the detector.
@@ -35,4 +35,5 @@ def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool) 
         model=hashlib.sha256(repr((cfg.model, get_test_pipeline_cfg(cfg), *views)).encode()).hexdigest()[:8],
         pred_score_thr=pred_score_thr,
         tta=tta,
+        backend=inferencer.backend,
     )

@@ -10,19 +10,24 @@ from mmdark.apis.export import metadata
 from mmdark.config_record import recorded_configs
 from mmdark.configs import PUBLISHED_MODELS, own_configs
 from mmdark.errors import InputError
-from mmdark.models.published_files import PACKAGED, weight_path
+from mmdark.models.published_files import PACKAGED, packaged_weights, weight_path
 
-SHIPPED = 'dsfd_dark_lite_wider'
-"""The config whose trained weights come with mmdark; docs/results.md says how they were made, and what they can do."""
+SHIPPED = 'gfl_dark_mobilenetv2_wider'
+"""The detector where none is named; docs/model_card.md says how it was trained and what it can do."""
 
 
-def shipped_weights() -> Path:
-    """The weights that come with mmdark.
+def shipped_weights(config_name: str = SHIPPED) -> Path:
+    """The trained weights of one of mmdark's configs, which come with mmdark.
 
     Raises:
-        InputError: they are missing.
+        InputError: there are none.
     """
-    return weight_path(f'{PACKAGED}{SHIPPED}.pth')
+    return weight_path(f'{PACKAGED}{config_name}.pth')
+
+
+def comes_with_mmdark(weights: Path) -> bool:
+    """Whether this is one of the files that come with mmdark."""
+    return weights.resolve() in [path.resolve() for path in packaged_weights().values()]
 
 
 def config_of(weights: Path, checkpoint: Mapping[str, Any]) -> Path:

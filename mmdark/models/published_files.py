@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmdark.compat import read_checkpoint
+from mmdark.compat.checkpoints import MapLocation
 from mmdark.errors import InputError
 
 PACKAGED = 'mmdark://'
@@ -89,14 +91,24 @@ def weight_path(name: str | os.PathLike) -> Path:
     """
     if not str(name).startswith(PACKAGED):
         return Path(name).expanduser()
-    folder = Path(__file__).parent
-    shipped = {path.name: path for path in sorted(folder.glob('*.pth'))}
-    if str(name).removeprefix(PACKAGED) not in shipped:
+    packaged = packaged_weights()
+    if str(name).removeprefix(PACKAGED) not in packaged:
         raise InputError(
-            f'{name} does not come with mmdark: name {", ".join(PACKAGED + one for one in shipped) or "a file"}, or '
-            f'install mmdark again if files are missing in {folder}'
+            f'{name} does not come with mmdark: name {", ".join(PACKAGED + one for one in packaged) or "a file"}, or '
+            f'install mmdark again if files are missing in {Path(__file__).parent}'
         )
-    return shipped[str(name).removeprefix(PACKAGED)]
+    return packaged[str(name).removeprefix(PACKAGED)]
+
+
+@CheckpointLoader.register_scheme(prefixes=PACKAGED)
+def load_from_package(filename: str, map_location: MapLocation = None) -> dict[str, Any]:
+    """``mmdark://NAME`` wherever MMEngine takes a checkpoint: ``load_from``, ``Pretrained``, ``mmdark test``."""
+    return read_checkpoint(weight_path(filename), map_location)
+
+
+def packaged_weights() -> dict[str, Path]:
+    """The weight files that come with mmdark, by their names."""
+    return {path.name: path for path in sorted(Path(__file__).parent.glob('*.pth'))}
 
 
 def read_weight_file(path: str | os.PathLike) -> WeightFile:

@@ -274,7 +274,7 @@ def test_errors_are_one_line(
     assert '--classes face: the data has cap, hat' in refused(capsys, hats, '--classes', 'face')
     assert 'does not exist' in refused(capsys, lost, '--images', 'no/where')
     (tmp_path / 'plain.py').write_text(f"_base_ = ['{find_config('dsfd_dark_lite_wider')}']\ntrain_dataloader = None\n")
-    named = ('--model', tmp_path / 'plain.py', '--weights', shipped_weights())
+    named = ('--model', tmp_path / 'plain.py', '--weights', shipped_weights('dsfd_dark_lite_wider'))
     assert 'plain.py describes no training of mmdark' in refused(capsys, one, *named)
     assert not (tmp_path / 'work_dirs').exists()
 

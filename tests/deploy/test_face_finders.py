@@ -84,8 +84,9 @@ def test_a_file_of_ours_finds_what_mmdet_finds(tmp_path: Path) -> None:
 def test_ours_in_torch_gives_what_a_threshold_would_leave_out() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     sure_alone = load_config('dsfd_dark_lite_wider', {'model.detector.test_cfg.score_thr': 0.25})
-    found = trained(sure_alone, shipped_weights())(photo)
-    plain = FaceInferencer(sure_alone, shipped_weights(), 'cpu', show_progress=False)
+    weights = shipped_weights('dsfd_dark_lite_wider')
+    found = trained(sure_alone, weights)(photo)
+    plain = FaceInferencer(sure_alone, weights, 'cpu', show_progress=False)
     ((wanted, _),) = plain.stream([photo], pred_score_thr=0.0)
     sure = found.rows[found.rows[:, 4] > 0.25]
     np.testing.assert_array_equal(sure, np.column_stack([wanted.boxes, wanted.scores]))

@@ -27,7 +27,7 @@ class ToldInferencer:
         kind: of its model.
     """
 
-    class_names = ('face',)
+    class_names, backend = ('face',), 'torch'
 
     def __init__(
         self, before: Callable[[int], object] = lambda number: None, weights: str | Path = __file__, kind: str = 'Told'

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 
 from mmdark.apis import config_path
 from mmdark.apis.export import export_weights
 from mmdark.compat import read_checkpoint
 from mmdark.config_record import RECORD, record_config, recorded_configs
+from mmdark.configs import own_configs
 from mmdark.engine.hooks.strict_checkpoint import check_finite
 from mmdark.errors import InputError
-from mmdark.inference import weights
 from mmdark.inference.detector import load_detector
 from mmdark.inference.weights import SHIPPED, config_of, shipped_weights
 
@@ -24,13 +26,12 @@ def test_what_is_shipped_fits_its_config_and_is_small() -> None:
     assert path.stat().st_size <= 6e6
     checkpoint = torch.load(path, weights_only=True)
     assert {value.dtype for value in checkpoint['state_dict'].values() if value.is_floating_point()} == {torch.float16}
-    assert config_of(path, checkpoint) == config_path(f'{SHIPPED}.py')
+    assert config_of(path, checkpoint) == own_configs()[SHIPPED]
 
 
-def test_without_the_shipped_weights_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, 'SHIPPED', 'no_such_config')
+def test_without_the_shipped_weights_one_line_says_so() -> None:
     with pytest.raises(InputError, match=r'no_such_config\.pth does not come with mmdark'):
-        shipped_weights()
+        shipped_weights('no_such_config')
 
 
 def test_the_config_of_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +103,22 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
         with pytest.raises(InputError, match=r'a\.pth holds NaN or infinity in 1 of \d+ weights'):
             use()
     check_finite({'mask': torch.tensor([-torch.inf])}, 'a mask')
+
+
+def test_the_older_detector_comes_with_mmdark_too() -> None:
+    lite = load_detector('dsfd_dark_lite_wider', device='cpu')
+    assert lite.weights == shipped_weights('dsfd_dark_lite_wider') and type(lite.model).__name__ == 'DAINet'
+    assert load_detector(weights='mmdark://dsfd_dark_lite_wider.pth', device='cpu').weights == lite.weights
+    for name in ('dsfd_vgg16_wider', Config(dict(model={}))):
+        with pytest.raises(InputError, match='needs its weights: name them'):
+            load_detector(name, device='cpu')
+
+
+def test_mmengine_takes_packaged_weights() -> None:
+    """Where it takes a checkpoint: ``load_from``, ``Pretrained``, ``mmdark test CONFIG mmdark://NAME``."""
+    read = CheckpointLoader.load_checkpoint('mmdark://dsfd_dark_lite_wider.pth', 'cpu')
+    wanted = read_checkpoint(shipped_weights('dsfd_dark_lite_wider'))['state_dict']
+    assert read['state_dict'].keys() == wanted.keys()
+    assert all(torch.equal(read['state_dict'][name], value) for name, value in wanted.items())
+    with pytest.raises(InputError, match=r'mmdark://x\.pth does not come with mmdark: name mmdark://'):
+        CheckpointLoader.load_checkpoint('mmdark://x.pth')

@@ -74,7 +74,7 @@ class SquareFinder:
     def __init__(self, folder: Path, fail: Callable[[int], None] = lambda looks: None) -> None:
         self.cfg = Config(dict(model=dict(type='Square'), test_dataloader=dict(dataset=dict(pipeline=[]))))
         self.weights = folder / 'square.pth'
-        self.class_names = ('face',)
+        self.class_names, self.backend = ('face',), 'torch'
         folder.mkdir(parents=True, exist_ok=True)
         self.weights.write_bytes(b'square')
         self.fail, self.looks = fail, 0

@@ -1,0 +1,86 @@
+"""A detector in ONNX Runtime, which is faster than PyTorch on CPUs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+
+from mmdark.errors import InputError
+
+from .detection import LEFT_OUT, Found
+
+BACKENDS = ('auto', 'torch', 'onnxruntime')
+"""What computes: ``auto`` is ONNX Runtime for the detector that comes with mmdark, on CPUs, where it is installed."""
+LIMITS = ('score_thr', 'nms_pre', 'max_per_img', 'iou_threshold')
+
+
+class OnnxSession:
+    """The ONNX file that ``mmdark export`` made of a detector.
+
+    Args:
+        weights: the weights it was made of; it lies beside them, ``NAME.onnx`` beside ``NAME.pth``.
+        cfg: the config of the detector.
+
+    Raises:
+        InputError: onnxruntime is missing, or the file is missing, damaged, or not of these weights and this config.
+    """
+
+    def __init__(self, weights: Path, cfg: Config) -> None:
+        if not installed():
+            raise InputError("backend='onnxruntime' needs the package onnxruntime: pip install 'mmdark[onnx]'")
+        import onnxruntime
+
+        path = weights.with_suffix('.onnx')
+        if not path.is_file():
+            raise InputError(f'{path} does not exist: make it with mmdark export {weights} {path}')
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.enable_cpu_mem_arena = False  # it would keep the memory of the largest image
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+        except Exception as error:  # its errors have no class in common
+            raise InputError(f'{path} cannot be read by ONNX Runtime ({_line(error)}): make it anew') from error
+        said = self.session.get_modelmeta().custom_metadata_map
+        if said.get('weights_sha256') != hashlib.sha256(weights.read_bytes()).hexdigest():
+            raise InputError(f'{path} was not made of {weights.name} as it is now: make it anew with mmdark export')
+        self.path = path
+        self.same_settings = {name: float(said.get(name, 'nan')) for name in LIMITS} == _limits(cfg)
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Found]:
+        """What is found on BGR uint8 images ``(H, W, 3)`` of one size.
+
+        Raises:
+            RuntimeError: the computation fails, for example for want of memory.
+        """
+        try:
+            image, boxes, scores, *labels = self.session.run(None, {'images': np.stack(images)})
+        except Exception as error:  # as above
+            raise RuntimeError(str(error)) from error
+        classes = labels[0] if labels else np.zeros(len(scores), np.int64)
+        return [(boxes[image == i], scores[image == i], classes[image == i]) for i in range(len(images))]
+
+
+def installed() -> bool:
+    """Whether there is ONNX Runtime here."""
+    return find_spec('onnxruntime') is not None
+
+
+def _limits(cfg: Config) -> dict[str, float] | None:
+    """The numbers by which the config chooses boxes; None if its test pipeline changes images: a file does not."""
+    steps = [step for step in get_test_pipeline_cfg(cfg) if step['type'] not in LEFT_OUT]
+    if any(step['type'] != 'PackDetInputs' and step.get('scale_factor') != 1.0 for step in steps):
+        return None
+    test_cfg = (cfg.model.get('detector') or cfg.model).get('test_cfg') or {}
+    known = {**test_cfg, **(test_cfg.get('nms') or {})}
+    return {name: float(known.get(name, 'nan')) for name in LIMITS}
+
+
+def _line(error: Exception) -> str:
+    return ' '.join(str(error).split())[:120]
