@@ -42,7 +42,6 @@ class OnnxSession:
             raise InputError(f'{path} does not exist: make it with mmdark export {weights} {path}')
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.enable_cpu_mem_arena = False  # it would keep the memory of the largest image
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
         except Exception as error:  # its errors have no class in common
