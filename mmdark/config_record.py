@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from mmdark.file_limits import parse_json, refuse_endless
-from mmdark.whole_file import write_whole
+from mmdark.whole_file import sha256_of, write_whole
 
 RECORD = 'trained_configs.json'
 """The file in a work directory: name of a config → its SHA-256."""
@@ -19,14 +18,14 @@ def record_config(path: Path) -> None:
     Raises:
         InputError: the record cannot be written.
     """
-    record = _read(path.parent) | {path.name: _hash(path)}
+    record = _read(path.parent) | {path.name: sha256_of(path)}
     write_whole(path.parent / RECORD, (json.dumps(record, indent=1) + '\n').encode())
 
 
 def recorded_configs(folder: Path) -> dict[str, Path]:
     """The configs of a folder that are as a training has written them, by their names without suffix."""
     paths = {folder / name: value for name, value in _read(folder).items() if Path(name).name == name}
-    return {path.stem: path for path, value in sorted(paths.items()) if path.is_file() and _hash(path) == value}
+    return {path.stem: path for path, value in sorted(paths.items()) if path.is_file() and sha256_of(path) == value}
 
 
 def _read(folder: Path) -> dict[str, str]:
@@ -36,7 +35,3 @@ def _read(folder: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {str(name): str(value) for name, value in record.items()} if isinstance(record, dict) else {}
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

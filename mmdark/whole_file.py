@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -111,6 +112,19 @@ def write_verified(path: Path, content: bytes | memoryview) -> None:
         if not _holds(part, memoryview(content)):
             raise OSError(errno.EIO, 'what was written does not come back the same', str(path))
     _settle(path.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, read in pieces.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def clear_parts(folder: Path, names: Sequence[str] = ('*',)) -> list[Path]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import glob
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mmdark.cli import INTERRUPTED, TERMINATED, register_everything
+from mmdark.cli.options import in_options, positive
 from mmdark.errors import InputError
 from mmdark.file_limits import glob_once
 
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument(
         '--score-thr', type=_score, default=0.3, help='objects from this score on (default: %(default)s)'
     )
-    model.add_argument('--batch-size', type=_positive, default=1, help='images at a time (default: %(default)s)')
+    model.add_argument('--batch-size', type=positive, default=1, help='images at a time (default: %(default)s)')
     model.add_argument('--tta', action='store_true', help='look at several scales, flipped too: better and slower')
     model.add_argument(
         '--tile',
@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
         help='look at the Kth of N shares of the photographs; mmdark merge joins them',
     )
     video = parsed.add_argument_group('videos: NAME.frames.jsonl, a line a frame, and NAME.mp4, drawn')
-    video.add_argument('--every', type=_positive, default=1, metavar='N', help='look at every Nth frame')
+    video.add_argument('--every', type=positive, default=1, metavar='N', help='look at every Nth frame')
     parsed.add_argument('--quiet', action='store_true', help='say nothing but what went wrong')
     return parsed
 
@@ -131,9 +131,7 @@ def run(arguments: list[str]) -> int:
         with sigterm_raises():
             return _detect(inferencer, sources, images, videos, args)
     except InputError as error:  # it names the options of Python
-        raise InputError(
-            re.sub(r'(--(?:weights|model) \S+, )?\b(weights|model)=(?=[A-Z])', r'--\2 ', str(error))
-        ) from None
+        raise in_options(error) from None
 
 
 def _detect(
@@ -240,11 +238,5 @@ def _shard(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text}: 1 or more')
-    return int(text)
-
-
 def _tile(text: str) -> int | str | None:
-    return {'auto': 'auto', 'none': None}[text] if text in ('auto', 'none') else _positive(text)
+    return {'auto': 'auto', 'none': None}[text] if text in ('auto', 'none') else positive(text)

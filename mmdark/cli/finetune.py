@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmdark.cli import register_everything
+from mmdark.cli.options import in_options, positive
 from mmdark.errors import InputError
 from mmdark.file_limits import parse_json
 from mmdark.whole_file import write_whole
@@ -69,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
     parsed.add_argument(
         '--work-dir', type=Path, metavar='DIR', help='what is written goes there (default: work_dirs/finetune_DATA)'
     )
-    parsed.add_argument('--iterations', type=_positive, metavar='N', help='how long to train (default: by the images)')
-    parsed.add_argument('--batch-size', type=_positive, metavar='N', help='images in a step (default: of the config)')
+    parsed.add_argument('--iterations', type=positive, metavar='N', help='how long to train (default: by the images)')
+    parsed.add_argument('--batch-size', type=positive, metavar='N', help='images in a step (default: of the config)')
     parsed.add_argument('--half', action='store_true', help='write the weights as float16')
     parsed.add_argument('--resume', action='store_true', help='go on; the same command does so without it, too')
     parsed.add_argument(
@@ -138,7 +139,7 @@ def _detector(args: argparse.Namespace) -> LoadedDetector:
     try:
         detector = load_detector(args.model, args.weights, 'cpu')
     except InputError as error:  # it names the options of Python
-        raise InputError(re.sub(r'\b(weights|model)=(?=[A-Z])', r'--\1 ', str(error))) from None
+        raise in_options(error) from None
     hooks = detector.cfg.default_hooks
     if not detector.cfg.get('train_dataloader') or (hooks.get('checkpoint') or {}).get('type') != 'WholeCheckpoint':
         raise InputError(
@@ -250,9 +251,3 @@ def _pair(state: dict[str, Any], part: str) -> tuple[dict[str, float], dict[str,
 
 def _write(file: Path, content: object) -> None:
     write_whole(file, json.dumps(content).encode())
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text}: 1 or more')
-    return int(text)

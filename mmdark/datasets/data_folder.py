@@ -213,8 +213,8 @@ def _voc_parts(path: Path) -> dict[str, tuple[Path, list[Path]]]:
     lists = path / 'ImageSets' / 'Main'
     known = {file.stem: file for file in sorted((path / 'Annotations').glob('*.xml'))}
     parts = {}
-    for part, name in (('train', 'train'), ('val', 'val')):
-        if (file := lists / f'{name}.txt').is_file():
+    for part in ('train', 'val'):
+        if (file := lists / f'{part}.txt').is_file():
             names = parse_voc_list(_text(file), str(file), known.__contains__)
             parts[part] = (path, [path / 'Annotations' / f'{one}.xml' for one in names])
     return parts if 'train' in parts else {'train': (path, list(known.values())), **parts}

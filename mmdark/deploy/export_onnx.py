@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import warnings
@@ -16,7 +15,7 @@ from torch import nn
 import mmdark
 from mmdark.drawing import FACE, noun_of, plural_of
 from mmdark.errors import InputError
-from mmdark.whole_file import write_verified, writing
+from mmdark.whole_file import sha256_of, write_verified, writing
 
 from .check_onnx import Files, check_onnx
 from .detector_graph import DetectorGraph, dense_head
@@ -178,7 +177,7 @@ def _known(
         known['config'] = Path(config).stem
     if weights is not None:
         try:
-            digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+            digest = sha256_of(Path(weights))
         except OSError as error:
             raise InputError(f'weights {weights} cannot be read ({error.strerror}): check the path') from error
         known |= dict(weights=Path(weights).name, weights_sha256=digest)

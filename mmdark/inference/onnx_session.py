@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,8 @@ import torch
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 
-from mmdark.errors import InputError
+from mmdark.errors import InputError, one_line
+from mmdark.whole_file import sha256_of
 
 from .detection import LEFT_OUT, Found
 
@@ -45,9 +45,9 @@ class OnnxSession:
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
         except Exception as error:  # its errors have no class in common
-            raise InputError(f'{path} cannot be read by ONNX Runtime ({_line(error)}): make it anew') from error
+            raise InputError(f'{path} cannot be read by ONNX Runtime ({one_line(error, 120)}): make it anew') from error
         said = self.session.get_modelmeta().custom_metadata_map
-        if said.get('weights_sha256') != hashlib.sha256(weights.read_bytes()).hexdigest():
+        if said.get('weights_sha256') != sha256_of(weights):
             raise InputError(f'{path} was not made of {weights.name} as it is now: make it anew with mmdark export')
         self.path = path
         self.same_settings = {name: float(said.get(name, 'nan')) for name in LIMITS} == _limits(cfg)
@@ -79,7 +79,3 @@ def _limits(cfg: Config) -> dict[str, float] | None:
     test_cfg = (cfg.model.get('detector') or cfg.model).get('test_cfg') or {}
     known = {**test_cfg, **(test_cfg.get('nms') or {})}
     return {name: float(known.get(name, 'nan')) for name in LIMITS}
-
-
-def _line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:120]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmdet.utils import get_test_pipeline_cfg
 
-from mmdark.whole_file import CHUNK
+from mmdark.whole_file import sha256_of
 
 from .json_lines import Line
 
@@ -26,12 +26,8 @@ def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool) 
     """
     cfg, weights = inferencer.cfg, Path(inferencer.weights)
     views = (cfg.get('tta_model'), cfg.get('tta_pipeline')) if tta else ()
-    digest = hashlib.sha256()
-    with weights.open('rb') as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
     return dict(
-        weights=f'{weights.name} {digest.hexdigest()[:8]}',
+        weights=f'{weights.name} {sha256_of(weights)[:8]}',
         model=hashlib.sha256(repr((cfg.model, get_test_pipeline_cfg(cfg), *views)).encode()).hexdigest()[:8],
         pred_score_thr=pred_score_thr,
         tta=tta,

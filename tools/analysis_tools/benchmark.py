@@ -28,6 +28,7 @@ from mmdark.benchmark import (
     progress_line,
     run_subject,
 )
+from mmdark.cli.options import positive
 from mmdark.errors import InputError
 from mmdark.whole_file import write_whole
 
@@ -38,34 +39,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('subjects', nargs='+', choices=[*SUBJECTS, 'all'], metavar='SUBJECT', help=', '.join(SUBJECTS))
     parser.add_argument('--config', default=str(config_path('dsfd_dark_wider.py')), help='(default: %(default)s)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='(default: %(default)s)')
-    parser.add_argument('--threads', type=_positive, default=1, help='of torch and OpenCV (default: %(default)s)')
-    parser.add_argument('--batch-size', type=_positive, help='(default: 1; loss 4; on a GPU 16)')
-    parser.add_argument('--size', type=_positive, default=640, help='side of the images (default: %(default)s)')
-    parser.add_argument('--faces', type=_positive, default=40, help='in an image (default: %(default)s)')
+    parser.add_argument('--threads', type=positive, default=1, help='of torch and OpenCV (default: %(default)s)')
+    parser.add_argument('--batch-size', type=positive, help='(default: 1; loss 4; on a GPU 16)')
+    parser.add_argument('--size', type=positive, default=640, help='side of the images (default: %(default)s)')
+    parser.add_argument('--faces', type=positive, default=40, help='in an image (default: %(default)s)')
     parser.add_argument('--amp', action='store_true', help='train and test in bfloat16')
     parser.add_argument('--channels-last', action='store_true', help='train and test with the hook ChannelsLast')
     parser.add_argument('--compile', action='store_true', help='train with the hook CompileParts')
-    parser.add_argument('--repeats', type=_positive, default=5, help='turns of a side in a run (default: %(default)s)')
-    parser.add_argument('--runs', type=_positive, default=1, help='how often, in new processes (default: %(default)s)')
+    parser.add_argument('--repeats', type=positive, default=5, help='turns of a side in a run (default: %(default)s)')
+    parser.add_argument('--runs', type=positive, default=1, help='how often, in new processes (default: %(default)s)')
     parser.add_argument('--data-root', metavar='DIR', help='WIDER FACE for data, startup, and the batches of train')
-    parser.add_argument('--images', type=_positive, default=32, help='that data reads in a call (default: %(default)s)')
+    parser.add_argument('--images', type=positive, default=32, help='that data reads in a call (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=4, help='that load the batches of train (default: %(default)s)')
     parser.add_argument('--peak-tflops', type=float, help='dense, of the device (default: of GPUs that are known)')
     parser.add_argument('--against', metavar='DIR', help='a checkout of the published code')
-    parser.add_argument('--published-batch-size', type=_positive, help='its own best (default: --batch-size)')
+    parser.add_argument('--published-batch-size', type=positive, help='its own best (default: --batch-size)')
     parser.add_argument('--json', metavar='FILE', help='write every turn of every run')
     parser.add_argument('--markdown', metavar='FILE', help='write the table')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='settings that differ from the config'
     )
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{text}: 1 or more')
-    return number
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

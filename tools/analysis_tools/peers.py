@@ -34,6 +34,7 @@ from mmdark.benchmark.peers import (
     spread,
     write_detections,
 )
+from mmdark.cli.options import positive
 from mmdark.deploy.face_finders import LOWEST_SCORE, FaceFinder, exported, scrfd, trained, yunet
 from mmdark.errors import InputError
 from mmdark.whole_file import write_whole
@@ -45,23 +46,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ann-file', required=True, metavar='FILE', help='*_bbx_gt.txt of WIDER FACE, or one like it')
     parser.add_argument('--data-root', required=True, metavar='DIR', help='folder of the images, or of WIDER FACE')
     parser.add_argument('--night', metavar='FILE', help='event/image.jpg a line: AP on these stands in its own column')
-    parser.add_argument('--images', type=_positive, metavar='N', help='so many, spread evenly (default: all)')
+    parser.add_argument('--images', type=positive, metavar='N', help='so many, spread evenly (default: all)')
     parser.add_argument('--kinds', nargs='+', choices=KINDS, default=['day', 'dark'], metavar='KIND', help=str(KINDS))
     parser.add_argument('--yunet', nargs='+', default=[], metavar='ONNX', help='for cv2.FaceDetectorYN')
     parser.add_argument('--scrfd', nargs='+', default=[], metavar='ONNX', help='for onnxruntime')
     parser.add_argument('--onnx', nargs='+', default=[], metavar='ONNX', help='written by mmdark export')
     parser.add_argument('--weights', nargs='+', default=[], metavar='FILE', help='checkpoints for PyTorch')
     parser.add_argument('--model', metavar='CONFIG', help='of --weights (default: what they were trained with)')
-    parser.add_argument('--threads', type=_positive, default=1, help='of every detector (default: %(default)s)')
+    parser.add_argument('--threads', type=positive, default=1, help='of every detector (default: %(default)s)')
     parser.add_argument('--out', metavar='DIR', help='write the table and the detections, DETECTOR_KIND.json')
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{text}: 1 or more')
-    return number
 
 
 def finders_of(args: argparse.Namespace) -> dict[str, FaceFinder]:

@@ -1,0 +1,33 @@
+"""What several commands ask of their options."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from mmdark.errors import InputError
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, as a ``type`` of argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is smaller.
+
+    Example:
+        >>> positive('3')
+        3
+    """
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: 1 or more')
+    return int(text)
+
+
+def in_options(error: InputError) -> InputError:
+    """The error of a call that names its arguments as Python does, with the options of the command instead.
+
+    Example:
+        >>> str(in_options(InputError('name them (weights=FILE.pth)')))
+        'name them (--weights FILE.pth)'
+    """
+    return InputError(re.sub(r'(--(?:weights|model) \S+, )?\b(weights|model)=(?=[A-Z])', r'--\2 ', str(error)))
