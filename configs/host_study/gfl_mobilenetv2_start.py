@@ -5,7 +5,7 @@ Nothing of the backbone is frozen, so that DAI-Net can teach its first layer.
 
 _base_ = ['../gfl/gfl_dark_mobilenetv2_wider.py']
 
-max_iters = 1500
+max_iters = 1000
 
 model = dict(backbone=dict(frozen_stages=-1))
 train_dataloader = dict(dataset=dict(pipeline=[*_base_.load, *_base_.augment, dict(type='PackDetInputs')]))
