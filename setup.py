@@ -64,7 +64,17 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)
-        for name in ('openmmlab', 'openmmlab-full', 'onedl', 'demo', 'dev', 'onnx', 'safetensors', 'tensorboard')
+        for name in (
+            'openmmlab',
+            'openmmlab-full',
+            'onedl',
+            'demo',
+            'dev',
+            'onnx',
+            'safetensors',
+            'tensorboard',
+            'video',
+        )
     },
     cmdclass={'build_py': BuildWithMim},
     # An editable install puts this folder on the path. The default, a finder behind all folders, comes too late where

@@ -128,7 +128,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$print" ] || ! has torch || ! has mmdark;
     install 'torch (the longest step)' ${MMDARK_TORCH_INDEX:+--index-url "$MMDARK_TORCH_INDEX"} torch
     install_family
     install 'the rest' -r "$root/requirements/runtime.txt" -r "$root/requirements/demo.txt" \
-        -r "$root/requirements/onnx.txt" -r "$root/requirements/dev.txt"
+        -r "$root/requirements/onnx.txt" -r "$root/requirements/video.txt" -r "$root/requirements/dev.txt"
     install 'mmdark, editable' --no-deps --no-build-isolation -e "$root"
     printf '%s\n' "$print" >"$stamp"
     say "$name is ready"

@@ -40,6 +40,7 @@ EXTRAS = {
     'safetensors': ('files *.safetensors', 'pip install safetensors'),
     'onnxruntime': ('mmdark export --format onnx', "pip install 'mmdark[onnx]'"),
     'tensorboard': ('mmdark train --tensorboard', 'pip install tensorboard'),
+    'av': ('videos', "pip install 'mmdark[video]'"),
 }
 """Package → what it is for, and how to get it."""
 
@@ -201,14 +202,6 @@ def _extras() -> Iterator[Finding]:
             yield Finding(OK, name, number)
         else:
             yield Finding(NOTE, name, f'not installed; for {what_for}', remedy)
-    ffmpeg = shutil.which('ffmpeg')
-    yield (
-        Finding(OK, 'ffmpeg', ffmpeg)
-        if ffmpeg
-        else Finding(
-            NOTE, 'ffmpeg', 'not installed; without it videos lose their sound', 'install ffmpeg, such as by apt-get'
-        )
-    )
 
 
 def _places() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The frames of a video file or a camera, one after the other, each with its number and its time."""
+"""The frames of a video file (read by PyAV) or a camera (read by OpenCV), each with its number and its time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,16 +21,25 @@ import numpy as np
 from mmdark.errors import InputError
 from mmdark.file_limits import endless
 
-from .file_kinds import IMAGE, VIDEO, is_gif, kind_of
-from .gif_capture import GifCapture
+from .file_kinds import IMAGE, VIDEO, kind_of
 from .image_sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, has_suffix
 
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+TimedImage = tuple[float, Callable[[], np.ndarray]]
+"""When a frame is shown, in seconds by any clock, and what decodes its pixels."""
 USUAL_RATE = 25.0
-"""Frames a second where the source says none."""
+"""Frames per second where the source states none."""
 ATTEMPTS = 16
-"""Reads that may fail one after the other before a file counts as at its end; damage in the middle fails a few."""
+"""Reads that may fail in a row before a file counts as ended; damage in the middle fails a few."""
 CHUNK = 1 << 20
-"""Bytes from the start of a file that tell it from another."""
+"""Bytes from the start of a file that identify it."""
+MAX_PIXELS = 1 << 26
+"""Pixels of a frame; a damaged header can state sizes that need gigabytes."""
+FILES_ONLY = {'protocol_whitelist': 'file,pipe'}
+"""A playlist that is named as a video must not make FFmpeg open addresses."""
 
 
 class Frame(NamedTuple):
@@ -47,17 +58,17 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Video:
-    """A source of frames that has been tried.
+    """A source of frames whose first frame could be read.
 
     Attributes:
         source: an absolute path, or the number of a camera.
         name: ``'clip.mp4'``, or ``'webcam 0'``.
         width: of the first frame as a player shows it, in pixels.
         height: of the first frame, in pixels.
-        rate: frames a second, on average.
-        count: of the frames, as the file says it; None where it says nothing. It is often off by one.
-        bytes: of the file; None for a camera.
-        digest: of the start of the file; None for a camera.
+        rate: frames per second, on average.
+        count: number of frames that the file states; None where it states none. It is often off by one.
+        bytes: size of the file; None for a camera.
+        digest: hash of the start of the file; None for a camera.
     """
 
     source: str | int
@@ -87,105 +98,152 @@ def is_video(path: str | os.PathLike) -> bool:
 
 
 def open_video(source: str | os.PathLike | int) -> Video:
-    """Try a video file or a camera and read its first frame.
-
-    Args:
-        source: path of a file, or the number of a camera.
+    """Read the first frame of a video file or a camera.
 
     Raises:
         InputError: there is no such file or camera, or no frame in it can be decoded.
     """
-    name, target = (f'webcam {source}', source) if isinstance(source, int) else (Path(source).name, video_path(source))
-    with _capture(target) as capture:
-        if not capture.isOpened():
-            raise InputError(_not_opened(source))
-        first = next((capture.retrieve()[1] for _ in _grabbed(capture, target)), None)
-        if first is None:
-            raise InputError(f'{source if isinstance(source, str) else name} gives no frame: record or copy it again')
-        rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    rate = rate if math.isfinite(rate) and 0 < rate <= 1000 else USUAL_RATE
-    height, width = first.shape[:2]
-    if isinstance(target, int):
-        return Video(target, name, width, height, rate)
-    with open(target, 'rb') as file:
+    if isinstance(source, int):
+        with _opened_camera(source) as capture:
+            first, rate = next(_camera_frames(capture), None), capture.get(cv2.CAP_PROP_FPS)
+        return _tried(first, Video(source, f'webcam {source}', 0, 0, rate))
+    path, av = video_path(source), pyav()
+    try:
+        with opened_file(path) as container:
+            stream = container.streams.best('video')
+            rate = float((stream and (stream.average_rate or stream.guessed_rate)) or 0)
+            count = (stream and stream.frames) or round((container.duration or 0) / 1e6 * rate)
+            first = next(_file_frames(container), None)
+    except av.FFmpegError:
+        raise InputError(
+            f'{source} cannot be read as a video: it is of another kind or its end is missing; copy it again'
+        ) from None
+    with open(path, 'rb') as file:
         digest = hashlib.sha256(file.read(CHUNK)).hexdigest()[:16]
-    known = int(count) if math.isfinite(count) and count > 0 else None
-    return Video(target, name, width, height, rate, known, os.path.getsize(target), digest)
+    return _tried(first, Video(path, Path(path).name, 0, 0, rate, count or None, os.path.getsize(path), digest))
+
+
+def _tried(first: TimedImage | None, video: Video) -> Video:
+    """The video with the size of its first frame, and a plausible rate."""
+    if first is None:
+        raise InputError(f'{video.name} gives no frame: record or copy it again')
+    height, width = first[1]().shape[:2]
+    rate = video.rate if math.isfinite(video.rate) and 0 < video.rate <= 1000 else USUAL_RATE
+    return replace(video, width=width, height=height, rate=rate)
 
 
 def frames_of(video: Video, first: int = 0, every: int = 1, end: int | None = None) -> Iterator[Frame]:
-    """Decode a video from its start, and give the frames from ``first`` on; one is in memory at a time.
+    """Decode a video from its start and yield the frames from ``first`` on; one is in memory at a time.
 
-    Those before are decoded, too: seeking lands on other frames in some files. What is damaged is left out, or comes
-    as the decoder mends it; times that do not grow are set a frame later than the one before. The times of a camera
-    are those of its driver.
+    The frames before ``first`` are decoded, too: seeking lands on other frames in some files. Damaged frames are left
+    out, or come as the decoder repairs them. A time that is not later than the one before is set a frame later. The
+    times of a camera are those of its driver.
 
     Args:
         video: of :func:`open_video`.
-        first: number of the first frame to give.
-        every: give those whose number is a multiple of it.
+        first: number of the first frame to yield.
+        every: yield the frames whose number is a multiple of it.
         end: number of the frame to stop before.
     """
+    opened, read = (_opened_camera, _camera_frames) if video.is_camera else (opened_file, _file_frames)
     start = seconds = None
-    with _capture(video.source) as capture:
-        for number, clock in enumerate(itertools.islice(_grabbed(capture, video.source), end)):
+    with opened(video.source) as source:
+        for number, (clock, image) in enumerate(itertools.islice(read(source), end)):
             start = clock if start is None else start
             seconds = _later(seconds, clock - start, 1 / video.rate)
             if number >= first and number % every == 0:
-                got, image = capture.retrieve()
-                if got:
-                    yield Frame(number, seconds, image)
+                yield Frame(number, seconds, image())
 
 
 def _later(last: float | None, now: float, usual: float) -> float:
-    """The time of a frame in seconds: what the file says, or ``usual`` after the last where that is not later."""
+    """The time of a frame in seconds: what the file states, or ``usual`` after the last where that is not later."""
     if last is None:
         return 0.0
     return now if math.isfinite(now) and now > last else last + usual
 
 
-def _grabbed(capture: cv2.VideoCapture | GifCapture, source: str | int) -> Iterator[float]:
-    """Decode frame after frame; gives the time of each in seconds, as the file or the clock says it."""
-    while any(capture.grab() for _ in range(1 if isinstance(source, int) else ATTEMPTS)):
-        yield time.monotonic() if isinstance(source, int) else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+def pyav() -> ModuleType:
+    """The module ``av``.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise InputError("videos need PyAV, which is not installed: pip install 'mmdark[video]'") from None
+    return av
+
+
+def opened_file(path: str) -> InputContainer:
+    """A media file, opened by PyAV; close it."""
+    return pyav().open(f'file:{path}', options=FILES_ONLY, metadata_errors='replace')
+
+
+def _file_frames(container: InputContainer) -> Iterator[TimedImage]:
+    """Decode frame after frame; damage in the middle does not end it."""
+    stream = container.streams.best('video')
+    if stream is None:
+        return
+    stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)}
+    stream.codec_context.thread_count = 1  # with several, repaired frames differ from one run to the next
+    for packet in _packets(container, stream):
+        frames = []
+        with suppress(pyav().FFmpegError):
+            frames = stream.decode(packet)
+        for frame in frames:
+            yield math.nan if frame.time is None else frame.time, partial(_upright, frame)
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet | None]:
+    """The packets of a stream; the last one is empty, for which the decoder gives the frames it still holds."""
+    failures = 0
+    while failures < ATTEMPTS:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                yield packet
+            return
+        except pyav().FFmpegError:
+            failures += 1
+    yield None
+
+
+def _upright(frame: VideoFrame) -> np.ndarray:
+    """The pixels of a frame as a player shows it, ``(H, W, 3)`` BGR uint8."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format='bgr24'), round(frame.rotation / 90)))
 
 
 @contextmanager
-def _capture(source: str | int) -> Iterator[cv2.VideoCapture | GifCapture]:
-    """OpenCV's reader, or that of a GIF, closed at the end; what it would print of damaged files is not printed.
-
-    Files are decoded by one thread: with several, what is made of damaged frames differs from one time to the next.
-    """
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # read once, when the first file is opened
+def _opened_camera(number: int) -> Iterator[cv2.VideoCapture]:
     level = cv2.utils.logging.setLogLevel(0)
     try:
-        is_camera = isinstance(source, int)
-        capture: cv2.VideoCapture | GifCapture
-        if not is_camera and is_gif(source):
-            capture = GifCapture(source)
-        else:
-            capture = cv2.VideoCapture(source, cv2.CAP_ANY, [] if is_camera else [cv2.CAP_PROP_N_THREADS, 1])
-            if not is_camera and not capture.isOpened():
-                capture = cv2.VideoCapture(source)  # a reader that has no such setting
+        capture = cv2.VideoCapture(number)
     finally:
         cv2.utils.logging.setLogLevel(level)
     try:
+        if not capture.isOpened():
+            raise InputError(
+                f'webcam {number} cannot be opened: plug it in, close other programs that use it, or give another '
+                'number'
+            )
         yield capture
     finally:
         capture.release()
 
 
+def _camera_frames(capture: cv2.VideoCapture) -> Iterator[TimedImage]:
+    while capture.grab():
+        yield time.monotonic(), lambda: capture.retrieve()[1]
+
+
 def video_path(source: str | os.PathLike) -> str:
-    """The absolute path of a file that may be a video; OpenCV takes other strings for patterns and protocols.
+    """The absolute path of a file that may be a video.
 
     Raises:
-        InputError: it is a URL, a folder or an image, does not exist, or OpenCV cannot take its name.
+        InputError: it is a URL, a folder or an image, or does not exist.
     """
     path = os.fspath(source)
-    try:
-        os.path.abspath(path).encode()
-    except UnicodeEncodeError:  # OpenCV 5 would end the process
-        raise InputError(f'{path}: OpenCV reads no video whose path is not UTF-8; rename it') from None
     if '://' in path:
         raise InputError(f'{path}: mmdark does not download; save it to a file first (ffmpeg -i URL -c copy clip.mkv)')
     if not os.path.exists(path):
@@ -197,9 +255,3 @@ def video_path(source: str | os.PathLike) -> str:
     if kind_of(path) == IMAGE or (has_suffix(path, IMAGE_SUFFIXES) and not is_video(path)):
         raise InputError(f'{path} is an image: give it to Inferencer, or name a video')
     return os.path.abspath(path)
-
-
-def _not_opened(source: str | os.PathLike | int) -> str:
-    if isinstance(source, int):
-        return f'webcam {source} cannot be opened: plug it in, close other programs that use it, or give another number'
-    return f'{source} cannot be read as a video: it is of another kind or its end is missing; copy it again'

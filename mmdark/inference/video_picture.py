@@ -14,9 +14,8 @@ from mmdark.errors import InputError, Terminated
 from .before_after import is_dark, picture_of
 from .json_lines import Line, read_lines
 from .result import DetectionResult, key_of
-from .video_encoders import how_written, sound_of
 from .video_frames import Frame, Video, frames_of
-from .video_writer import written_video
+from .video_writer import has_h264, has_sound, written_video
 
 SeenFrame = tuple[Frame, DetectionResult]
 """A frame and its objects."""
@@ -72,13 +71,12 @@ def draw_video(
     Raises:
         InputError: it cannot be written.
     """
-    sound = sound_of(str(video.source), end / video.rate)
     total = None if video.count is None else min(video.count, end)
     try:
         if dark is None:
             dark = is_dark_video(frame.image for frame in frames_of(video, every=FIRST // FEW, end=FIRST))
         draw = SteadyPicture(dark)
-        with written_video(path, video.rate, sound) as writer:
+        with written_video(path, video.rate, video.source) as writer:
             for frame, result in _with_objects(frames_of(video, end=end), read_lines(lines_path), class_names):
                 writer.add(draw(frame.image, result), frame.seconds)
                 report(frame.number + 1, total, 'drawing')
@@ -86,7 +84,7 @@ def draw_video(
         raise
     except KeyboardInterrupt:
         return False, [], True
-    return True, [f'{path}: {how_written(sound, video.name)}'], False
+    return True, [_how_written(path, video)], False
 
 
 def record_video(video: Video, looked: Iterator[SeenFrame], path: Path, dark: bool | None = None) -> Written:
@@ -119,7 +117,13 @@ def record_video(video: Video, looked: Iterator[SeenFrame], path: Path, dark: bo
                 ended = error
     if isinstance(ended, (InputError, Terminated)):
         raise ended
-    return bool(first), [f'{path}: {how_written(None, video.name)}'] if first else [], ended is not None
+    return bool(first), [_how_written(path, video)] if first else [], ended is not None
+
+
+def _how_written(path: Path, video: Video) -> str:
+    codec = 'H.264' if has_h264() else 'MPEG-4, which browsers may not play (this FFmpeg has no libx264)'
+    loud = not video.is_camera and has_sound(video.source)
+    return f'{path}: {codec}, {f"with the sound of {video.name}" if loud else f"without sound: {video.name} has none"}'
 
 
 def _with_objects(frames: Iterable[Frame], lines: Iterator[Line], class_names: tuple[str, ...]) -> Iterator[SeenFrame]:

@@ -1,42 +1,55 @@
-"""Pictures with their times into an MP4 file that is there whole or not at all."""
+"""Pictures with their times, and the sound of another video, in an MP4 file that is there whole or not at all."""
 
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from mmdark.whole_file import PART, writing
+from mmdark.whole_file import clear_parts, writing_whole
 
 from .signals import undisturbed
-from .video_encoders import FfmpegEncoder, OpenCVEncoder, Sound, open_encoder
+from .video_frames import opened_file, pyav
+
+if TYPE_CHECKING:
+    from av import Packet
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer, OutputContainer
 
 LONGEST_STILL = 60.0
-"""Seconds that one picture is shown at most; a longer gap is a fault in the times of the file."""
+"""Seconds that one picture is shown at most; a longer gap is an error in the times of the file."""
+TICKS = 60_000
+"""Per second; the times of pictures are rounded to them. Exact at 24, 25, 30, 50, 60 and 29.97 frames per second."""
+MP4_SOUND = ('aac', 'ac3', 'alac', 'eac3', 'mp3', 'opus')
+"""Codecs that are copied into an MP4 as they are; sound in others is encoded as AAC."""
+
+PREROLL = 0.05
+"""Seconds of sound before the first picture that are copied, too: the decoder needs a packet or two to begin."""
+SOUND_RATE = 48_000
+"""Samples per second of encoded sound."""
 
 
 class VideoWriter:
-    """Takes pictures with their times and encodes them at a steady rate.
-
-    Where the times are not steady, a picture is shown for several frames, or left out.
+    """Encodes pictures, each shown from its time on, as H.264 (MPEG-4 where this FFmpeg has no libx264).
 
     Args:
-        path: of the file; its name ends with ``.mp4``.
-        rate: frames a second.
-        sound: goes beside them.
+        path: of the file.
+        rate: frames per second, about; it decides how long the last picture is shown.
+        sound_of: path of a video whose sound is copied along, as far as the pictures go.
     """
 
-    def __init__(self, path: Path, rate: float, sound: Sound | None = None) -> None:
-        self._path, self._rate, self._sound = path, rate, sound
-        self._encoder: FfmpegEncoder | OpenCVEncoder | None = None
-        self._waiting: np.ndarray | None = None
-        self._written = 0
+    def __init__(self, path: Path, rate: float, sound_of: str | None = None) -> None:
+        self._path, self._rate = path, rate
+        self._source = opened_file(sound_of) if sound_of else None
+        self._file: OutputContainer | None = None
         self._gaps = self._last = 0.0
+        self._tick = -1
 
     def add(self, picture: np.ndarray, seconds: float) -> None:
         """Take a picture.
@@ -44,73 +57,124 @@ class VideoWriter:
         Args:
             picture: ``(H, W, 3)`` BGR uint8; the first decides the size of all.
             seconds: since the first, growing.
-
-        Raises:
-            InputError: the encoder gave up.
         """
-        with undisturbed():  # an encoder that was given half a picture would take the next for the other half
-            self._add(picture, seconds)
+        with undisturbed():
+            if self._file is None:
+                self._open(*(side + side % 2 for side in picture.shape[:2]))  # the codecs need even sides
+            self._gaps += max(seconds - self._last - LONGEST_STILL, 0.0)
+            self._last = seconds
+            shown = seconds - self._gaps
+            self._tick = max(round(shown * TICKS), self._tick + 1)
+            frame = pyav().VideoFrame.from_ndarray(_fitted(picture, self._video.width, self._video.height), 'bgr24')
+            frame.pts, frame.time_base = self._tick, Fraction(1, TICKS)
+            self._write(self._video.encode(frame))
+            self._copy_sound(shown)
 
     def close(self) -> None:
-        """Write what waits, and finish the file.
-
-        Raises:
-            InputError: the encoder gave up.
-        """
-        if self._encoder is not None:
-            self._show_until(self._written + 1)
-            self._encoder.close(self._written)
+        """Finish the file."""
+        if self._file is not None:
+            self._write(self._video.encode(None))
+            self._copy_sound(self._last - self._gaps + 1 / self._rate)
+            self._file.close()
 
     def abandon(self) -> None:
-        """Stop, whatever becomes of the file."""
-        if self._encoder is not None:
-            self._encoder.abandon()
+        """Close all files, whatever becomes of them."""
+        for file in filter(None, (self._file, self._source)):
+            with suppress(OSError, ValueError):
+                file.close()
 
-    def _add(self, picture: np.ndarray, seconds: float) -> None:
-        if self._encoder is None:
-            height, width = (side + side % 2 for side in picture.shape[:2])  # the codecs need even sides
-            self._size = width, height
-            self._encoder = open_encoder(self._path, width, height, self._rate, self._sound)
-        self._gaps += max(seconds - self._last - LONGEST_STILL, 0.0)
-        self._last = seconds
-        self._show_until(round((seconds - self._gaps) * self._rate))
-        self._waiting = _fitted(picture, *self._size)
+    def _open(self, height: int, width: int) -> None:
+        self._file = pyav().open(f'file:{self._path}', 'w', format='mp4', options={'movflags': '+faststart'})
+        codec, quality = ('libx264', dict(preset='veryfast', crf='20')) if has_h264() else ('mpeg4', dict(qmin='3'))
+        options = {**quality, 'bf': '0'}  # with B-frames the file would state a wrong duration where times are unsteady
+        self._video = self._file.add_stream(codec, Fraction(self._rate).limit_denominator(1001), options=options)
+        self._video.width, self._video.height, self._video.pix_fmt = width, height, 'yuv420p'
+        self._video.codec_context.time_base = Fraction(1, TICKS)
+        self._sound = _sound_packets(self._source, self._file) if self._source else iter(())
+        self._next_sound = next(self._sound, None)
 
-    def _show_until(self, end: int) -> None:
-        while self._waiting is not None and self._written < end:
-            self._encoder.write(self._waiting)
-            self._written += 1
+    def _write(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            packet.duration = packet.duration or round(TICKS / self._rate)  # that of the last one counts
+            self._file.mux(packet)
+
+    def _copy_sound(self, until: float) -> None:
+        while self._next_sound is not None and self._next_sound.pts * self._next_sound.time_base < until:
+            self._file.mux(self._next_sound)
+            self._next_sound = next(self._sound, None)
 
 
 @contextmanager
-def written_video(path: Path, rate: float, sound: Sound | None = None) -> Iterator[VideoWriter]:
-    """A writer whose file is put in place whole at the end, and taken away after an error.
+def written_video(path: Path, rate: float, sound_of: str | None = None) -> Iterator[VideoWriter]:
+    """A :class:`VideoWriter` whose file is put in place whole at the end, and removed after an error.
 
     Raises:
         InputError: it cannot be written.
     """
-    place = path.with_name(f'.{path.name}.{os.getpid()}{PART}.mp4')  # OpenCV takes the format from the name
-    writer = VideoWriter(place, rate, sound)
+    with ExitStack() as opened:
+        part = opened.enter_context(writing_whole(path))
+        opened.enter_context(_system_errors())
+        clear_parts(path.parent, [glob.escape(path.name)])  # of a process that was killed
+        writer = VideoWriter(part, rate, sound_of)
+        opened.callback(writer.abandon)
+        yield writer
+        with undisturbed():
+            writer.close()
+            opened.close()
+
+
+def has_h264() -> bool:
+    """Whether PyAV's FFmpeg can write what browsers play."""
+    return 'libx264' in pyav().codecs_available
+
+
+def has_sound(path: str) -> bool:
+    """Whether a video has sound."""
+    with opened_file(path) as container:
+        return container.streams.best('audio') is not None
+
+
+def _sound_packets(source: InputContainer, target: OutputContainer) -> Iterator[Packet]:
+    """The first sound of a video for another file, from the time of the first picture on; damage ends it."""
+    heard, video = source.streams.best('audio'), source.streams.best('video')
+    if heard is None:
+        return
+    start = (video.start_time or 0) * video.time_base
+    if heard.codec_context.codec.canonical_name in MP4_SOUND:
+        stream, packets = target.add_stream_from_template(heard), source.demux(heard)
+    else:
+        stream = target.add_stream('aac', SOUND_RATE)
+        packets = _encoded(source, heard, stream)
+    last = None
+    with suppress(pyav().FFmpegError):
+        for packet in packets:
+            if packet.dts is None:  # the last one, which is empty
+                continue
+            for name in ('pts', 'dts'):
+                setattr(packet, name, getattr(packet, name) - round(start / packet.time_base))
+            if packet.pts * packet.time_base >= -PREROLL and (last is None or packet.dts > last):
+                last, packet.stream = packet.dts, stream
+                yield packet
+
+
+def _encoded(source: InputContainer, heard: AudioStream, stream: AudioStream) -> Iterator[Packet]:
+    for frame in source.decode(heard):
+        yield from stream.encode(frame)
+    yield from stream.encode(None)
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Turn the errors of FFmpeg into those that the system raises for other files."""
     try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f'.{glob.escape(path.name)}.*{PART}.mp4'):  # of one that was killed
-                left.unlink()
-            yield writer
-            with undisturbed():
-                writer.close()
-                os.replace(place, path)
-    finally:
-        writer.abandon()
-        with suppress(OSError):
-            place.unlink()
+        yield
+    except pyav().FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from None
 
 
 def _fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     """A picture of this size: a last row or column is repeated, one of another size altogether is scaled."""
-    missing = height - picture.shape[0], width - picture.shape[1]
-    if set(missing) <= {0, 1}:
-        picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode='edge') if any(missing) else picture
-    else:
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(picture)
+    right, below = width - picture.shape[1], height - picture.shape[0]
+    if {right, below} <= {0, 1}:
+        return cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)

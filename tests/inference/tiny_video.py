@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 from mmengine.config import Config
@@ -46,16 +48,59 @@ def write_video(path: Path, count: int = 20, rate: float = 25.0, make: Callable[
     return path
 
 
-def ffmpeg(*arguments: str | Path) -> None:
-    """Run ffmpeg."""
-    subprocess.run(['ffmpeg', '-y', '-loglevel', 'error', *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
+def encode(path: Path, times: Iterable[float] = (), codec: str = 'libx264', sound: str = '', count: int = 30) -> Path:
+    """The tiny video by PyAV, with a key frame every ten frames.
+
+    Args:
+        path: where to; its suffix tells the kind of file.
+        times: of the frames in seconds; by default 25 frames per second.
+        codec: of the pictures.
+        sound: codec of a tone beside them; none by default.
+        count: of the frames, where no times are given.
+    """
+    times = list(times) or [number / 25 for number in range(count)]
+    with av.open(str(path), 'w') as file:
+        pictures = file.add_stream(codec, 25, options={'g': '10'})
+        pictures.width, pictures.height, pictures.pix_fmt = *SIZE, 'yuv420p'
+        pictures.codec_context.time_base = Fraction(1, 1000 if codec == 'libx264' else 25)
+        heard = file.add_stream(sound, 44100) if sound else None
+        for number, seconds in enumerate(times):
+            picture = av.VideoFrame.from_ndarray(frame(number), 'bgr24')
+            picture.pts = round(seconds / pictures.codec_context.time_base)
+            file.mux(pictures.encode(picture))
+        file.mux(pictures.encode(None))
+        if heard:
+            length = round((times[-1] + 1 / 25) * 44100)
+            tone = np.round(np.sin(np.arange(length) * (2 * np.pi * 440 / 44100)) * 20000).astype(np.int16)
+            for start in range(0, length, 1024):
+                samples = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], 's16', 'mono')
+                samples.sample_rate, samples.pts, samples.time_base = 44100, start, Fraction(1, 44100)
+                file.mux(heard.encode(samples))
+            file.mux(heard.encode(None))
+    return path
 
 
-def probe(path: Path) -> dict[str, Any]:
-    """What ffprobe says of the streams of a file, by kind."""
-    command = ['ffprobe', '-loglevel', 'error', '-show_streams', '-of', 'json', str(path)]
-    streams = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)['streams']
-    return {stream['codec_type']: stream for stream in streams}
+def turned(path: Path, plain: Path) -> Path:
+    """A copy of an MP4 that a player turns clockwise by 90 degrees, as phones write them: a matrix in its header."""
+    content = bytearray(plain.read_bytes())
+    matrix = content.index(b'tkhd') + 44
+    content[matrix : matrix + 36] = struct.pack('>9i', 0, 1 << 16, 0, -1 << 16, 0, 0, SIZE[1] << 16, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+def shown(path: Path) -> list[np.ndarray]:
+    """The frames of a file, by OpenCV."""
+    capture, images = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        images.append(read[1])
+    return images
+
+
+def times_of(path: Path) -> list[float]:
+    """When the frames of a file are shown, in seconds."""
+    with av.open(str(path)) as file:
+        return sorted(float(packet.pts * packet.time_base) for packet in file.demux(video=0) if packet.size)
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
