@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import inspect
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -23,13 +24,17 @@ from mmdark.cli.tool import TOOLS
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = 'configs/dsfd_dark_wider.py'
 README, CHINESE = 'README.md', 'README_zh-CN.md'
-DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'docs').glob('*.md'))
+DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'docs').rglob('*.md'))
 PAGES = {name: (ROOT / name).read_text(encoding='utf-8') for name in (README, CHINESE, 'CONTRIBUTING.md', *DOCS)}
 ALL = '\n'.join(PAGES.values())
-MADE = 'configs/mine/'
-"""What a reader of docs/extend.md makes; test_extend.py makes it, too."""
+INDEX = 'docs/README.md'
+MADE = 'configs/mine'
+"""Where a reader of docs/extend.md puts configs; test_extend.py does so, too."""
+READERS = 'my_detector_dark.py'
+"""The config that docs/adaptation.md writes; this one is like it."""
+LIKE_READERS = 'examples/atss_shapes_dark.py'
 PAPER = PAGES['docs/paper.md']
-ROOMS = ('.ci', 'configs', 'docker', 'docs', 'mmdark', 'requirements', 'tests', 'tools')
+ROOMS = ('.ci', 'configs', 'docker', 'docs', 'examples', 'mmdark', 'requirements', 'tests', 'tools')
 # The script behind each shell script that hands its arguments on.
 BEHIND = {
     'tools/dist_train.sh': 'tools/train.py',
@@ -40,7 +45,7 @@ BEHIND = {
     'tools/train_minutes.sh': 'tools/train.py',
     'tests/run.sh': 'tools/setup_env.sh',
 }
-FOREIGN = ('docker', 'mim', 'pip', '.venv/bin/ruff')
+FOREIGN = ('docker', 'mim', 'mkdocs', 'pip', '.venv/bin/ruff')
 REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry)]
 
 
@@ -116,7 +121,7 @@ def cfg_options() -> list[tuple[str, tuple[str, ...]]]:
         end = next((i for i in range(start, len(words)) if words[i].startswith('--')), len(words))
         config = next((word for word in words if word.startswith('configs/')), MAIN)
         if words[0] == 'mmdark':
-            config = find_config(words[2]).relative_to(ROOT).as_posix()
+            config = LIKE_READERS if words[2] == READERS else find_config(words[2]).relative_to(ROOT).as_posix()
         if words[start:end]:  # the bare option is only spoken of
             found.append((config, tuple(words[start:end])))
     return list(dict.fromkeys(found))
@@ -126,7 +131,7 @@ def cfg_options() -> list[tuple[str, tuple[str, ...]]]:
 def test_every_path_exists(page: str) -> None:
     rooms = '|'.join(map(re.escape, ROOMS))
     named = set(re.findall(rf'(?<![\w/.-])((?:{rooms})/[\w./-]*\w/?)', PAGES[page]))
-    named = {path for path in named if not (page == 'docs/extend.md' and f'{path}/'.startswith(MADE))}
+    named = {path for path in named if not path.startswith(MADE)}
     assert len(named) > 5 or page in DOCS
     assert not [path for path in sorted(named) if not (ROOT / path).exists()]
 
@@ -145,7 +150,7 @@ def anchors_of(page: str) -> set[str]:
 def test_every_link_leads_somewhere(page: str) -> None:
     """Files are looked for from the page's own folder; the part behind # is a heading of the page that is linked."""
     links = links_of(page)
-    assert links
+    assert links or page in DOCS
     for link in links:
         if link.startswith(('http://', 'https://')):
             continue
@@ -157,25 +162,48 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize('page', DOCS)
-def test_every_page_leads_back_and_is_in_the_table(page: str) -> None:
-    assert PAGES[page].startswith('[Back to the README](../README.md)\n\n# ')
-    table = PAGES[README].split('## Documentation')[1].split('\n## ')[0]
-    assert f']({page})' in table
+def test_every_page_is_in_the_index_and_on_the_site(page: str) -> None:
+    name = page.removeprefix('docs/')
+    assert f': {name}\n' in (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
+    assert f']({name})' in PAGES[INDEX] or page == INDEX
 
 
-def test_the_chinese_readme_has_the_same_code_links_and_figures() -> None:
-    english, chinese = PAGES[README], PAGES[CHINESE]
-    assert (CHINESE in links_of(README)) and (README in links_of(CHINESE))
-    assert blocks(r'\w+', english) == blocks(r'\w+', chinese)
-    assert [link for link in links_of(README) if link != CHINESE] == [
-        link for link in links_of(CHINESE) if link != README
-    ]
-    assert len(re.findall('^## ', english, re.MULTILINE)) == len(re.findall('^## ', chinese, re.MULTILINE))
-    figures = re.compile(r'(?<![\w.-])\d+(?:\.\d+)?(?:e-\d)?(?![\w-])')
-    bare = [
-        re.sub(r'^```.*?^```$|\]\([^)]*\)', '', text, flags=re.MULTILINE | re.DOTALL) for text in (english, chinese)
-    ]
-    assert set(figures.findall(bare[0])) == set(figures.findall(bare[1]))
+def test_the_api_page_names_what_is_there() -> None:
+    names = re.findall('^::: (.+)$', PAGES['docs/api.md'], re.MULTILINE)
+    assert len(names) > 10
+    assert all(callable(pkgutil.resolve_name(name)) for name in names)
+
+
+def test_the_tools_of_a_commit_have_the_pinned_versions() -> None:
+    pins = (ROOT / 'requirements' / 'constraints.txt').read_text()
+    used = re.findall(r'\[(.+==.+)\]', (ROOT / '.pre-commit-config.yaml').read_text())
+    assert used and all(f'\n{pin}\n' in pins for pin in used)
+
+
+@pytest.mark.parametrize(
+    ('english', 'chinese'),
+    [(README, CHINESE), (INDEX, 'docs/zh_cn/README.md'), ('docs/adaptation.md', 'docs/zh_cn/adaptation.md')],
+)
+def test_a_translation_has_the_same_code_links_and_figures(english: str, chinese: str) -> None:
+    assert blocks(r'\w+', PAGES[english]) == blocks(r'\w+', PAGES[chinese])
+    assert files_linked_by(english) == files_linked_by(chinese)
+    assert len(re.findall('^## ', PAGES[english], re.MULTILINE)) == len(
+        re.findall('^## ', PAGES[chinese], re.MULTILINE)
+    )
+    assert figures_of(english) == figures_of(chinese)
+
+
+def files_linked_by(page: str) -> set[str]:
+    """Pages and files, a translation standing for what it translates, without the page itself."""
+    local = [link for link in links_of(page) if not link.startswith('https:')]
+    paths = {((ROOT / page).parent / link).resolve().relative_to(ROOT).as_posix() for link in local}
+    return {path.replace('zh_cn/', '').replace('_zh-CN', '') for path in paths} - {README, INDEX}
+
+
+def figures_of(page: str) -> set[str]:
+    """The numbers of the prose."""
+    prose = re.sub(r'^```.*?^```$|\]\([^)]*\)|`[^`]*`', '', PAGES[page], flags=re.MULTILINE | re.DOTALL)
+    return set(re.findall(r'(?<![\w.-])\d+(?:\.\d+)?(?:e-\d)?(?![\w-])', prose))
 
 
 @pytest.mark.parametrize('page', PAGES)
