@@ -9,6 +9,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_FILES = ('configs', 'tools', 'model-index.yml')
+FOR_A_CLONE = ('benchmark.py', 'gpu_report.py', 'peers.py', 'check_parity.py', 'compare_teachers.py')
+"""Tools that run what stands in benchmarks/ and parity/, which are not packed."""
 
 
 def version() -> str:
@@ -39,7 +41,7 @@ class BuildWithMim(build_py):
         for name in MIM_FILES:
             source, target = ROOT / name, mim / name
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__', *FOR_A_CLONE))
             elif source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
@@ -57,7 +59,7 @@ setup(
         'Programming Language :: Python :: 3',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
-    packages=find_packages(include=['mmdark', 'mmdark.*'], exclude=['mmdark.parity']),  # for a clone
+    packages=find_packages(include=['mmdark', 'mmdark.*']),
     entry_points={'console_scripts': ['mmdark = mmdark.cli:main']},
     package_data={'mmdark.models': ['*.pth', '*.onnx'], 'mmdark.inference': ['*.html']},
     python_requires='>=3.10',

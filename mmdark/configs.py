@@ -1,4 +1,4 @@
-"""Where mmdark's own configs and tools lie."""
+"""Where mmdark's own configs lie."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config_path(name: str) -> Path:
         >>> config_path('dsfd_dark_wider.py').name
         'dsfd_dark_wider.py'
     """
-    for folder in _folders('configs'):
+    for folder in _folders():
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(f'mmdark has no config {name}')
@@ -52,22 +52,10 @@ def find_config(given: str) -> Path:
 
 def own_configs() -> dict[str, Path]:
     """The configs that come with mmdark, by their names without suffix."""
-    found = [path for folder in reversed(_folders('configs')) for path in sorted(folder.rglob('*.py'))]
+    found = [path for folder in reversed(_folders()) for path in sorted(folder.rglob('*.py'))]
     return {path.stem: path for path in found if '_base_' not in path.parts}
 
 
-def tool_path(name: str) -> Path:
-    """The path of a tool by its name relative to ``tools/``, in a checkout or in an installed wheel.
-
-    Raises:
-        InputError: there is no such tool.
-    """
-    for folder in _folders('tools'):
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(f'mmdark has no tool {name} in {" or ".join(map(str, _folders("tools")))}: install mmdark again')
-
-
-def _folders(kind: str) -> list[Path]:
-    """Where ``configs`` or ``tools`` may lie: beside the package, or inside an installed wheel."""
-    return [PACKAGE.parent / kind, PACKAGE / '.mim' / kind]
+def _folders() -> list[Path]:
+    """Where the configs may lie: beside the package, or inside an installed wheel."""
+    return [PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs']

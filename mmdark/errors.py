@@ -1,22 +1,33 @@
-"""The one kind of error that is the input's fault and not the program's, its line, and how a run ends early."""
+"""Errors that the input causes: their class, their line, and the exit status of a run that ends early."""
 
+from __future__ import annotations
+
+import re
 import reprlib
 import sys
 from collections.abc import Callable
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used.
+    """Something the user gave cannot be used: one line says what is wrong, where, and how to mend it.
 
-    The message is one line that says what is wrong, where, and how to mend it; the command line tools print only that
-    line and exit with status 1.
+    The command line tools print only that line and exit with status 1.
     """
 
 
 INTERRUPTED = 130
-"""Exit status of what was ended by Ctrl-C, as shells have it."""
+"""Exit status after Ctrl-C, as in shells."""
 TERMINATED = 143
-"""Exit status of what was ended by SIGTERM, as shells have it."""
+"""Exit status after SIGTERM, as in shells."""
+BUILD_ERRORS = re.compile(
+    r'unexpected keyword argument|is not in the|missing \d+ required|must contain the key|rule must be specified|'
+    'either all None or not None|should not be None when calling|batch_size should be a positive'
+)
+"""Messages of mmengine and Python about a config."""
+EMPTY_DATA = 'need at least one array to concatenate'
+"""mmengine's message about a data set that is empty after filtering."""
+ONE_VALUE = 'Expected more than 1 value per channel when training'
+"""torch's message about batch norm that has nothing to average."""
 LONGEST_MESSAGE = 290
 """Characters of a message, so that a line is at most 300 with ``error: `` or ``problem: `` before it."""
 _QUOTED = 60
@@ -53,15 +64,46 @@ def one_line(message: object, longest: int = LONGEST_MESSAGE) -> str:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; whoever ends well after Ctrl-C ends well after this, too."""
+    """SIGTERM came; what handles Ctrl-C handles it, too."""
 
 
-def run_or_say(main: Callable[[], None]) -> None:
-    """Run a tool; what is the input's fault ends it with one line on stderr and status 1.
+def explanation(error: BaseException) -> str | None:
+    """One line for an error that the input or the config caused; None for any other."""
+    text = str(error.args[0] if error.args else error)
+    if 'Traceback (most recent call last)' in text:  # a worker of a data loader puts it before the message
+        text = text.rstrip().rpartition('InputError: ')[2]
+    if isinstance(error, InputError):
+        return text
+    if isinstance(error, FileNotFoundError):
+        return f'{error.filename or error} does not exist: name it in the config or with --cfg-options'
+    if isinstance(error, ImportError) and 'pip install' in text:  # a backend of mmengine's log, such as TensorBoard's
+        return text
+    if not isinstance(error, (TypeError, KeyError, ValueError, RuntimeError)):
+        return None
+    if EMPTY_DATA in text:
+        return (
+            'a data set has no image to train on: its annotation must hold faces, under the name that '
+            "metainfo.classes gives ('face'; letter by letter)"
+        )
+    if ONE_VALUE in text:
+        return (
+            'batch norm cannot train on one value per channel, the single cell of the smallest map of one image; raise '
+            'input_size or train_dataloader.batch_size, or leave out a last batch of one image with '
+            'train_dataloader.drop_last=True'
+        )
+    line = next((line for line in text.splitlines() if BUILD_ERRORS.search(line)), None)
+    return line and f'the config cannot be built: {line.split(", but got ")[0]}'
 
-    As ``mmdark.apis.run_or_explain`` does for tools that need torch.
-    """
+
+def run_or_explain(main: Callable[[], object]) -> None:
+    """Run a tool; what the input caused ends it with one line on stderr and status 1, Ctrl-C with 130."""
     try:
         main()
-    except InputError as error:
-        sys.exit(f'error: {one_line(error)}')
+    except KeyboardInterrupt:
+        print('ended by Ctrl-C', file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        line = explanation(error)
+        if line is None:
+            raise
+        sys.exit(f'error: {one_line(line)}')

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from config_differences import ABSENT
 from mmengine.config import Config
 
-from mmdark.apis.config_differences import ABSENT
 from tests.tiny_wider import ROOT
 
 PIPELINE = 'train_dataloader.dataset.pipeline'

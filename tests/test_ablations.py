@@ -16,14 +16,14 @@ from uuid import uuid4
 import numpy as np
 import pytest
 import torch
+from config_differences import config_differences
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
+from run_log import RunLog, read_run
 from torch import Tensor, nn
 
 from mmdark.apis import load_config
-from mmdark.apis.config_differences import config_differences
-from mmdark.apis.run_log import RunLog, read_run
 from tests.ablation_claims import CLAIMS, EVERY_LOSS, L2NORM, PAL
 from tests.models.tiny_models import pair_of, samples_of, tiny
 from tests.tiny_wider import ROOT, write_wider

@@ -135,8 +135,6 @@ def test_nothing_imports_what_stands_above_it() -> None:
         **dict.fromkeys(ROOMS, 3),
         'register': 4,
         'apis': 5,
-        'benchmark': 6,
-        'parity': 6,
         'inference': 6,
         'deploy': 7,
         'cli': 8,

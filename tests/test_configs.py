@@ -9,6 +9,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 import torch
+from config_differences import config_differences
 from mmdet.registry import DATASETS, MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -20,7 +21,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdark.apis import load_config
-from mmdark.apis.config_differences import config_differences
 from mmdark.errors import InputError
 from tests.tiny_dark_face import write_dark_face
 from tests.tiny_own_data import write_coco, write_voc

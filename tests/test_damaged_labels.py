@@ -23,7 +23,7 @@ from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
 from mmdark.datasets.scaled_annotations import scaled_annotation
 from mmdark.datasets.wider_annotation import parse_wider_annotation
 from mmdark.datasets.yolo_annotation import read_data_yaml, yolo_to_images
-from mmdark.errors import run_or_say
+from mmdark.errors import run_or_explain
 from mmdark.evaluation.box_units import CORNERS, SIZES, unit_hints
 from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
 from mmdark.evaluation.prediction_files import (
@@ -214,7 +214,7 @@ def read_all(kind: str, root: Path, contents: list[bytes]) -> int:
     for content in contents:
         (root / file).write_bytes(content)
         try:
-            run_or_say(lambda: read(root))
+            run_or_explain(lambda: read(root))
         except SystemExit as end:
             lines.append(end.code)
         except BaseException as error:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run_log import read_run
 from scipy.io import savemat
 
-from mmdark.apis.run_log import read_run
 from mmdark.config_record import recorded_configs
 from mmdark.datasets.face_formats import image_size
 from mmdark.datasets.folder_copy import content_of, files_below

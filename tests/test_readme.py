@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader
 
 from mmdark.apis import find_config, load_config
 from mmdark.cli import COMMANDS
-from mmdark.cli.tool import TOOLS
 
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = 'configs/dsfd_dark_wider.py'
@@ -34,7 +33,19 @@ READERS = 'my_detector_dark.py'
 """The config that docs/adaptation.md writes; this one is like it."""
 LIKE_READERS = 'examples/atss_shapes_dark.py'
 PAPER = PAGES['docs/paper.md']
-ROOMS = ('.ci', 'configs', 'docker', 'docs', 'examples', 'mmdark', 'requirements', 'tests', 'tools')
+ROOMS = (
+    '.ci',
+    'benchmarks',
+    'configs',
+    'docker',
+    'docs',
+    'examples',
+    'mmdark',
+    'parity',
+    'requirements',
+    'tests',
+    'tools',
+)
 # The script behind each shell script that hands its arguments on.
 BEHIND = {
     'tools/dist_train.sh': 'tools/train.py',
@@ -69,8 +80,6 @@ def tool_of(words: list[str]) -> str | None:
 
 
 def options_of_command(command: str) -> set[str]:
-    if command in TOOLS:
-        return options_of(f'tools/{TOOLS[command]}')
     module = importlib.import_module(f'mmdark.cli.{command}')
     if hasattr(module, 'parser'):
         return set(module.parser()._option_string_actions)
@@ -82,6 +91,10 @@ def options_of(tool: str) -> set[str]:
     if tool.startswith('mmdark '):
         return options_of_command(tool.split()[1])
     text = (ROOT / BEHIND.get(tool, tool)).read_text(encoding='utf-8')
+    if shim := re.search(r"run_tool\('(\w+)'\)", text):
+        return options_of_command(shim[1])
+    if shim := re.search(r'^from ((?:benchmarks|parity)\.\w+) import main', text, re.MULTILINE):
+        text = inspect.getsource(importlib.import_module(shim[1]))
     found = re.findall(r"add_argument\(\s*'(--[\w-]+)'", text) + re.findall(
         r'^ +(?:-h \| )?(--\w+)\)', text, re.MULTILINE
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from config_differences import config_differences
 from mmengine.config import Config
 
-from mmdark.apis.config_differences import config_differences
 from mmdark.models import DarkVGG
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,7 +5,8 @@ import mmdark.register  # noqa: F401  builds the bridges first
 # isort: split
 import importlib
 
-from mmdark.configs import PUBLISHED_MODELS, config_path, find_config, tool_path
+from mmdark.configs import PUBLISHED_MODELS, config_path, find_config
+from mmdark.errors import run_or_explain
 
 from .convert import PARTS, convert_file, key_table, to_mmdark, to_published
 from .export import export_weights
@@ -13,14 +14,14 @@ from .gpu_settings import settle_device, settle_for_gpu
 from .image_pipelines import PICTURE_STEPS, data_sets, enable_tta, view_steps
 from .launch import (
     enable_amp,
+    enable_tensorboard,
     in_bfloat16,
     leave_distributed,
-    load_config,
     make_work_dir,
     prepare_distributed,
-    run_or_explain,
+    run_and_leave,
 )
-from .log_backends import check_backends, enable_tensorboard
+from .load_config import load_config
 from .part_validation import validate_on
 from .resume import choose_start, last_checkpoint, note_start
 from .work_dir_lock import only_training
@@ -29,7 +30,6 @@ __all__ = [
     'PARTS',
     'PICTURE_STEPS',
     'PUBLISHED_MODELS',
-    'check_backends',
     'choose_start',
     'config_path',
     'convert_file',
@@ -48,12 +48,12 @@ __all__ = [
     'note_start',
     'only_training',
     'prepare_distributed',
+    'run_and_leave',
     'run_or_explain',
     'settle_device',
     'settle_for_gpu',
     'to_mmdark',
     'to_published',
-    'tool_path',
     'validate_on',
     'view_steps',
 ]

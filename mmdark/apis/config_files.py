@@ -1,4 +1,4 @@
-"""A config with the files that it inherits: found, parsed and evaluated, or refused in one line."""
+"""Read a config and the files that it inherits; a fault is one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmdark.errors import InputError
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
 TOOL_KEYS = {'auto_scale_lr', 'tta_model', 'tta_pipeline'}
-"""What tools read at the top of a config, beside the Runner's keys. All other names there are variables."""
+"""Keys of a config that tools read, beside the Runner's. All other names are variables."""
 BASE = '_base_'
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 _CLASH = re.compile(r"^(\w+)=.* cannot inherit from base because .* of type <class '([\w.]+)'>", re.DOTALL)
@@ -37,8 +37,8 @@ class ConfigFile:
     Attributes:
         path: absolute.
         text: its content.
-        tree: parsed; None where it is no text config of Python: JSON, YAML, or mmengine's new style with imports.
-        bases: the files that it inherits, in order; an entry that only mmengine can find (``mmdet::…``) as it is.
+        tree: parsed; None for JSON, YAML, and mmengine's new style with imports.
+        bases: the files that it inherits, in order; an entry that only mmengine can find (``mmdet::…``) as a string.
     """
 
     path: Path
@@ -53,12 +53,12 @@ class ConfigFile:
 
     @cached_property
     def names(self) -> set[str]:
-        """What it sets at its top."""
+        """The names that it sets at its top."""
         return {name for statement in (self.tree.body if self.tree else ()) for name in set_names(statement)} - {BASE}
 
     @cached_property
     def names_below(self) -> set[str]:
-        """What its bases set, and theirs."""
+        """The names that its bases set."""
         return {name for base in self.base_files for name in base.names | base.names_below}
 
     @cached_property
@@ -69,7 +69,7 @@ class ConfigFile:
 
     @cached_property
     def literals(self) -> dict[str, Any]:
-        """The variables that are set once, to a value that is written out; no dicts, which a base's are merged with."""
+        """The variables that are set once, to a literal; no dicts, which are merged with those of a base."""
         found = {}
         set_at = [(statement, [*set_names(statement)]) for statement in (self.tree.body if self.tree else ())]
         often = Counter(name for _, names in set_at for name in names)
@@ -113,14 +113,10 @@ def read_config(path: str | Path) -> tuple[ConfigFile, Config]:
 def read_file(path: Path, heirs: tuple[Path, ...] = ()) -> ConfigFile:
     """Parse a config and the files that it inherits, without running them.
 
-    Args:
-        path: of the file.
-        heirs: the files that inherit it, the nearest last.
-
     Raises:
         InputError: a file is missing or no config, or inherits itself.
     """
-    place = Path(os.path.abspath(path.expanduser()))  # as mmengine, which resolves no links
+    place = Path(os.path.abspath(path.expanduser()))  # like mmengine, which does not resolve links
     if heirs and not path.exists():
         raise InputError(f'config {heirs[-1]}: the file {path} in its _base_ does not exist')
     if path.is_dir():
@@ -133,10 +129,10 @@ def read_file(path: Path, heirs: tuple[Path, ...] = ()) -> ConfigFile:
     if path.suffix != '.py' or _is_new_style(path, text):
         return ConfigFile(place, text, None, ())
     tree = _parsed(path, text)
-    bases = []
-    for entry in _base_entries(path, tree):
-        found = '::' not in entry
-        bases.append(read_file(path.parent / entry, (*heirs, place)) if found else entry)
+    bases = (
+        entry if '::' in entry else read_file(path.parent / entry, (*heirs, place))
+        for entry in _base_entries(path, tree)
+    )
     return ConfigFile(place, text, tree, tuple(bases))
 
 
@@ -153,7 +149,7 @@ def _text(path: Path) -> str:
 
 
 def _is_new_style(path: Path, text: str) -> bool:
-    """Whether mmengine reads it as a config with imports, whose files it finds by itself."""
+    """Whether mmengine reads it as a config with imports."""
     try:
         ast.parse(text)
         return Config._is_lazy_import(str(path))
@@ -174,7 +170,7 @@ def _parsed(path: Path, text: str) -> ast.Module | None:
 
 
 def _base_entries(path: Path, tree: ast.Module | None) -> list[str]:
-    """The entries of ``_base_``; none where it is not written out."""
+    """The entries of ``_base_``; none if it is computed."""
     for statement in tree.body if tree else ():
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == BASE:
             try:
@@ -209,7 +205,7 @@ def _explained(file: ConfigFile, path: str | Path, error: Exception) -> str:
 
 
 def _duplicates(file: ConfigFile) -> str:
-    """Which two bases of a file set the same, and what to do instead."""
+    """The two bases of a file that set the same name, and the remedy."""
     for part in file.chain():
         for first, second in combinations(part.base_files, 2):
             both = (first.names | first.names_below) & (second.names | second.names_below)

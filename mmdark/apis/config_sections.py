@@ -1,4 +1,4 @@
-"""The sections of a config, of the kind that the Runner takes."""
+"""Checks of the sections of a config that the Runner reads."""
 
 from __future__ import annotations
 
@@ -23,14 +23,10 @@ SECTIONS = {
 
 
 def settle_sections(path: str, cfg: Config) -> None:
-    """Check the sections, and take out default hooks that are None.
-
-    Args:
-        path: of the config.
-        cfg: it is changed.
+    """Check the sections, and remove default hooks that are None.
 
     Raises:
-        InputError: a section is of a kind at which the Runner fails, a hook has no class, or a setting is misspelt.
+        InputError: a section is of a type at which the Runner fails, a hook has no class, or a setting is misspelt.
     """
     for kind, keys in SECTIONS.items():
         for key in sorted(keys & cfg.keys()):
@@ -40,7 +36,7 @@ def settle_sections(path: str, cfg: Config) -> None:
         raise InputError(f'config {path}: log_level is {cfg.log_level!r}: name a level, such as INFO or WARNING')
     cfg.default_hooks = cfg.get('default_hooks') or {}
     for name, hook in list(cfg.default_hooks.items()):
-        if hook is None and name not in MMENGINE_HOOKS:  # mmengine leaves out its own, and stops at any other
+        if hook is None and name not in MMENGINE_HOOKS:  # mmengine accepts None for its own hooks only
             del cfg.default_hooks[name]
         elif not isinstance(hook, (dict, Hook, type(None))) or (isinstance(hook, dict) and 'type' not in hook):
             close = close_key(name, MMENGINE_HOOKS | cfg.default_hooks.keys() - {name}, 0.6)
@@ -51,7 +47,7 @@ def settle_sections(path: str, cfg: Config) -> None:
 
 
 def _darken_once(path: str, cfg: Config) -> None:
-    """What the pipeline has darkened must not be darkened again on the device."""
+    """Refuse DarkISP in the pipeline and on the device."""
     in_batches = isinstance(cfg.get('model'), dict) and (cfg.model.get('data_preprocessor') or {}).get('dark_isp')
     dataset = (cfg.get('train_dataloader') or {}).get('dataset')
     if not (in_batches and isinstance(dataset, dict)):
@@ -65,7 +61,7 @@ def _darken_once(path: str, cfg: Config) -> None:
 
 
 def _steps(pipeline: Iterable) -> Iterator[dict]:
-    """The steps of a pipeline and of those that choose among others."""
+    """The steps of a pipeline, nested ones included."""
     for step in pipeline:
         if isinstance(step, dict):
             yield step

@@ -1,4 +1,4 @@
-"""Keys of a config that nothing reads because they are misspelt."""
+"""Find keys of a config that nothing reads because they are misspelt."""
 
 from __future__ import annotations
 
@@ -16,27 +16,22 @@ from mmdark.errors import InputError
 from .config_files import RUNNER_KEYS, TOOL_KEYS, ConfigFile
 
 RUNNER_KEY, VARIABLE, SETTING = 0.8, 0.85, 0.9
-"""How much alike two keys must be (difflib's ratio); more settings and variables than sections are alike by right."""
+"""Least similarity of two keys (difflib's ratio); variables and settings are more often similar on purpose."""
 PARAMWISE = {'lr_mult', 'decay_mult', 'custom_keys', 'bypass_duplicate', 'dcn_offset_lr_mult'}
 PARAMWISE |= {f'{part}_{kind}' for part in ('bias', 'norm', 'flat', 'dwconv') for kind in ('lr_mult', 'decay_mult')}
 READ = {
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     'optim_wrapper.paramwise_cfg': PARAMWISE,
 }
-"""Sections of which mmengine reads these settings, and passes over others."""
+"""Sections of which mmengine reads these settings and ignores others."""
 FREE = ('custom_keys',)
-"""Dicts whose keys are names of the user's choice."""
+"""Dicts with keys of the user's choice."""
 
 
 def check_spelling(file: ConfigFile, cfg: Config) -> None:
-    """Refuse a key that is new in its file, is read by nobody, and is spelt almost like one that is known.
+    """Refuse a new key that nothing reads and that is spelt almost like a known one.
 
-    At the top of a file, known are the keys of the Runner and the variables of the bases. In a section that a base has,
-    too, known are the base's keys.
-
-    Args:
-        file: of the config.
-        cfg: the config as mmengine reads it.
+    Known are at the top the keys of the Runner and the variables of the bases, in a section the keys of the bases.
 
     Raises:
         InputError: there is such a key.
@@ -66,7 +61,7 @@ def check_spelling(file: ConfigFile, cfg: Config) -> None:
 
 
 def check_settings(path: str, cfg: Config) -> None:
-    """Refuse a misspelt setting where mmengine would pass over it in silence, or stop in the middle of a training.
+    """Refuse a misspelt setting that mmengine would ignore, or at which it would fail in the middle of a training.
 
     Raises:
         InputError: there is such a setting.
@@ -82,14 +77,14 @@ def check_settings(path: str, cfg: Config) -> None:
 
 
 def close_key(key: str, known: Iterable[str], cutoff: float) -> str | None:
-    """The known key that a key seems to be meant for; numbered ones (``train_pipeline2``) are meant as they are."""
+    """The known key that was probably meant; a key that differs by a number (``train_pipeline2``) is not misspelt."""
     close = difflib.get_close_matches(key, [name for name in known if not name.startswith('_')], n=1, cutoff=cutoff)
     numbered = close and re.sub(r'_?\d+', '', key) == re.sub(r'_?\d+', '', close[0])
     return close[0] if close and not key.startswith('_') and not numbered else None
 
 
 def _suspects(file: ConfigFile, cfg: Config) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """(Section, key, the key of the whole config that it resembles), as they are written in one file with bases."""
+    """(section, key, similar key of the whole config) of one file with bases."""
     for statement in file.tree.body if file.tree and file.base_files else ():
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             name = statement.targets[0].id

@@ -1,13 +1,12 @@
 """The variables of a config: a value that is set once holds in all files that the config inherits.
 
-mmengine evaluates a base before the config that inherits it: ``train_cfg = dict(max_iters=max_iters)`` in a base has
-the base's value, whatever the config sets. Here the files are evaluated again with the values of the config.
+mmengine evaluates a base before the config that inherits it: ``train_cfg = dict(max_iters=max_iters)`` in a base keeps
+the base's value. Here copies of the files, in which the variables are set again, are evaluated.
 """
 
 from __future__ import annotations
 
 import ast
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 
 from mmdark.errors import InputError
 
-from .config_differences import config_differences
 from .config_files import BASE, RUNNER_KEYS, TOOL_KEYS, ConfigFile, set_names
 
 Values = dict[str, Any]
@@ -33,10 +30,9 @@ def is_variable(name: str) -> bool:
 
 
 def with_variables(file: ConfigFile, cfg: Config, given: Mapping[str, Any]) -> Config:
-    """A config in which each variable has one value in all files.
+    """A config in which each variable has one value in all files: of ``given``, or of the outermost file.
 
-    That of ``given``, or of the file that inherits the others. A list or dict that describes modules (a pipeline) is
-    passed on by a file only if that file does not use it itself.
+    A list or dict that describes modules (a pipeline) is passed on by a file only if that file does not use it itself.
 
     Args:
         file: of the config.
@@ -51,38 +47,19 @@ def with_variables(file: ConfigFile, cfg: Config, given: Mapping[str, Any]) -> C
     with TemporaryDirectory() as folder:
         copies = _Copies(Path(folder))
         try:
-            found = copies.read(
-                copies.write(file, {name: value for name, value in given.items() if _is_literal(value)})
-            )
+            literals = {name: value for name, value in given.items() if _is_literal(value)}
+            values = copies.read(copies.write(file, literals))
         except InputError:
             raise
         except Exception as error:
             names = ', '.join({*given} | {name for part in file.chain() for name in _overriding(part)})
-            said = f'{type(error).__name__}: {" ".join(str(error).split())}'
-            raise InputError(f'config {file.path}: its _base_ fails with the new values of {names} ({said})') from error
-    for name in sorted(_overriding(file) & file.names_read - given.keys()):
-        _say_where(file, name, cfg, found)
-    return Config(found._cfg_dict, cfg_text=cfg.text, filename=cfg.filename, env_variables=cfg.env_variables)
-
-
-def _say_where(file: ConfigFile, name: str, before: Config, after: Config) -> None:
-    """Say which places of the bases follow a variable that the config puts into places itself."""
-    places = [
-        key
-        for key, (_, new) in config_differences(before, after).items()
-        if key.split('.')[0] in RUNNER_KEYS and new == after[name]
-    ]
-    if places:
-        print_log(
-            f'{name} of {file.path.name} holds in its _base_, too: {", ".join(places)}; give it another name if these '
-            'should stay as they were',
-            logger='current',
-            level=logging.WARNING,
-        )
+            fault = f'its _base_ fails with the new values of {names} ({type(error).__name__}: '
+            raise InputError(f'config {file.path}: {fault}{" ".join(str(error).split())})') from error
+    return Config(values._cfg_dict, cfg_text=cfg.text, filename=cfg.filename, env_variables=cfg.env_variables)
 
 
 def _overriding(file: ConfigFile) -> set[str]:
-    """The variables that a file sets, as its bases do, and that it passes on to them with another value."""
+    """The variables of the bases that a file sets to another value, which holds in the bases, too."""
     both = set(filter(is_variable, file.names & file.names_below))
     same = {
         name
@@ -93,7 +70,7 @@ def _overriding(file: ConfigFile) -> set[str]:
 
 
 def _module_names(file: ConfigFile) -> set[str]:
-    """The names that are set to something in whose expression a module is described."""
+    """The names set by statements that describe a module, by ``type=``."""
     described = [
         statement
         for statement in (file.tree.body if file.tree else ())
@@ -103,11 +80,7 @@ def _module_names(file: ConfigFile) -> set[str]:
 
 
 class _Copies:
-    """Copies of config files in which variables have other values.
-
-    Args:
-        folder: where they are written.
-    """
+    """Copies of config files, in a folder, in which variables have other values."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -120,7 +93,7 @@ class _Copies:
         return self.values[path]
 
     def write(self, file: ConfigFile, given: Values) -> Path:
-        """A copy in which ``given`` holds, here and in the bases, and after it what the file itself sets."""
+        """A copy in which ``given`` holds, here and in the bases; other variables have the value of this file."""
         if file.tree is None:
             return file.path
         given = {name: value for name, value in given.items() if name in file.names | file.names_below}
@@ -150,7 +123,7 @@ class _Copies:
 
 
 def _is_used_here(file: ConfigFile, name: str, value: object) -> bool:
-    """Whether the file sets a variable that describes modules, and puts it where it belongs."""
+    """Whether the file sets a variable that describes modules and uses it."""
     return name in file.names & file.names_read and describes_modules(value)
 
 
@@ -162,7 +135,7 @@ def describes_modules(value: object) -> bool:
 
 
 def _check_kind(file: ConfigFile, name: str, value: object) -> None:
-    """Refuse a text in place of a number, a number in place of a text, and ``500,``, which is a tuple."""
+    """Refuse a text for a number, a number for a text, and ``500,``, which is a tuple."""
     old = file.literals[name]
     comma = isinstance(value, tuple) and len(value) == 1 and not isinstance(old, (list, tuple))
     kinds = [str if isinstance(each, str) else float for each in (old, value) if isinstance(each, (int, float, str))]
@@ -185,11 +158,11 @@ def _changed(tree: ast.Module, bases: list[str], values: Values, everywhere: Val
     """Code with other bases, in which variables have other values.
 
     Args:
-        tree: the code; it is changed.
-        bases: paths for ``_base_``; where there are none, it stays.
+        tree: the code; modified in place.
+        bases: paths for ``_base_``; without any it stays.
         values: set again after each statement that sets one of these names.
-        everywhere: those that are written in, too, where the code has the old value under the variable's name, as the
-            config that a training leaves in its work directory.
+        everywhere: those that also replace the old value under the variable's name, as in the config that a training
+            leaves in its work directory.
     """
     old = {}
     body = []
@@ -207,7 +180,7 @@ def _changed(tree: ast.Module, bases: list[str], values: Values, everywhere: Val
 
 
 class _WriteIn(ast.NodeTransformer):
-    """Replace the old value of a variable where it is written out under the variable's name."""
+    """Replace the old value of a variable under the variable's name."""
 
     def __init__(self, old: dict[str, str], new: Values) -> None:
         self.old, self.new = old, new

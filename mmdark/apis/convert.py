@@ -29,38 +29,29 @@ PARTS = {
 }
 """Published files that hold a part of a detector → that part here."""
 CLASSIFIER = ('fc.weight', 'fc.bias')
-"""Of torchvision's ResNets; a detector has no use for it."""
+"""Of torchvision's ResNets; not part of a detector."""
 
 
 class KeyTable(NamedTuple):
-    """How one published model is named here.
-
-    Attributes:
-        names: published key → key here.
-        shapes: key here → shape.
-    """
+    """Published key → key here, and key here → shape."""
 
     names: dict[str, str]
     shapes: dict[str, torch.Size]
 
 
 def key_table(kind: str) -> KeyTable:
-    """The table of a published model: a detector (``dark``, ``vgg``, ``resnet50`` ...) or a part of one.
-
-    Raises:
-        KeyError: the kind is neither in :data:`PUBLISHED_MODELS` nor in :data:`PARTS`.
-    """
+    """The table of a published model: a kind of :data:`PUBLISHED_MODELS` or :data:`PARTS`."""
     is_detector = kind in PUBLISHED_MODELS
     cfg = Config.fromfile(config_path(PUBLISHED_MODELS[kind])).model if is_detector else PARTS[kind]
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
         module = MODELS.build(cfg)
     names = detector_names(module) if is_detector else module.published_names()
-    own = module.state_dict()
-    return KeyTable(names, {new: own[new].shape for new in names.values()})
+    weights = module.state_dict()
+    return KeyTable(names, {new: weights[new].shape for new in names.values()})
 
 
 def to_mmdark(file: WeightFile) -> dict[str, Tensor]:
-    """The weights of a published file under our names; class layers get the background last.
+    """The weights of a published file under our names, with the background last in class layers.
 
     Raises:
         InputError: the file is not a published one, or not whole.
@@ -76,7 +67,7 @@ def to_mmdark(file: WeightFile) -> dict[str, Tensor]:
 
 
 def to_published(file: WeightFile) -> tuple[str, dict[str, Tensor]]:
-    """The published kind that our weights belong to, and the weights under its names; the teacher is left out.
+    """The kind of our weights and the weights under its published names, without the teacher.
 
     Raises:
         InputError: the file does not hold our weights, or weights of a model that nobody published.
@@ -118,22 +109,18 @@ def convert_file(
     model: str | None = None,
     epoch: int | None = None,
 ) -> str:
-    """Convert a weight file; which one it is shows in its keys.
+    """Convert a published weight file, recognised by its keys; returns a line about it.
 
     Args:
         source: a published file; with ``reverse`` a checkpoint of mmdark.
-        target: where the converted weights go, in place of what is there; written whole or not at all.
+        target: the file to write.
         reverse: from our names to the published ones.
-        model: refuse what is not this published model.
+        model: refuse another published model than this.
         epoch: with ``reverse``, wrap the weights as ``{'epoch': epoch, 'weight': ...}``, from which the published
-            training script resumes; its test script wants them bare.
-
-    Returns:
-        A line that says what was converted.
+            training script resumes; its test script takes them unwrapped.
 
     Raises:
-        InputError: the source is missing, damaged, not what it should be, or the target itself; the target cannot be
-            written.
+        InputError: the source cannot be used, or the target cannot be written.
     """
     target = Path(target).expanduser().resolve()
     if Path(source).expanduser().resolve() == target:

@@ -20,37 +20,29 @@ from mmdark.errors import InputError
 from mmdark.whole_file import write_verified, writing
 
 START_TIME = re.compile(r'_\d{8}_\d{6}$')
-"""What mmengine adds to the name of a config to name a training."""
+"""The end of an experiment name; mmengine puts it after the name of the config."""
 
 
 def export_weights(
     checkpoint: str | os.PathLike,
     target: str | os.PathLike,
-    safetensors: bool = False,
     half: bool = False,
     detector: bool = False,
 ) -> str:
-    """Write the weights of a checkpoint and what is known of them.
+    """Write the weights of a checkpoint and what is known about them; returns a line about the file.
 
     Args:
         checkpoint: a Runner's, or a file of weights.
-        target: the file to write, in place of what is there; its end ``.safetensors`` or ``.pth`` is its format.
-        safetensors: insist on ``.safetensors``.
+        target: the file to write, ``*.safetensors`` or ``*.pth``.
         half: floating point weights as float16.
-        detector: leave out what DAI-Net has beside its detector; the detector's own config then loads them strictly,
-            in MMDetection alone.
-
-    Returns:
-        A line that says what was written.
+        detector: only the detector of DAI-Net, whose own config then loads them strictly in MMDetection without mmdark.
 
     Raises:
-        InputError: the checkpoint cannot be read or holds no weights, the target has another end, a weight does not
-            fit into float16, or the target cannot be written.
+        InputError: the checkpoint holds no weights, a weight does not fit into float16, or a file cannot be used.
     """
     target = Path(target)
-    ends = [SAFETENSORS] if safetensors else [SAFETENSORS, '.pth']
-    if target.suffix not in ends:
-        raise InputError(f'{target}: name it *{" or *".join(ends)}')
+    if target.suffix not in (SAFETENSORS, '.pth'):
+        raise InputError(f'{target}: name it *{SAFETENSORS} or *.pth')
     if target.exists() and Path(checkpoint).exists() and target.samefile(checkpoint):
         raise InputError(f'{target} is the checkpoint itself, from which no training could go on then: name another')
     content = read_checkpoint(checkpoint, 'cpu')
@@ -75,10 +67,9 @@ def export_weights(
 
 
 def metadata(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint tells of its weights: ``config_name``, ``epoch``, ``iter``, classes, and their score if known.
+    """The metadata of the weights: ``config_name``, ``epoch``, ``iter``, classes, and their score if known.
 
-    A score is known of the weights that were the best so far: mmengine notes the file of the best, which names the
-    iteration or epoch. Of other weights the log holds only the scores of earlier ones.
+    The score is known of the best weights so far: mmengine notes the name of their file, with iteration or epoch.
     """
     meta = checkpoint.get('meta') or {}
     if 'config_name' in meta:  # written here before
@@ -100,7 +91,7 @@ def metadata(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _weights(state: Mapping[str, Any], source: str, half: bool) -> dict[str, Tensor]:
-    """Tensors of their own memory, under the names that a model has without wrappers."""
+    """Copies of the tensors, by the names of a model without wrappers."""
     weights = {
         name.removeprefix('module.'): value.detach().clone(memory_format=torch.contiguous_format)
         for name, value in state.items()

@@ -1,4 +1,4 @@
-"""The config of a detector's training, changed so that it goes on with somebody's own data in the COCO format."""
+"""Change the config of a training so that it goes on with the user's data in the COCO format."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .config_files import RUNNER_KEYS, TOOL_KEYS
 from .image_pipelines import data_sets
 
 PASSES, FEWEST, MOST = 30, 300, 4000
-"""Each image is trained on so many times, but in so many iterations at least and at most."""
+"""Epochs, and limits of the iterations."""
 LEARNING_RATE = 0.1
-"""Of the config's, which is meant for a training from the beginning."""
+"""Factor of the config's learning rate, which is for a training from the beginning."""
 BACKBONE_RATE = 0.25
-"""Of the learning rate, for a backbone whose config says nothing."""
+"""Factor of the learning rate of the backbone, where the config has no rule."""
 FIRST = dict(type='ValidateFirst')
 VALIDATIONS = 5
-"""So many at most, beside the one before the training."""
+"""At most, after the one before the training."""
 OF_OTHER_DATA = ('validation_loss', 'draw_train_panels')
-"""Default hooks that draw or measure what a fine-tuning does not need."""
+"""Default hooks that are left out."""
 LOAD = [
     dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs'),
 ]
-"""The pipeline of a test, where the config has none."""
+"""The pipeline of a test if the config has none."""
 DARKNESS = dict(type='DarkISP', preset='corrected', seed=0, keep_light=False)
-"""Of the dark validation: the same for everyone."""
+"""Of the dark validation."""
 
 
 class CocoPart(NamedTuple):
@@ -45,11 +45,7 @@ class CocoPart(NamedTuple):
 
 
 def iterations_for(images: int, batch_size: int) -> int:
-    """How long to train: :data:`PASSES` over the images, within limits.
-
-    Args:
-        images: with boxes, in the training part.
-        batch_size: of the training.
+    """Iterations of :data:`PASSES` epochs, within limits.
 
     Example:
         >>> iterations_for(50, 16), iterations_for(1000, 16), iterations_for(5000, 16)
@@ -67,7 +63,7 @@ def choose_classes(known: Sequence[str], number: int, there: Sequence[str]) -> l
         there: names of the classes of the data.
 
     Raises:
-        InputError: the head has no room for them.
+        InputError: the numbers of classes differ, and no name is the same.
 
     Example:
         >>> choose_classes(['face'], 1, ['face', 'hand']), choose_classes(['face'], 1, ['head'])
@@ -94,27 +90,27 @@ def finetune_config(
     iterations: int,
     images: int,
 ) -> None:
-    """Change the config of a detector in place: an ordinary training, from its weights, with the data given.
+    """Change the config of a detector in place into a training from ``weights`` with the given data.
 
-    The steps that prepare and darken images stay the detector's. Validation is on the images as they are, and darkened.
+    The pipelines stay the detector's. Validation is on the images as they are, and darkened.
 
     Args:
-        cfg: with all that it inherits.
-        weights: where it starts.
+        cfg: modified in place.
+        weights: loaded at the start.
         train: the training part.
         val: the validation part.
         classes: see :func:`choose_classes`.
-        batch_size: images in a step.
+        batch_size: images per step.
         iterations: of the training.
         images: in the training part, with boxes.
     """
     for name in cfg.keys() - RUNNER_KEYS - TOOL_KEYS - {'input_size'}:
-        cfg.pop(name)  # variables; what they were has been written into the sections
+        cfg.pop(name)  # variables, whose values are in the sections
     cfg.load_from, cfg.resume = str(weights), False
     _download_nothing(cfg.model)
     _set_data(cfg, train, val, classes, batch_size)
     _set_schedule(cfg, iterations, epochs=math.ceil(iterations / math.ceil(images / batch_size)))
-    if FIRST not in (custom := list(cfg.get('custom_hooks') or [])):  # or it is a fine-tuning that goes further
+    if FIRST not in (custom := list(cfg.get('custom_hooks') or [])):  # else the config is that of a fine-tuning
         cfg.custom_hooks = [*custom, FIRST]
         cfg.optim_wrapper.optimizer.lr *= LEARNING_RATE
     hooks = cfg.default_hooks
@@ -169,7 +165,7 @@ def _coco(part: CocoPart, classes: Sequence[str], pipeline: Sequence[Any], **mor
 
 
 def _with_leaf(dataset: ConfigDict, leaf: ConfigDict) -> ConfigDict:
-    """The data set with another one in place of those that it joins; what wraps them (for Mosaic) stays."""
+    """The data set with ``leaf`` in place of the innermost ones; wrappers (for Mosaic) stay."""
     if 'datasets' in dataset:
         return leaf
     if 'dataset' in dataset:
@@ -185,7 +181,7 @@ def _steps_of_a_test(cfg: Config) -> list[Any]:
 
 
 def _packing_the_truth(steps: Any) -> Any:
-    """The steps, of which those that pack an image also pack the boxes that it has in its file, for the metric."""
+    """The steps, which also pack the boxes of the annotation file, for the metric."""
     if isinstance(steps, (list, tuple)):
         return [_packing_the_truth(step) for step in steps]
     if steps['type'] == 'PackDetInputs':
@@ -219,15 +215,15 @@ def _set_schedule(cfg: Config, iterations: int, epochs: int) -> None:
 
 
 def _download_nothing(model: Any) -> None:
-    """Take out of a model's parts the files that they start from: all weights come from the checkpoint."""
+    """Remove the weight files of all parts of a model: all weights come from the checkpoint."""
     if isinstance(model, (list, tuple)):
         for part in model:
             _download_nothing(part)
     elif isinstance(model, dict):
         given = model.get('init_cfg')
-        inits = given if isinstance(given, (list, tuple)) else [given]
-        kept = [init for init in inits if isinstance(init, Mapping) and not _is_file(init)]
-        if any(isinstance(init, Mapping) and _is_file(init) for init in inits):
+        inits = [init for init in (given if isinstance(given, (list, tuple)) else [given]) if init]
+        kept = [init for init in inits if not _is_file(init)]
+        if kept != inits:
             model['init_cfg'] = kept or None
         for key, part in model.items():
             if key != 'init_cfg':

@@ -1,4 +1,4 @@
-"""What a training on a GPU does otherwise than on a CPU: it is fed faster, and darkens the images itself."""
+"""Settings of a training on a GPU: faster loading, and DarkISP on the device."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mmengine.config import Config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 WORKERS = 4
-"""Of the training's loader in the configs of mmdark: a usual number on a CPU, where the detector is what takes long."""
+"""Of the training's loader in the configs of mmdark."""
 MOST_WORKERS = 16
 
 
 def settle_device(cfg: Config, given: Collection[str] = ()) -> None:
-    """Where there is a GPU, :func:`settle_for_gpu`; the first process says what changed."""
+    """Call :func:`settle_for_gpu` if there is a GPU; the first process prints the changes."""
     if torch.cuda.is_available():
         for line in settle_for_gpu(cfg, given, int(os.environ.get('LOCAL_WORLD_SIZE', '1'))):
             if os.environ.get('RANK', '0') == '0':
@@ -25,19 +25,15 @@ def settle_device(cfg: Config, given: Collection[str] = ()) -> None:
 
 
 def settle_for_gpu(cfg: Config, given: Collection[str] = (), processes: int = 1) -> list[str]:
-    """Change a config for a GPU, in place; what the user has set stays.
+    """Change a config for a GPU in place, except what the user has set; returns a line per notable change.
 
-    Batches come from memory that the GPU copies from by itself, and their copy is not waited for. DarkISP, where the
-    pipeline makes pairs with it, goes to the device, which gets bytes instead of them and of float32 dark images. And
-    there are as many processes that load as there are cores, where the config has mmdark's usual four.
+    Memory of batches is pinned and copied without waiting. DarkISP moves from the pipeline to the device. As many
+    processes load as there are cores, if the config has mmdark's usual four.
 
     Args:
         cfg: of a training or a test.
         given: names of the settings of the command line.
         processes: of the training, on this machine.
-
-    Returns:
-        A line for each change that one may want to know.
     """
     for name in LOADERS:
         if cfg.get(name):
@@ -58,7 +54,7 @@ def _copy_without_waiting(detector: dict) -> None:
 
 
 def _darken_on_device(cfg: Config) -> list[str]:
-    """Let the data preprocessor darken, where the pipeline ends with DarkISP and PackDarkPair."""
+    """Let the data preprocessor darken if the pipeline ends with DarkISP and PackDarkPair."""
     pipeline = cfg.train_dataloader.dataset.get('pipeline') or []
     if cfg.model.type != 'DAINet' or [step['type'] for step in pipeline[-2:]] != ['DarkISP', 'PackDarkPair']:
         return []
@@ -72,7 +68,7 @@ def _darken_on_device(cfg: Config) -> list[str]:
 
 
 def _use_the_cores(cfg: Config, given: Collection[str], processes: int) -> list[str]:
-    """One photograph takes a core about 15 ms, so four processes feed less than one large GPU trains on."""
+    """A core prepares a photograph in about 15 ms, so four processes are too few for a large GPU."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     workers = min(MOST_WORKERS, here // processes - 1)
     name = 'train_dataloader.num_workers'

@@ -11,18 +11,14 @@ from mmengine.config import Config, ConfigDict
 from mmdark.errors import InputError
 
 PICTURE_STEPS = ('LoadPhoto', 'LoadImageFromFile', 'DarkISP')
-"""What a data set does to get its picture; ``--tta`` leaves it alone."""
+"""The steps that read or darken an image, which ``--tta`` keeps."""
 
 
 def enable_tta(cfg: Config) -> Config:
-    """Wrap the model into ``tta_model`` and let ``tta_pipeline`` make the views of each data set, as mmdet's tool does.
+    """Wrap the model into ``tta_model`` and take the views of ``tta_pipeline``, as mmdet's tool does.
 
-    Each data set keeps the steps that get its picture, so that of several, one may be by day and one in the dark;
-    whatever follows comes from ``tta_pipeline``.
-
-    Returns:
-        The config under a name of its own: a Runner writes it into the work directory, where the config that training
-        wrote must not be lost to it.
+    Each data set keeps its first steps, so that one of several can be by day and another in the dark. The config gets
+    another name, so that a Runner does not overwrite the one that training wrote into the work directory.
 
     Raises:
         InputError: the config has no views, or views cannot be batched.
@@ -42,11 +38,11 @@ def enable_tta(cfg: Config) -> Config:
         dataset.pipeline = [*(_picture_steps(dataset.pipeline) or picture), *views]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     path = Path(cfg.filename)
-    return type(cfg)(cfg._cfg_dict, cfg_text=cfg.text, filename=path.with_stem(f'{path.stem}_tta'))
+    return type(cfg)(cfg._cfg_dict, cfg.text, path.with_stem(f'{path.stem}_tta'))
 
 
 def view_steps(cfg: Config) -> list[ConfigDict]:
-    """What ``tta_pipeline`` does with a picture.
+    """The steps of ``tta_pipeline`` after those that read an image.
 
     Raises:
         InputError: the config has no views.
@@ -58,14 +54,13 @@ def view_steps(cfg: Config) -> list[ConfigDict]:
 
 
 def data_sets(dataset: ConfigDict) -> Iterator[ConfigDict]:
-    """The data sets that have a pipeline, below those that join or wrap others."""
+    """The data sets with a pipeline, below those that join or wrap others."""
     inner = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets', [])
-    for one in inner:
-        yield from data_sets(one)
+    for part in inner:
+        yield from data_sets(part)
     if not inner:
         yield dataset
 
 
 def _picture_steps(pipeline: Sequence[ConfigDict]) -> list[ConfigDict]:
-    """The first steps of a pipeline, which get the picture."""
     return list(takewhile(lambda step: step['type'] in PICTURE_STEPS, pipeline))

@@ -8,13 +8,9 @@ from mmdark.errors import InputError
 
 
 def validate_on(cfg: Config, images: int) -> None:
-    """Have each data set of the validation hold so many images at most, spread evenly over it.
+    """Validate on at most ``images`` images of each data set, spread evenly over it; changes the config.
 
-    The numbers are those of these images: the official ones of WIDER FACE count the faces of these images alone.
-
-    Args:
-        cfg: is changed.
-        images: of each data set.
+    The metrics, also the official ones of WIDER FACE, count the faces of these images only.
 
     Raises:
         InputError: there is no validation or no image, or a metric counts images that are left out.
@@ -35,7 +31,7 @@ def validate_on(cfg: Config, images: int) -> None:
 
 
 def _part(dataset: ConfigDict, images: int) -> ConfigDict:
-    """The config with ``spread_part`` around each data set that others join."""
+    """The config with ``spread_part`` around each innermost data set."""
     if 'datasets' in dataset:
         return ConfigDict(dataset, datasets=[_part(one, images) for one in dataset.datasets])
     if 'dataset' in dataset:

@@ -1,4 +1,4 @@
-"""Where a training goes on: the newest whole checkpoint, chosen by one process for all."""
+"""The checkpoint from which a training resumes: the newest undamaged one, chosen by one process for all."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from mmdark.engine.resumable import DATED
 from mmdark.errors import InputError
 
 LAUNCHED = 'MMDARK_LAUNCHED'
-"""Variable in which ``tools/dist_train.sh`` says when it was started, as :data:`TIME`."""
+"""Environment variable with the start of ``tools/dist_train.sh``, as :data:`TIME`."""
 TIME = '%Y%m%d_%H%M%S'
-"""How mmengine writes into a checkpoint when it was written."""
+"""Format of the time in a checkpoint of mmengine."""
 
 
 def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] = print) -> str | None:
-    """The newest checkpoint from which a training can go on and that is whole.
+    """The newest undamaged checkpoint from which a training can resume.
 
-    Newest is what was written last, by the time within the file (a copied folder has other times); where the second is
-    the same, by the iteration. mmengine looks into the file ``last_checkpoint`` alone, which a kill leaves one behind.
+    The newest is that with the latest time in the file (a copy has another file time), then the highest iteration.
+    mmengine reads the file ``last_checkpoint``, which names an older checkpoint after a kill.
 
     Args:
-        work_dir: where the training that goes on has written its checkpoints; the folder of the checkpoint that
-            ``last_checkpoint`` names is searched, too.
+        work_dir: of the training; the folder of the checkpoint in ``last_checkpoint`` is searched, too.
         since: only checkpoints written at this time or later, as :data:`TIME`.
-        say: gets a line for each damaged file that is left out.
+        say: gets a line for each damaged file.
     """
     record = Path(work_dir) / 'last_checkpoint'
     named = record.read_text(errors='replace').strip() if record.is_file() else ''
@@ -61,9 +60,9 @@ def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] =
 
 
 def _is_whole(path: str) -> bool:
-    """Whether all parts of a file have their checksums; the format before torch 1.6 has none, and was read in full.
+    """Whether all parts of a file match their checksums; the format before torch 1.6 has none, and was read in full.
 
-    The training reads the file next, and does not compare them again.
+    The result is remembered, so that loading the file next does not compare them again.
     """
     try:
         check_checkpoint(Path(path), remember=True)
@@ -73,13 +72,13 @@ def _is_whole(path: str) -> bool:
 
 
 def choose_start(runner: Runner, resume: str | None) -> None:
-    """Set from which checkpoint a training starts, on the first process for all of them.
+    """Set the checkpoint from which a training starts; the first process chooses for all.
 
-    A training that torchrun has started again goes on from the newest checkpoint of this launch, if there is one.
+    A training that torchrun has restarted resumes from the newest checkpoint of this launch, if there is one.
 
     Args:
         runner: the training, before it runs.
-        resume: a checkpoint to go on from; 'auto' for the newest whole one; None starts as the config says.
+        resume: a checkpoint; 'auto' for the newest undamaged one; None starts as the config says.
     """
     launches: list[str] = [launch for launch in all_gather_object(os.environ.get(LAUNCHED, '')) if launch]
     start = [runner._load_from, runner._resume]
@@ -101,11 +100,7 @@ def choose_start(runner: Runner, resume: str | None) -> None:
 
 
 def note_start(runner: Runner) -> None:
-    """Write into the config beside the log what a training goes on from: it was written before that was chosen.
-
-    Args:
-        runner: the training, after :func:`choose_start`.
-    """
+    """Write the choice of :func:`choose_start` into the config beside the log, which was written before it."""
     log = runner._resume and is_main_process() and runner.visualizer.get_backend('LocalVisBackend')
     if log:
         cfg = copy.deepcopy(runner.cfg)

@@ -1,4 +1,4 @@
-"""One process a folder or file, by a lock that the system takes away when the process dies."""
+"""One process per folder or file, by a lock that the system releases when the process dies."""
 
 from __future__ import annotations
 
@@ -18,31 +18,25 @@ from mmdark.errors import InputError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = '.training.lock'
-"""The file in the work directory that is locked; who holds it stands in it, and it stays."""
+"""The locked file in a work directory; it names its holder, and stays."""
 RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
-"""Launcher → the variable with the number of a process."""
+"""Launcher → the environment variable with the number of a process."""
 RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
-"""Variables that are above 0 in a training that its launcher has started again."""
+"""Environment variables that are above 0 in a training that its launcher has restarted."""
 PATIENCE = 120
-"""Seconds after which the server of a network disk should know that a lost node holds its lock no more."""
-HELD = (errno.EAGAIN, errno.EACCES)
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Seconds after which the server of a network disk should have released the lock of a lost node."""
+Say = Callable[[str], object]
 
 
 @contextmanager
-def only_training(work_dir: str, launcher: str = 'none', say: Callable[[str], object] = print) -> Iterator[None]:
-    """Keep other trainings out of a folder; the first process does that for all.
+def only_training(work_dir: str, launcher: str = 'none', say: Say = print) -> Iterator[None]:
+    """Keep other trainings out of a folder; the first process locks for all.
 
     The lock belongs to the process, not to its children, and ends with it however it ends. A training that torchrun or
-    Slurm has started again waits for the lock of its lost predecessor, and then goes on without.
-
-    Args:
-        work_dir: the folder; it is made.
-        launcher: of the command line.
-        say: gets a line where the folder cannot be locked.
+    Slurm has restarted waits for the lock of its lost predecessor, and then goes on without.
 
     Raises:
         InputError: another training holds the lock.
@@ -51,76 +45,73 @@ def only_training(work_dir: str, launcher: str = 'none', say: Callable[[str], ob
         yield
         return
     place = Path(work_dir)
-    with _locking(place / LOCK, _Purpose('training', place, '--work-dir'), say):
+    with _locking(_Lock(place / LOCK, 'training', place, '--work-dir', say)):
         yield
 
 
 @contextmanager
-def only_detection(place: Path, say: Callable[[str], object] | None = None) -> Iterator[None]:
-    """Keep other detections from writing the results that ``place`` stands for, as :func:`only_training` does.
-
-    The lock is ``.NAME.lock`` beside it, and is taken away at the end.
-
-    Args:
-        place: a file of the results.
-        say: gets a line where there can be no lock; by default it goes to stderr.
+def only_detection(place: Path, say: Say | None = None) -> Iterator[None]:
+    """Keep other detections from writing the file ``place``; the lock ``.NAME.lock`` beside it is removed at the end.
 
     Raises:
-        InputError: another process writes them.
+        InputError: another process writes it.
     """
-    lock = place.with_name(f'.{place.name}.lock')
-    with _locking(lock, _Purpose('detection', place, '--out-dir'), say or partial(print, file=sys.stderr), keep=False):
+    path = place.with_name(f'.{place.name}.lock')
+    lock = _Lock(path, 'detection', place, '--out-dir', say or partial(print, file=sys.stderr))
+    with _locking(lock, keep=False):
         yield
 
 
-class _Purpose(NamedTuple):
-    """What is done, where it writes to, and the option that names another place."""
+class _Lock(NamedTuple):
+    """The file to lock, for what work, where that writes to, the option that names another place."""
 
+    path: Path
     work: str
     place: Path
     option: str
+    say: Say
 
 
 @contextmanager
-def _locking(lock: Path, purpose: _Purpose, say: Callable[[str], object], keep: bool = True) -> Iterator[None]:
-    file = _locked(lock, purpose, say)
+def _locking(lock: _Lock, keep: bool = True) -> Iterator[None]:
+    file = _locked(lock)
     try:
         yield
     finally:
         if file is not None:
             if not keep:
                 with suppress(OSError):
-                    lock.unlink()  # while it is held: whoever waits for the file sees that it has gone
+                    lock.path.unlink()  # while it is locked: a process that waits for the file sees that it is gone
             file.close()
 
 
-def _locked(lock: Path, purpose: _Purpose, say: Callable[[str], object]) -> IO[str] | None:
-    """The locked file; None where there can be none."""
+def _locked(lock: _Lock) -> IO[str] | None:
+    """The locked file; None if there can be no lock."""
     restarted = any(os.environ.get(name, '0') != '0' for name in RESTARTS)
     until = time.monotonic() + (PATIENCE if restarted else 0)
-    beware = f'take care that no other {purpose.work} writes there'
+    beware = f'take care that no other {lock.work} writes there'
     if fcntl is None:
-        say(f'{purpose.place} cannot be locked: {beware}')
+        lock.say(f'{lock.place} cannot be locked: {beware}')
         return None
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open('a+', encoding='utf-8', errors='replace')
-        while not (_lock(file) and _is_there(file, lock)):
-            if not _is_there(file, lock):  # its holder has taken it away
+        lock.path.parent.mkdir(parents=True, exist_ok=True)
+        file = _open(lock.path)
+        while not (_lock(file) and _is_there(file, lock.path)):
+            if not _is_there(file, lock.path):  # its holder has removed it
                 file.close()
-                file = lock.open('a+', encoding='utf-8', errors='replace')
-                continue
-            if time.monotonic() >= until:
-                in_use = _in_use(purpose, file)
+                file = _open(lock.path)
+            elif time.monotonic() < until:
+                time.sleep(1)
+            else:
+                in_use = _in_use(lock, file)
                 file.close()
                 if not restarted:
                     raise InputError(in_use)
-                say(f'{in_use}; this {purpose.work} was started again and goes on')
+                lock.say(f'{in_use}; this {lock.work} was started again and goes on')
                 return None
-            time.sleep(1)
     except OSError as error:
-        if error.errno not in READ_ONLY:  # whoever writes there says that
-            say(f'{purpose.place} cannot be locked ({error.strerror}): {beware}')
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # writing there reports these itself
+            lock.say(f'{lock.place} cannot be locked ({error.strerror}): {beware}')
         return None
     with suppress(OSError):
         file.truncate(0)
@@ -129,28 +120,32 @@ def _locked(lock: Path, purpose: _Purpose, say: Callable[[str], object]) -> IO[s
     return file
 
 
+def _open(path: Path) -> IO[str]:
+    return path.open('a+', encoding='utf-8', errors='replace')
+
+
 def _lock(file: IO[str]) -> bool:
-    """Lock a file, for this process alone; False where another process holds the lock."""
+    """Lock a file for this process; False if another process holds the lock."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in HELD:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
         raise
     return True
 
 
-def _is_there(file: IO[str], lock: Path) -> bool:
-    """Whether the open file is still the one of this name."""
+def _is_there(file: IO[str], path: Path) -> bool:
+    """Whether the open file still has this name."""
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), lock.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
     return False
 
 
-def _in_use(purpose: _Purpose, file: IO[str]) -> str:
+def _in_use(lock: _Lock, file: IO[str]) -> str:
     file.seek(0)
     holder = file.read().strip() or 'it does not say who'
     return (
-        f'another {purpose.work} writes to {purpose.place} ({holder}): wait for it, stop it, or name another folder '
-        f'with {purpose.option}'
+        f'another {lock.work} writes to {lock.place} ({holder}): wait for it, stop it, or name another folder '
+        f'with {lock.option}'
     )

@@ -13,7 +13,7 @@ from importlib import import_module
 from io import TextIOWrapper
 
 import mmdark
-from mmdark.errors import INTERRUPTED, TERMINATED, InputError, Terminated, one_line
+from mmdark.errors import INTERRUPTED, TERMINATED, InputError, Terminated, explanation, one_line, run_or_explain
 
 COMMANDS = {
     'detect': 'find faces in images, folders, videos or the picture of a webcam',
@@ -26,7 +26,6 @@ COMMANDS = {
     'config': 'list the configs that come with mmdark, or write one out to change it',
     'convert': "published weights to mmdark's, or back",
     'export': 'weights for others: .pth, .safetensors or ONNX',
-    'benchmark': 'measure speed and memory',
     'doctor': 'say what is installed, what is missing, and what to do about it',
 }
 """Subcommand → what it does."""
@@ -63,21 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors='backslashreplace')  # the name of a file may be no text
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may hold any bytes
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()  # where whoever reads it has gone, that is noticed here
-    except InputError as error:
-        print(f'error: {one_line(error)}', file=sys.stderr)
-        return ERROR
+        sys.stdout.flush()  # raises BrokenPipeError if the reader is gone
     except Terminated:
         print('ended by SIGTERM', file=sys.stderr)
         return TERMINATED
     except KeyboardInterrupt:
         print('ended by Ctrl-C', file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output, such as head, has gone
+    except BrokenPipeError:  # the reader of our output, such as head, is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except Exception as error:
+        line = explanation(error)
+        if line is None:
+            raise
+        print(f'error: {one_line(line)}', file=sys.stderr)
         return ERROR
     return status
 
@@ -95,6 +97,11 @@ def _run(given: list[str]) -> int:
         print(f'error: {_no_command(given[0])}', file=sys.stderr)
         return USAGE
     return import_module(f'mmdark.cli.{given[0]}').run(given[1:])
+
+
+def run_tool(name: str) -> None:
+    """Run a subcommand with the arguments of the process, for ``tools/*.py``; an error ends it with one line."""
+    run_or_explain(lambda: import_module(f'mmdark.cli.{name}').run(sys.argv[1:]))
 
 
 def _no_command(name: str) -> str:

@@ -1,10 +1,36 @@
-"""``mmdark convert``: the tool of the repository."""
+"""``mmdark convert``: published weights to mmdark's, or back.
+
+What the file is shows in its keys: a detector of the published DAI-Net or DSFD code (dark, vgg, resnet50, resnet101,
+resnet152), the teacher (``decomp.pth`` or RetinexNet's ``.tar``), or what a backbone starts from
+(``vgg16_reducedfc.pth``, torchvision's ResNets).
+"""
 
 from __future__ import annotations
 
-from mmdark.cli.tool import run_tool
+import argparse
+
+from mmdark.cli import register_everything
 
 
 def run(arguments: list[str]) -> int:
-    """Run ``tools/model_converters/published_to_mmdark.py``."""
-    return run_tool('convert', arguments)
+    """Convert, and print what it was.
+
+    Raises:
+        InputError: the file is no such file, or the target cannot be written.
+    """
+    register_everything()
+    from mmdark.apis import PARTS, PUBLISHED_MODELS, convert_file
+
+    parser = argparse.ArgumentParser(
+        'mmdark convert', description='Convert published weights to names of mmdark, or back.'
+    )
+    parser.add_argument('source', help='published weight file; with --reverse a checkpoint of mmdark')
+    parser.add_argument('target', help='file to write')
+    parser.add_argument('--reverse', action='store_true', help='from our names to the published ones')
+    parser.add_argument('--model', choices=[*PUBLISHED_MODELS, *PARTS], help='stop if the file is not this model')
+    parser.add_argument(
+        '--epoch', type=int, help='with --reverse: wrap for --resume of the published training script, at this epoch'
+    )
+    args = parser.parse_args(arguments)
+    print(convert_file(args.source, args.target, args.reverse, args.model, args.epoch))
+    return 0

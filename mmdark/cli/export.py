@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     parsed.add_argument('checkpoint', help='of a training, or a file of weights')
     parsed.add_argument('out', help='file to write: *.pth, *.safetensors or *.onnx')
     parsed.add_argument('--format', choices=FORMATS, help='stop if OUT is not named so (default: what its name says)')
+    parsed.add_argument(
+        '--safetensors', dest='format', action='store_const', const='safetensors', help='short for --format safetensors'
+    )
     parsed.add_argument('--half', action='store_true', help='float16 instead of float32')
     parsed.add_argument(
         '--detector', action='store_true', help="the detector's weights alone, for its own config and MMDetection alone"

@@ -84,13 +84,13 @@ def run(arguments: list[str]) -> int:
     """Read the data, train, and say what that changed.
 
     Raises:
-        SystemExit: an error, in one line, or the training was stopped.
+        InputError: the data or the detector cannot be used.
     """
     args = parser().parse_args(arguments)
     register_everything()
-    from mmdark.apis import run_or_explain
+    from mmdark.apis import run_and_leave
 
-    run_or_explain(partial(_finetune, args))
+    run_and_leave(partial(_finetune, args))
     return 0
 
 

@@ -17,7 +17,7 @@ from mmdark.drawing import FACE, noun_of, plural_of
 from mmdark.errors import InputError
 from mmdark.whole_file import sha256_of, write_verified, writing
 
-from .check_onnx import Files, check_onnx
+from .check_onnx import check_onnx
 from .detector_graph import DetectorGraph, dense_head
 from .half_weights import with_half_weights
 from .onnx_packages import onnx_package
@@ -45,26 +45,25 @@ def export_onnx(
 ) -> str:
     """Write a detector as an ONNX file that takes images as OpenCV reads them: BGR, uint8, ``(B, H, W, 3)``.
 
-    With ``nms`` the file gives ``image`` (which of the batch each face is in), ``boxes`` (x1 y1 x2 y2 in pixels) and
-    ``scores``, by the numbers of the config's ``test_cfg``, and of several classes ``labels``; without, ``boxes``
-    ``(B, P, 4)`` and ``scores`` ``(B, P)``, of several classes ``(B, P, classes)``, of every prior.
+    With ``nms`` the outputs are ``image`` (the index in the batch of each detection), ``boxes`` (x1 y1 x2 y2 in
+    pixels) and ``scores``, by the numbers of the config's ``test_cfg``, and of several classes ``labels``; without,
+    ``boxes`` ``(B, P, 4)`` and ``scores`` ``(B, P)``, of several classes ``(B, P, classes)``, of every prior.
 
-    The graph is traced (``dynamo=False``): torch 2.13's other exporter has onnxscript 0.7.2 optimise the graph, which
-    takes the 1e-10 out of ``L2Norm``, so that dead pixels become NaN [ran]. When torch drops the tracing, the other
-    one without its optimiser (``dynamo=True, optimize=False``) gives the same numbers.
+    The graph is traced (``dynamo=False``): with torch 2.13's other exporter onnxscript 0.7.2 optimises the graph and
+    removes the 1e-10 of ``L2Norm``, so that dead pixels become NaN [ran]. When torch drops the tracing, the other one
+    without its optimiser (``dynamo=True, optimize=False``) gives the same numbers.
 
     Args:
-        detector: DSFD, RetinaNet, FCOS, ATSS, GFL, YOLOX or RTMDet with its weights, alone or in DAINet, on any
-            device; it stays as it is.
-        out: the file, ``*.onnx``; what is there is replaced when all has gone well.
-        weights: the file of its weights, whose name and SHA-256 the file then states.
+        detector: DSFD, RetinaNet, FCOS, ATSS, GFL, YOLOX or RTMDet with its weights, alone or in DAINet.
+        out: the file, ``*.onnx``; an old one is replaced when all has gone well.
+        weights: the file of its weights, whose name and SHA-256 go into the metadata.
         nms: suppression inside the file.
         half: compute in float16.
         half_weights: store the weights in float16, and compute in float32.
         size: height and width of the only image that the file then takes, one at a time; None: any batch and size.
         opset: version of ONNX's operators, 17 to 20.
         check: compare the file with PyTorch in onnxruntime; see :func:`check_onnx`.
-        images: paths of images to check with; generated ones without.
+        images: paths of images to check with; generated ones by default.
 
     Returns:
         Lines that say what was written and how it was checked.
@@ -82,25 +81,26 @@ def export_onnx(
         onnx_package('onnxruntime')
     known = _known(detector, weights, limits, half, size)
     stored = with_half_weights if half_weights else bytes
-    every = ('boxes', 'scores') if graph.chooses or not nms else (ALL_BOXES, ALL_SCORES)
-    every = stored(_traced(graph, every, size, opset))
-    model, chosen = onnx.load_from_string(every), every
+    outputs = ('boxes', 'scores') if graph.chooses or not limits else (ALL_BOXES, ALL_SCORES)
+    every_prior = stored(_traced(graph, outputs, size, opset))
+    model = onnx.load_from_string(every_prior)
     if limits and graph.chooses:
         graph.limits = limits
-        chosen = stored(_traced(graph, (ALL_BOXES, ALL_SCORES, ALL_LABELS), size, opset))
-        model = with_suppression(onnx.load_from_string(chosen), limits.after_choice())
+        candidates = stored(_traced(graph, (ALL_BOXES, ALL_SCORES, ALL_LABELS), size, opset))
+        model = with_suppression(onnx.load_from_string(candidates), limits.after_choice())
     elif limits:
         model = with_suppression(model, limits)
     onnx.helper.set_model_props(model, known)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
-    said = _summary(out, len(content), opset, limits, half, size, classes_of(detector))
-    said += resize_note(detector, out)
+    summary = _summary(out, len(content), opset, limits, half, size, classes_of(detector))
+    summary += resize_note(detector, out)
     if check:
-        said += '\n' + check_onnx(detector, Files(content, every, chosen), limits, half, size, images)
+        score_thr = limits.score_thr if limits else 0.05
+        summary += '\n' + check_onnx(detector, every_prior, score_thr, half, size, images)
     with writing(out):
         write_verified(out, content)
-    return said
+    return summary
 
 
 def classes_of(detector: nn.Module) -> tuple[str, ...]:

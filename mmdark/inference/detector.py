@@ -15,7 +15,7 @@ from torch import nn
 
 from mmdark.apis.convert import to_mmdark
 from mmdark.apis.image_pipelines import data_sets
-from mmdark.apis.launch import load_config
+from mmdark.apis.load_config import load_config
 from mmdark.compat import read_checkpoint
 from mmdark.configs import PUBLISHED_MODELS, find_config, own_configs
 from mmdark.engine.hooks.strict_checkpoint import check_finite, check_fits

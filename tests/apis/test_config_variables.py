@@ -144,16 +144,6 @@ def test_our_configs_say_the_same_to_mmengine() -> None:
         assert plain.get('param_scheduler') == ours.get('param_scheduler')
 
 
-def test_a_variable_that_is_placed_and_passed_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr('mmdark.apis.config_variables.print_log', lambda line, **_: lines.append(line))
-    text = "_base_ = 'base.py'\nlimit = 9\ntrain_cfg = dict(max_iters=limit)\n"
-    cfg = load_config(str(write(tmp_path, base=BASE, own=text)))
-    assert cfg.param_scheduler.total_steps == 9
-    (line,) = lines
-    assert line.startswith('limit of own.py holds in its _base_, too: param_scheduler.total_steps; give it another ')
-
-
 @pytest.mark.parametrize(
     ('line', 'said'),
     [

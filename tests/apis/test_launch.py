@@ -1,5 +1,6 @@
 """From the command line to a Runner: options reach every place they should, and what is wrong ends in one line."""
 
+import copy
 import gc
 import os
 import re
@@ -16,12 +17,21 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.registry import VISBACKENDS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from mmdark.apis import enable_amp, in_bfloat16, launch, load_config, prepare_distributed, run_or_explain
-from mmdark.apis.launch import EMPTY_DATA
-from mmdark.errors import InputError
+from mmdark.apis import (
+    enable_amp,
+    enable_tensorboard,
+    in_bfloat16,
+    launch,
+    load_config,
+    prepare_distributed,
+    run_and_leave,
+    run_or_explain,
+)
+from mmdark.errors import EMPTY_DATA, InputError
 from tests.meeting import meeting
 from tests.tiny_wider import LITE as TINY
 from tests.tiny_wider import ROOT, write_wider
@@ -152,6 +162,26 @@ def test_what_the_pipeline_darkens_is_not_darkened_again(tmp_path: Path, step: s
     assert load_config(str(base)).model.data_preprocessor.dark_isp == 'corrected'
 
 
+def test_the_file_in_the_work_directory_reads_back(tmp_path: Path) -> None:
+    cfg = load_config(QUICK)
+    cfg.dump(tmp_path / 'a.py')
+    assert Config.fromfile(tmp_path / 'a.py')._cfg_dict == cfg._cfg_dict == copy.deepcopy(cfg)._cfg_dict
+
+
+def test_tensorboard_comes_beside_the_log_and_only_once() -> None:
+    cfg = load_config(MAIN)
+    for _ in range(2):
+        enable_tensorboard(cfg)
+        assert [each['type'] for each in cfg.visualizer.vis_backends] == ['LocalVisBackend', 'TensorboardVisBackend']
+
+
+def test_a_missing_backend_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the message of mmengine, which names the package."""
+    monkeypatch.setitem(sys.modules, 'wandb', None)
+    with pytest.raises(SystemExit, match=r'^error: Please run "pip install wandb" to install wandb$'):
+        run_or_explain(lambda: VISBACKENDS.build(dict(type='WandbVisBackend', save_dir=str(tmp_path))).experiment)
+
+
 def test_amp() -> None:
     cfg = load_config(MAIN)
     before = dict(cfg.optim_wrapper)
@@ -269,7 +299,7 @@ def test_all_well_ends_quietly(monkeypatch: pytest.MonkeyPatch, end: SystemExit 
         if end is not None:
             raise end
 
-    run_or_explain(main)
+    run_and_leave(main)
     assert calls == ['ran', 'waited', 'destroyed']
 
 
@@ -328,7 +358,7 @@ def test_nobody_waits_for_ever() -> None:
 
 def test_another_status_is_kept() -> None:
     with pytest.raises(SystemExit, match='3'):
-        run_or_explain(lambda: sys.exit(3))
+        run_and_leave(lambda: sys.exit(3))
 
 
 @pytest.mark.parametrize(
@@ -348,7 +378,7 @@ def test_what_mmdet_says_of_missing_data_is_one_line(error: Exception, said: str
 
 
 def test_an_empty_data_set_raises_what_we_explain() -> None:
-    """mmengine's own words, which ``run_or_explain`` knows."""
+    """mmengine's message, which ``run_or_explain`` knows."""
     with pytest.raises(ValueError, match=EMPTY_DATA):
         BaseDataset(pipeline=[], lazy_init=True)._serialize_data()
 

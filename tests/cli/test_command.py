@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import mmdark
-from mmdark.cli import COMMANDS, main
+from mmdark.cli import COMMANDS, ERROR, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,25 +84,24 @@ def test_whoever_stops_reading_gets_no_traceback(buffered: str) -> None:
     assert (done.returncode, done.stderr) == (1, b'')
 
 
-@pytest.mark.parametrize('command', ['train', 'test', 'convert', 'benchmark'])
+@pytest.mark.parametrize('command', ['train', 'test', 'convert'])
 def test_tools_carry_our_name(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    before = sys.argv
-    main([command, '--help'])
-    assert capsys.readouterr().out.startswith(f'usage: mmdark {command} [-h] ')
-    assert sys.argv is before
+    with pytest.raises(SystemExit) as end:
+        main([command, '--help'])
+    assert not end.value.code and capsys.readouterr().out.startswith(f'usage: mmdark {command} [-h] ')
 
 
-def test_a_tool_ends_as_ever(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r'^error: config .*none\.py does not exist$'):
-        main(['train', str(tmp_path / 'none.py')])
-    with pytest.raises(SystemExit, match=r'^error: config dsfd_dark_widr does not exist; did you mean dsfd_dark_wider'):
-        main(['train', 'dsfd_dark_widr'])
+def test_a_training_that_cannot_start_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the name of a config it gets as far as the data, of which there is none."""
+    for name, said in (
+        (str(tmp_path / 'none.py'), f'config {tmp_path}/none.py does not exist'),
+        ('dsfd_dark_widr', 'config dsfd_dark_widr does not exist; did you mean dsfd_dark_wider'),
+    ):
+        assert main(['train', name]) == ERROR
+        assert f'error: {said}' in capsys.readouterr().err
+    options = ['--work-dir', str(tmp_path), '--cfg-options', 'data_root=no/wider/']
+    assert main(['train', 'dsfd_dark_lite_wider', *options]) == ERROR
+    assert re.search(r'^error: .*wider.* does not exist', capsys.readouterr().err, re.MULTILINE)
     with pytest.raises(SystemExit) as wrong:
         main(['convert', '--nothing'])
     assert wrong.value.code == 2
-
-
-def test_a_tool_takes_our_configs_by_name(tmp_path: Path) -> None:
-    """It gets as far as the data, of which there is none."""
-    with pytest.raises(SystemExit, match=r'^error: .*wider.* does not exist'):
-        main(['train', 'dsfd_dark_lite_wider', '--work-dir', str(tmp_path), '--cfg-options', 'data_root=no/wider/'])

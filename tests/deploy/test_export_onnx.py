@@ -15,6 +15,7 @@ from mmdark.deploy import export_onnx, suppression
 from mmdark.deploy.detector_graph import DetectorGraph
 from mmdark.errors import InputError
 from tests.deploy.lite_detector import differences, in_mmdet, lite_detector
+from tests.deploy.suppression_fault import suppression_fault
 from tests.models.tiny_models import tiny, tiny_dsfd
 
 onnx = pytest.importorskip('onnx', reason='the extra onnx is not installed')
@@ -202,13 +203,32 @@ def test_a_file_that_differs_is_not_left(
         patch.setattr(DetectorGraph, 'forward', shifted)
         with pytest.raises(InputError, match=r'differs from PyTorch on .*: boxes by 0\.6 px \(at most 0\.5\)'):
             export_onnx(detector, out)
-    for wrong, said in (('nms_overlap = {{0.9}}', 'two faces overlap'), ('nms_overlap = {{0.1}}', 'are missing')):
-        graph = suppression.GRAPH.replace('nms_overlap = {{{iou_threshold}}}', wrong)
-        monkeypatch.setattr(suppression, 'GRAPH', graph)
-        with pytest.raises(InputError, match=said):
-            export_onnx(detector, out)
-        monkeypatch.undo()
     assert out.read_bytes() == b'what was here' and list(tmp_path.iterdir()) == [out]
+
+
+def with_three_overlaps(detector: torch.nn.Module, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files with the suppression as defined, with one that keeps too much, and with one that keeps too little."""
+    paths = []
+    for overlap in ('{{{iou_threshold}}}', '{{0.9}}', '{{0.1}}'):
+        with monkeypatch.context() as patch:
+            graph = suppression.GRAPH.replace('{{{iou_threshold}}}', overlap)
+            patch.setattr(suppression, 'GRAPH', graph)
+            paths.append(folder / f'{len(paths)}.onnx')
+            export_onnx(detector, paths[-1], check=False)
+    return paths
+
+
+def test_the_suppression_is_that_of_its_definition(
+    detector: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the boxes that the same graph computes; by wrong overlaps it is not."""
+    export_onnx(detector, tmp_path / 'all.onnx', nms=False, check=False)
+    limits = suppression.limits_of(detector.detector.bbox_head.second_shot.test_cfg)
+    images = noise(3, 100, 150)
+    every = run(tmp_path / 'all.onnx', images)
+    files = with_three_overlaps(detector, tmp_path, monkeypatch)
+    faults = [suppression_fault(run(path, images), *every, limits) for path in files]
+    assert faults[0] is None and 'two faces overlap' in faults[1] and 'are missing' in faults[2]
 
 
 def test_what_cannot_be_used_is_one_line(detector: torch.nn.Module, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmdark.deploy.check_onnx import overlaps, suppression_fault
 from mmdark.deploy.suppression import Limits
+from tests.deploy.suppression_fault import overlaps, suppression_fault
 
 LIMITS = Limits(score_thr=0.5, nms_pre=4, iou_threshold=0.3, max_per_img=3)
 BOXES = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10], [80, 0, 90, 10], [100, 0, 101, 9]], np.float32)[None]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdark.errors import run_or_say
+from mmdark.errors import run_or_explain
 from mmdark.evaluation.box_units import CENTRES, CORNERS, SIZES, unit_hints
 from tests.evaluation.tiny_predictions import write_mats
 from tests.tiny_wider import ROOT
@@ -70,7 +70,7 @@ def said(tool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     """What a scoring tool says on stderr."""
     monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
     main = runpy.run_path(str(ROOT / f'tools/analysis_tools/{tool}.py'))['main']
-    run_or_say(main)
+    run_or_explain(main)
     return capsys.readouterr().err
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.inputs import photo
 from mmdark.apis import FaceInferencer
-from mmdark.benchmark.inputs import photo
 from tests.tiny_wider import ROOT
 
 pytestmark = pytest.mark.gpu

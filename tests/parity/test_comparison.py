@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdark.parity import compare, table
+from parity.comparison import compare, table
 
 
 def test_relative_to_the_largest_golden_value() -> None:

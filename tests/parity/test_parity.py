@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mmdark.errors import InputError
-from mmdark.parity import CHECKS, check_parity, golden_cases
-from mmdark.parity.networks import named_losses
+from parity.check import CHECKS, check_parity
+from parity.golden import golden_cases
+from parity.networks import named_losses
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / 'tests' / 'golden'

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdark.parity.recipe import dark_image, light_image, published_weights
+from parity.recipe import dark_image, light_image, published_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGINAL = ROOT.parent / 'shared' / 'golden' / 'recipe.py'

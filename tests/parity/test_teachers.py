@@ -15,8 +15,16 @@ from mmdark.adaptation.losses import illumination_smoothness
 from mmdark.dark_isp import darken, sample_noise, sample_parameters
 from mmdark.datasets import DarkISP
 from mmdark.errors import InputError
-from mmdark.parity.teacher_pictures import draw_teachers
-from mmdark.parity.teachers import MEASURES, Pair, choose_images, load_teacher, markdown_table, measure, read_pairs
+from parity.teachers import (
+    MEASURES,
+    Pair,
+    choose_images,
+    draw_teachers,
+    load_teacher,
+    markdown_table,
+    measure,
+    read_pairs,
+)
 
 DATA = Path(__file__).resolve().parents[3] / 'shared' / 'data'
 PUBLISHED = DATA / 'weights' / 'retinexnet_decom_9200.tar'

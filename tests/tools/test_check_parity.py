@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
-import pytest
 
 from tests.tool_runs import run_tool
 
@@ -38,17 +36,6 @@ def test_agreement_and_difference(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert sum(line.endswith('DIFFERS') for line in done.stdout.splitlines()) == 2
     assert done.stderr.strip() == '2 of 40 quantities differ from the published code by more than the tolerance'
-
-
-@pytest.mark.parametrize('tool', ['check_parity', 'compare_teachers'])
-def test_an_installed_package_sends_to_a_clone(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheel is without ``mmdark.parity``."""
-    monkeypatch.setitem(sys.modules, 'mmdark.parity', None)
-    for name in [name for name in sys.modules if name.startswith('mmdark.parity.')]:
-        monkeypatch.delitem(sys.modules, name)
-    done = run_tool(f'analysis_tools/{tool}')
-    said = 'error: mmdark.parity is not in the installed package: run this tool in a clone of the repository\n'
-    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_an_empty_folder_is_no_agreement(tmp_path: Path) -> None:

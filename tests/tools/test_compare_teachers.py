@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from mmdark.adaptation import RetinexNet
-from mmdark.parity.teachers import load_teacher, measure, read_pairs
+from parity.teachers import load_teacher, measure, read_pairs
 from tests.tiny_wider import ROOT, write_wider
 
 TOOL = ROOT / 'tools' / 'analysis_tools' / 'compare_teachers.py'

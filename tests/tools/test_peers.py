@@ -12,7 +12,7 @@ import pytest
 
 from mmdark.inference import DetectionResult
 from mmdark.inference.result_files import ResultFiles
-from tests.deploy.handmade_faces import write_scrfd, write_yunet
+from tests.benchmarks.handmade_faces import write_scrfd, write_yunet
 from tests.tiny_wider import FACE, write_wider
 
 ROOT = Path(__file__).resolve().parents[2]

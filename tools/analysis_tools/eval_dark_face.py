@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdark.errors import run_or_say
+from mmdark.errors import run_or_explain
 from mmdark.evaluation.box_units import CORNERS, unit_hints
 from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
 from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall
@@ -72,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_or_say(main)
+    run_or_explain(main)

@@ -13,9 +13,9 @@ import argparse
 import sys
 
 import numpy as np
+from face_labels import read_face_labels, read_night_list, short_name, write_detections
 
 from mmdark.apis import run_or_explain
-from mmdark.benchmark.peers import read_face_labels, read_night_list, short_name, write_detections
 from mmdark.errors import InputError
 from mmdark.evaluation.face_scores import face_scores
 from mmdark.inference.result_files import read_results

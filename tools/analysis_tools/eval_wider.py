@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mmdark.errors import run_or_say
+from mmdark.errors import run_or_explain
 from mmdark.evaluation.box_units import SIZES, unit_hints
 from mmdark.evaluation.precision_recall_plot import check_plot_path, plot_precision_recall
 from mmdark.evaluation.prediction_files import read_wider_predictions
@@ -55,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_or_say(main)
+    run_or_explain(main)

@@ -1,0 +1,3 @@
+"""How fast mmdark is, by itself and beside the published implementation; for a clone of the repository."""
+
+import mmdark.register  # noqa: F401
