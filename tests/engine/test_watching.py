@@ -9,8 +9,7 @@ import pytest
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdark.apis import load_config
-from mmdark.apis.log_backends import enable_tensorboard
+from mmdark.apis import enable_tensorboard, load_config
 from tests.tiny_wider import LITE, ROOT, write_wider
 
 event_accumulator = pytest.importorskip(
