@@ -44,7 +44,7 @@ ONE_FAMILY = (
     'test_killed_training',
     'test_limited_child',
     'test_packaging',
-    'test_readme',
+    'test_doc_',
     'test_whole_file',
     'tools/test_benchmark',
     'tools/test_check_parity',

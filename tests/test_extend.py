@@ -1,4 +1,4 @@
-"""The parts that docs/extend.md adds: its blocks are written into files as it says, and each part is run."""
+"""docs/extend.md: its code blocks are written into files, and each part is run."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     modules = {Path(name).stem for name in FILES}
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
-    for room in (MODELS, TRANSFORMS):
+    for registry in (MODELS, TRANSFORMS):
         for name in ('SevenSteps', 'MotionBlur'):
-            room._module_dict.pop(name, None)
+            registry._module_dict.pop(name, None)
     for module in modules:
         sys.modules.pop(module, None)
 
@@ -53,7 +53,7 @@ def test_every_block_of_code_is_a_file() -> None:
     assert {Path(name).stem for name in FILES} == set(re.findall(r'configs/mine/(\w+)\.py\n```', PAGE))
 
 
-def test_the_backbone_trains_and_finds(folder: Path) -> None:
+def test_the_backbone_trains_and_predicts(folder: Path) -> None:
     torch.manual_seed(0)
     model = MODELS.build(Config.fromfile(folder / 'configs' / 'mine' / 'seven_steps.py').model)
     model.init_weights()
@@ -67,8 +67,8 @@ def test_the_backbone_trains_and_finds(folder: Path) -> None:
     maps = model.detector.backbone(pair['dark'])
     assert [map_.shape[2] for map_ in maps] == [64 // stride or 1 for stride in (4, 8, 16, 32, 64, 128)]
     with torch.no_grad():
-        found = model.eval().predict(pair['dark'], samples)
-    assert all((sample.pred_instances.scores > 0).all() for sample in found)
+        samples = model.eval().predict(pair['dark'], samples)
+    assert all((sample.pred_instances.scores > 0).all() for sample in samples)
 
 
 def test_the_data_set_trains_and_is_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
