@@ -19,36 +19,31 @@ from mmdark.errors import InputError, shown
 from mmdark.inference import Inferencer
 
 LOWEST_SCORE = 0.02
-"""Detections below it are left out; AP needs those of low scores."""
+"""Least score of a detection; AP needs low ones."""
 YUNET_IOU, YUNET_MOST = 0.3, 5000
 """Of YuNet's suppression: the defaults of OpenCV's ``FaceDetectorYN``."""
 SCRFD_STRIDES, SCRFD_ANCHORS, SCRFD_IOU = (8, 16, 32), 2, 0.4
 """Of SCRFD (arXiv:2105.04714) as its authors' ONNX files are run."""
 PROBE = np.zeros((64, 96, 3), np.uint8)
-"""A file is tried on this image when it is opened."""
+"""Each file is tried on this image when it is opened."""
 
 
 class FoundFaces(NamedTuple):
-    """What a detector finds on one image.
-
-    Attributes:
-        rows: x1 y1 x2 y2 score, shape ``(N, 5)``, pixels of the image.
-        network_seconds: what the network alone took; None where that cannot be told.
-    """
+    """Rows x1 y1 x2 y2 score in pixels, shape ``(N, 5)``, and the seconds of the network alone, if known."""
 
     rows: np.ndarray
     network_seconds: float | None = None
 
 
 FaceFinder = Callable[[np.ndarray], FoundFaces]
-"""Finds faces on an image ``(H, W, 3)``, BGR uint8, at its own size."""
+"""Finds faces in an image ``(H, W, 3)``, BGR uint8, at its own size."""
 
 
 def yunet(path: str | Path) -> FaceFinder:
-    """YuNet, run by OpenCV's ``FaceDetectorYN``; OpenCV's number of threads is the caller's to set.
+    """YuNet, run by OpenCV's ``FaceDetectorYN`` with as many threads as ``cv2.setNumThreads`` says.
 
     Raises:
-        InputError: the file is missing, or is none of YuNet.
+        InputError: the file is missing or not of YuNet.
     """
     _check_file(path)
     try:
@@ -68,7 +63,7 @@ def yunet(path: str | Path) -> FaceFinder:
 
 
 def scrfd(path: str | Path, threads: int) -> FaceFinder:
-    """SCRFD, run by onnxruntime; the image is filled up with black to a multiple of 32, not resized.
+    """SCRFD, run by onnxruntime; the image is padded with black to a multiple of 32, not resized.
 
     Raises:
         InputError: the file is missing, has other outputs, or takes images of one size alone.
@@ -97,16 +92,16 @@ def scrfd(path: str | Path, threads: int) -> FaceFinder:
 
 
 def scrfd_faces(outputs: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
-    """Decode the outputs of SCRFD: at each stride two anchors a cell, with a score and distances to the four sides.
+    """Decode the outputs of SCRFD: at each stride two anchors per cell, with a score and distances to the four sides.
 
     Args:
-        outputs: scores ``(..., 1)`` between 0 and 1 and distances ``(..., 4)`` in strides, of the strides 8, 16 and 32
-            in any order; others, such as landmarks, are passed over.
+        outputs: scores ``(..., 1)`` in [0, 1] and distances ``(..., 4)`` in strides, of the strides 8, 16 and 32 in any
+            order; others, such as landmarks, are ignored.
         height: of the image, a multiple of 32.
         width: likewise.
 
     Returns:
-        x1 y1 x2 y2 score, shape ``(N, 5)``, from the best on.
+        x1 y1 x2 y2 score, shape ``(N, 5)``, sorted by score.
 
     Raises:
         InputError: an output is missing.
@@ -118,7 +113,7 @@ def scrfd_faces(outputs: Sequence[np.ndarray], height: int, width: int) -> np.nd
         scores, distances = (by_shape.get((cells * SCRFD_ANCHORS, columns)) for columns in (1, 4))
         if scores is None or distances is None:
             raise InputError(
-                f'the outputs are not those of SCRFD: at stride {stride} it has {SCRFD_ANCHORS} scores a cell, and 4 '
+                f'the outputs are not those of SCRFD: at stride {stride} it has {SCRFD_ANCHORS} scores per cell, and 4 '
                 'distances for each; name another file with --scrfd'
             )
         row, column = np.divmod(np.arange(cells).repeat(SCRFD_ANCHORS), width // stride)
@@ -132,12 +127,12 @@ def scrfd_faces(outputs: Sequence[np.ndarray], height: int, width: int) -> np.nd
 
 
 def exported(path: str | Path, threads: int) -> FaceFinder:
-    """A file of ``mmdark export``, run by onnxruntime; the network's time is that of the file, suppression included.
+    """A file of ``mmdark export``, run by onnxruntime; the network's time includes the suppression.
 
-    Scores below the file's own threshold, the config's ``score_thr``, are not in it.
+    It gives no scores below its own threshold, the config's ``score_thr``.
 
     Raises:
-        InputError: the file is missing, or is no such file.
+        InputError: the file is missing, or not one of these.
     """
     session = _session(path, threads)
     outputs = ['boxes', 'scores']
@@ -157,14 +152,10 @@ def exported(path: str | Path, threads: int) -> FaceFinder:
 
 
 def trained(model: str | Config | None, weights: str | Path | None) -> FaceFinder:
-    """A detector of mmdark or MMDetection in PyTorch on the CPU; torch's number of threads is the caller's to set.
+    """A detector of mmdark or MMDetection in PyTorch on the CPU; see :func:`mmdark.inference.load_detector`.
 
     The thresholds of its ``test_cfg`` are lowered to :data:`LOWEST_SCORE`. The network's time is that from the
     beginning of the backbone to the end of the dense head.
-
-    Args:
-        model: see :func:`mmdark.inference.load_detector`.
-        weights: see there.
 
     Raises:
         InputError: they cannot be used.
@@ -189,7 +180,7 @@ def trained(model: str | Config | None, weights: str | Path | None) -> FaceFinde
 
 
 def _watch(model: nn.Module, times: list[float]) -> None:
-    """Have a single-stage detector note when its backbone begins and when its head ends."""
+    """Note the times when the backbone of a single-stage detector begins and when its head ends."""
     model = getattr(model, 'detector', model)
     if hasattr(model, 'bbox_head'):
         model.backbone.register_forward_pre_hook(lambda *_: times.append(perf_counter()))
@@ -203,7 +194,7 @@ def _check_file(path: str | Path) -> None:
 
 
 def _session(path: str | Path, threads: int, free_size: bool = False) -> object:
-    """A session of onnxruntime on the CPU; a file whose input states one size may be opened for any."""
+    """A session of onnxruntime on the CPU; ``free_size``: also for other sizes than that of the file."""
     _check_file(path)
     onnxruntime = onnx_package('onnxruntime')
     options = onnxruntime.SessionOptions()
@@ -218,7 +209,7 @@ def _session(path: str | Path, threads: int, free_size: bool = False) -> object:
 
 
 def _with_free_size(path: str | Path) -> bytes:
-    """The file with a free height and width of its input, and nothing said of the shapes that follow from them."""
+    """The file with a free height and width of its input, and without the shapes that follow from them."""
     onnx = onnx_package('onnx')
     model = onnx.load(str(path))
     constants = {constant.name for constant in model.graph.initializer}

@@ -15,13 +15,7 @@ from mmdark.file_limits import parse_json
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """One case.
-
-    Attributes:
-        name: of its file, without the ending.
-        record: its json: how it was made, and scalars.
-        arrays: its npz, empty where there is none.
-    """
+    """The name of a case, its json (how it was made, and scalars), and its npz, empty if there is none."""
 
     name: str
     record: dict | list

@@ -196,6 +196,6 @@ class _WriteIn(ast.NodeTransformer):
         node.values = [self._value(name, value) for name, value in zip(names, node.values, strict=True)]
         return node
 
-    def _value(self, name: object, value: ast.expr) -> ast.expr:
+    def _value(self, name: Any, value: ast.expr) -> ast.expr:
         name = SAME_AS.get(name, name)
         return _literal(self.new[name]) if self.old.get(name) == ast.dump(value) else value

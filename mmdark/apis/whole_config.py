@@ -19,23 +19,23 @@ from .config_variables import SAME_AS, describes_modules, is_variable, with_vari
 WIDTH = 120
 INDENT = ' ' * 4
 FIRST = ('default_scope', 'custom_imports', 'model')
-"""These settings stand before the others."""
+"""Settings that are written before the others."""
 PLAIN = (bool, int, float, complex, str, bytes)
 MORE = {str: 'x', int: 1, float: 0.125}
-"""What is added to a variable to see which places follow it."""
+"""Added to a variable to see which places follow it."""
 
 
 def whole_config(given: str) -> str:
-    """The code of a config with all that it inherits: what ``mmdark train`` makes of it, in one file.
+    """The code of a config with all that it inherits, as ``mmdark train`` reads it, in one file.
 
-    A variable such as ``data_root`` or ``train_pipeline`` is set once and named where it is used. One with which others
-    are computed, such as ``input_size``, is left out: setting it would not change what was computed.
+    A variable such as ``data_root`` or ``train_pipeline`` is set once and named where it is used. A variable from which
+    others are computed, such as ``input_size``, is left out, because setting it would not change them.
 
     Args:
         given: path of a config, or the name of one of ours.
 
     Raises:
-        InputError: there is no such config, it is broken, or it holds classes, as MMEngine's new style does.
+        InputError: there is no such config, it is broken, or it holds classes, as in MMEngine's new style.
     """
     file, cfg = read_config(find_config(given))
     cfg = with_variables(file, cfg, {})
@@ -59,10 +59,7 @@ def whole_config(given: str) -> str:
 
 
 def inheriting_config(given: str) -> str:
-    """The code of a config that inherits another one by its absolute path, and changes nothing yet.
-
-    Args:
-        given: path of a config, or the name of one of ours.
+    """The code of a config that inherits another one by its absolute path and changes nothing.
 
     Raises:
         InputError: there is no such config, or it is broken.
@@ -73,14 +70,14 @@ def inheriting_config(given: str) -> str:
 
 
 def _docstring(file: ConfigFile, given: str, how: str) -> str:
-    """The docstring of the config, with where it comes from."""
+    """The docstring of the config, with its origin."""
     text = (ast.get_docstring(file.tree) if file.tree else '') or ''
     origin = f'Written by ``mmdark config`` {mmdark.__version__} from {given}, {how}.'
     return '"""' + '\n\n'.join(filter(None, [text.replace('\\', '\\\\'), origin])) + '\n"""'
 
 
 def _all_follow(file: ConfigFile, cfg: Config, settings: dict, name: str, value: Any) -> bool:
-    """Whether a number or text changes the settings under its own name, and none besides them."""
+    """Whether a number or text changes exactly the settings under its own name."""
     if type(value) not in MORE:
         return False
     other = value + MORE[type(value)]
@@ -89,7 +86,7 @@ def _all_follow(file: ConfigFile, cfg: Config, settings: dict, name: str, value:
         return False
     try:
         changed = with_variables(file, cfg, {name: other})._cfg_dict.to_dict()
-    except InputError:  # computed with it, and that value does not do
+    except InputError:  # something is computed from it, and fails
         return False
     return expected == {key: changed[key] for key in settings}
 
@@ -106,7 +103,7 @@ def _with_value(node: Any, name: str, old: Any, new: Any) -> Any:
 
 
 def _stands_for(name: str, key: Any, value: Any, other: Any) -> bool:
-    """Whether the value under ``key`` is that of the variable ``name``."""
+    """Whether the value ``other`` under ``key`` is that of the variable ``name``."""
     return SAME_AS.get(key, key) == name and type(other) is type(value) and other == value
 
 
@@ -118,22 +115,22 @@ def _holds(node: Any, value: Any) -> bool:
 
 
 def _assignments(values: dict[str, Any], scalars: dict[str, Any], modules: dict[str, Any]) -> str:
-    """A line ``name = value`` for each, in which the variables are named."""
+    """A statement ``name = value`` for each."""
     return '\n'.join(f'{name} = {_code(value, "", scalars, modules, len(name) + 3)}' for name, value in values.items())
 
 
 def _code(value: Any, indent: str, scalars: dict[str, Any], modules: dict[str, Any], before: int) -> str:
-    """The code of a value, in lines of at most 120 characters where it can be broken.
+    """The code of a value, in lines of at most 120 characters if possible.
 
     Args:
         value: of a config.
-        indent: of the line that it begins in.
-        scalars: variables that are named where a key is called so.
-        modules: variables that are named wherever their value stands.
+        indent: of its first line.
+        scalars: variables that replace their value under a key of their name.
+        modules: variables that replace their value everywhere.
         before: the number of characters before it in its line.
 
     Raises:
-        InputError: it holds something that is no text, number, list or dict.
+        InputError: it holds something else than text, numbers, lists and dicts.
     """
     for name, module in modules.items():
         if value == module:

@@ -31,10 +31,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: list[str]) -> int:
-    """Draw the grid, and say where it lies.
+    """Draw the grid and print its path.
 
     Raises:
-        InputError: the photograph cannot be read, an option is none, or the file cannot be written.
+        InputError: the photograph cannot be read, an option is wrong, or the file cannot be written.
     """
     args = parser().parse_args(arguments)
     out = Path(args.out or f'{Path(args.image).stem}_dark.png')

@@ -1,4 +1,4 @@
-"""``mmdark doctor``: what is installed, what is missing, and what to do about it; it needs Python alone."""
+"""``mmdark doctor``: what is installed, what is missing, and what to do about it; it needs only Python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmdark.errors import InputError
 from mmdark.families import installed_packages
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
-"""Fine; something that one may want has no way to work; detection cannot run."""
+"""Fine; an optional feature cannot work; detection cannot run."""
 
 PACKAGES = {
     'torch': ('torch',),
@@ -33,7 +33,7 @@ PACKAGES = {
     'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
     'mmdet': ('mmdet', 'onedl-mmdetection'),
 }
-"""Module → packages that bring it, in the order in which they need each other."""
+"""Module → packages that provide it, in the order of their dependencies."""
 
 EXTRAS = {
     'matplotlib': ('curves of trainings and precision', 'pip install matplotlib'),
@@ -42,17 +42,17 @@ EXTRAS = {
     'tensorboard': ('mmdark train --tensorboard', 'pip install tensorboard'),
     'av': ('videos', "pip install 'mmdark[video]'"),
 }
-"""Package → what it is for, and how to get it."""
+"""Package → its use, and how to install it."""
 
 PYTHON = (3, 10)
 DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face', 'ExDark': 'data/exdark'}
-"""Where the configs look for their images, in the current folder."""
+"""The folders of the configs' images, in the current folder."""
 LITTLE_SPACE = 2**30
 """Bytes; a training writes checkpoints of a few hundred million."""
 
 
 class Finding(NamedTuple):
-    """One line of the table: ``ok``, ``note`` or ``WRONG``; of what; what was found; what to do."""
+    """One line of the table: ``ok``, ``note`` or ``WRONG``; the subject; what was found; what to do."""
 
     state: str
     what: str
@@ -84,7 +84,7 @@ def run(arguments: list[str]) -> int:
 
 
 def findings() -> Iterator[Finding]:
-    """All that was looked at, as soon as it is known."""
+    """Check everything; yields each finding at once."""
     yield from _this()
     yield from _packages()
     try:
@@ -113,7 +113,7 @@ def _this() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Each package: there, of a version that fits, and does it import."""
+    """Whether each package is installed, fits by its version, and imports."""
     families = installed_packages()
     if len(families) > 1:
         both = ' and '.join(', '.join(packages) for packages in families.values())
@@ -176,7 +176,7 @@ def _device() -> Finding:
 
 
 def _torchvision() -> Iterator[Finding]:
-    """What two-stage detectors run with where mmcv has no compiled ops."""
+    """Two-stage detectors need it if mmcv has no compiled ops."""
     from mmdark.compat.torchvision_ops import find_torchvision, remedy
 
     if find_spec('mmcv._ext').loader is None:

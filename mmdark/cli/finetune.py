@@ -1,4 +1,4 @@
-"""``mmdark finetune``: the detector that comes with mmdark, or another one, adapted to somebody's own data."""
+"""``mmdark finetune``: adapt a detector to your own data."""
 
 from __future__ import annotations
 
@@ -44,39 +44,28 @@ test take, too; annotations/, the data in the COCO format; finetune.json, AP bef
 
 STATE, RESULT = 'finetune.json', 'finetuned.pth'
 EXPECTED = re.compile('will be deprecated|is skipped since its requires_grad=False|not defined in message_hub')
-"""Warnings of mmengine that ask for nothing: about itself, each frozen weight, the timer of a resumed validation."""
+"""Warnings of mmengine that need no action: about itself, frozen weights, the timer of a resumed validation."""
 SCORES = {'day': 'as they are', 'dark': 'darkened'}
 """The two validations of :mod:`mmdark.apis.finetune_config`."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    parsed = argparse.ArgumentParser(
-        'mmdark finetune',
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parsed.add_argument('data', type=Path, metavar='DATA', help='folder or file of the data set')
-    parsed.add_argument(
-        '--val', type=Path, metavar='DATA', help='measure on this (default: what the data says, or 15 %%)'
-    )
-    parsed.add_argument('--images', type=Path, metavar='DIR', help='where the images lie, if not beside the annotation')
-    parsed.add_argument('--classes', nargs='+', metavar='NAME', help='of the data, to train (default: all)')
-    parsed.add_argument('--weights', metavar='FILE', help='where to start (default: the weights that come with mmdark)')
-    parsed.add_argument(
-        '--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)'
-    )
-    parsed.add_argument(
-        '--work-dir', type=Path, metavar='DIR', help='what is written goes there (default: work_dirs/finetune_DATA)'
-    )
-    parsed.add_argument('--iterations', type=positive, metavar='N', help='how long to train (default: by the images)')
-    parsed.add_argument('--batch-size', type=positive, metavar='N', help='images in a step (default: of the config)')
-    parsed.add_argument('--half', action='store_true', help='write the weights as float16')
-    parsed.add_argument('--resume', action='store_true', help='go on; the same command does so without it, too')
-    parsed.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='settings that differ from the config'
-    )
+    style = argparse.RawDescriptionHelpFormatter
+    parsed = argparse.ArgumentParser('mmdark finetune', description=DESCRIPTION, epilog=EPILOG, formatter_class=style)
+    add = parsed.add_argument
+    add('data', type=Path, metavar='DATA', help='folder or file of the data set')
+    add('--val', type=Path, metavar='DATA', help='measure on this (default: what the data says, or 15 %%)')
+    add('--images', type=Path, metavar='DIR', help='folder of the images (default: that of the annotation)')
+    add('--classes', nargs='+', metavar='NAME', help='of the data, to train (default: all)')
+    add('--weights', metavar='FILE', help='where to start (default: the weights that come with mmdark)')
+    add('--model', metavar='CONFIG', help='config, or the name of one of ours (default: of the weights)')
+    add('--work-dir', type=Path, metavar='DIR', help='for all results (default: work_dirs/finetune_DATA)')
+    add('--iterations', type=positive, metavar='N', help='how long to train (default: by the images)')
+    add('--batch-size', type=positive, metavar='N', help='images per step (default: of the config)')
+    add('--half', action='store_true', help='write the weights as float16')
+    add('--resume', action='store_true', help='go on; the same command does so without it, too')
+    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='settings that differ from the config')
     return parsed
 
 
@@ -138,7 +127,7 @@ def _detector(args: argparse.Namespace) -> LoadedDetector:
 
     try:
         detector = load_detector(args.model, args.weights, 'cpu')
-    except InputError as error:  # it names the options of Python
+    except InputError as error:
         raise in_options(error) from None
     hooks = detector.cfg.default_hooks
     if not detector.cfg.get('train_dataloader') or (hooks.get('checkpoint') or {}).get('type') != 'WholeCheckpoint':
@@ -150,7 +139,7 @@ def _detector(args: argparse.Namespace) -> LoadedDetector:
 
 
 def _state(work_dir: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """What an earlier run of the same command has left; None where this is the first.
+    """The state that an earlier run of the same command has written; None if this is the first.
 
     Raises:
         InputError: the folder is that of another training.
@@ -176,7 +165,7 @@ def _state(work_dir: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 def _prepare(
     work_dir: Path, config: Path, detector: LoadedDetector, parts: dict[str, DataPart], asked: dict[str, Any], full: int
 ) -> None:
-    """Write the data in the COCO format, the config, and last what they are for."""
+    """Write the data in the COCO format, the config, and last the state."""
     from mmdark.apis.finetune_config import CocoPart, finetune_config
 
     places = {}
@@ -197,7 +186,7 @@ def _prepare(
 
 
 def _train(config: Path, work_dir: Path, given: list[str]) -> Runner:
-    """What ``mmdark train`` does with the config and ``--cfg-options``; goes on from the newest checkpoint."""
+    """Train like ``mmdark train``, from the newest checkpoint if there is one."""
     from mmengine.config import DictAction
     from mmengine.runner import Runner
 
@@ -219,7 +208,7 @@ def _train(config: Path, work_dir: Path, given: list[str]) -> Runner:
 
 
 def _scores(runner: Runner, place: int) -> dict[str, dict[str, float]]:
-    """AP of one of the validations, which are in the log from the first on."""
+    """AP of the first (0) or the last (-1) validation."""
     return {
         part: {
             name: float(runner.message_hub.get_scalar(f'val/{part}/coco/bbox_{name}').data[0][place])

@@ -1,4 +1,4 @@
-"""What ``mmdark finetune`` trains on and measures on, which classes, and how long."""
+"""The data, the classes and the length of ``mmdark finetune``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from mmdark.inference.detector import LoadedDetector
 
 
 def data_for(args: argparse.Namespace, detector: LoadedDetector) -> tuple[dict[str, DataPart], list[str]]:
-    """What to train on (``train``), what to measure on (``val``), and the classes to train.
-
-    Args:
-        args: of the command line.
-        detector: that starts.
+    """The parts ``train`` and ``val`` of the data, and the classes to train.
 
     Raises:
-        InputError: the data cannot be read, or is not for this detector.
+        InputError: the data cannot be read, or does not fit this detector.
     """
     data = read_data(args.data, args.images)
     named = read_data(args.val, args.images) if args.val else None
@@ -45,7 +41,7 @@ def data_for(args: argparse.Namespace, detector: LoadedDetector) -> tuple[dict[s
 
 
 def _number_of_classes(detector: LoadedDetector) -> int:
-    """How many the heads predict."""
+    """That the head predicts."""
     counts = (getattr(module, 'num_classes', None) for module in detector.model.modules())
     return next((count for count in counts if isinstance(count, int)), 1)
 
@@ -53,14 +49,7 @@ def _number_of_classes(detector: LoadedDetector) -> int:
 def length_of(
     args: argparse.Namespace, detector: LoadedDetector, train: DataPart, classes: Sequence[str]
 ) -> tuple[int, int, int]:
-    """Images in a step, iterations, and the images that have boxes.
-
-    Args:
-        args: of the command line.
-        detector: that starts.
-        train: what to train on.
-        classes: to train.
-    """
+    """Images per step, iterations, and the number of images that have boxes."""
     full = len(train.image_ids(classes))
     batch_size = min(args.batch_size or detector.cfg.train_dataloader.batch_size, full)
     return batch_size, args.iterations or iterations_for(full, batch_size), full

@@ -1,4 +1,4 @@
-"""What several commands ask of their options."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 

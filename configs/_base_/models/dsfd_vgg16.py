@@ -4,7 +4,7 @@ _strides = [4, 8, 16, 32, 64, 128]
 _channels = [256, 512, 512, 1024, 512, 256]
 
 
-def _shot(sides):
+def _shot(sides: tuple[int, ...]) -> dict:
     """One PAL head: a square anchor in the centre of each cell, ``sides`` in pixels."""
     return dict(
         type='PALHead',
