@@ -60,12 +60,9 @@ def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] =
 
 
 def _is_whole(path: str) -> bool:
-    """Whether all parts of a file match their checksums; the format before torch 1.6 has none, and was read in full.
-
-    The result is remembered, so that loading the file next does not compare them again.
-    """
+    """Whether all parts of a file match their checksums; the format before torch 1.6 has none, and was read in full."""
     try:
-        check_checkpoint(Path(path), remember=True)
+        check_checkpoint(Path(path))
     except (OSError, zipfile.BadZipFile):
         return False
     return True

@@ -1,17 +1,17 @@
-"""Bridges between mmdark and the age of the packages it stands on, one cause a file.
+"""Work-arounds for the packages that mmdark builds on, one cause per file.
 
-Importing this package, which :mod:`mmdark.register` does first, builds them; doing so again changes nothing.
+Importing this package, which :mod:`mmdark.register` does first, applies them, once per process.
 
-==================  ===============================================================  ===================================
-file                cause                                                            end
-==================  ===============================================================  ===================================
-compiled_ops        mmcv-lite has no ``mmcv._ext``, which ``mmdet.models`` imports    mmdet imports its ops on use
-torchvision_ops     two-stage detectors need RoIAlign, which torchvision compiles     mmcv can be had compiled
-focal_loss          on a GPU, mmdet asks mmcv's compiled ops for the focal loss       mmcv can be had compiled
-checkpoints         torch >= 2.6 refuses mmengine's checkpoints, or code runs        mmengine loads with weights only
-checkpoint_records  what those checkpoints hold besides tensors and plain types      mmengine pickles plain types
-record_unpickler    torch < 2.6 reads no such checkpoint with weights only           mmdark needs torch 2.6
-==================  ===============================================================  ===================================
+====================  ==========================================================  ===============================
+file                  cause                                                       end
+====================  ==========================================================  ===============================
+compiled_ops          mmcv-lite lacks ``mmcv._ext``, which ``mmdet.models`` uses  mmdet imports its ops on use
+torchvision_ops       two-stage detectors need RoIAlign                           mmcv can be had compiled
+focal_loss            on a GPU, mmdet asks mmcv's compiled ops for it             mmcv can be had compiled
+checkpoints           mmengine's loaders run pickled code or refuse checkpoints   mmengine loads with weights only
+checkpoint_records    what checkpoints hold besides tensors and plain types       mmengine pickles plain types
+checkpoint_unpickler  torch limits neither names before 2.6 nor costs             torch limits both
+====================  ==========================================================  ===============================
 
 ``python -m mmdark.compat TOOL ARGS...`` runs another program's tool with the bridges in place.
 """

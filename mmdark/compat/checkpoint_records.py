@@ -1,15 +1,14 @@
-"""What a Runner checkpoint holds besides tensors and plain types, read as inert records.
+"""What a Runner checkpoint holds besides tensors and plain types, read as records that run nothing.
 
-Cause: mmengine pickles its log history (``HistoryBuffer``, its methods by ``getattr``), numpy values and the one-cycle
-schedule's curve (by ``getattr``) into its checkpoints, and neither numpy's own unpickling nor a ``getattr`` is safe on
-an untrusted file. Here each such global stands for a record that only keeps plain values; ``restore`` builds the real
-objects from the checked values. ``plain`` goes the other way: what it returns loads without any of this. End: when
-mmengine writes checkpoints of plain types.
+Cause: mmengine pickles its log history (``HistoryBuffer``, its methods by ``getattr``), numpy values and the curve of a
+one-cycle schedule (by ``getattr``) into its checkpoints. Neither numpy's own unpickling nor a ``getattr`` is safe on an
+untrusted file. A record keeps plain values only; ``restore`` builds the real objects from them. ``plain`` is the
+reverse: what it returns loads without any of this. End: when mmengine writes checkpoints of plain types.
 """
 
 import math
 import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from pickle import UnpicklingError
@@ -28,6 +27,7 @@ HISTORY = ('log_history', 'count_history', 'max_length')
 VERSIONS = '_metadata'
 """The attribute in which torch keeps the versions of a state dict's modules."""
 
+SHARED = 'its values share their parts too often'
 _PLAIN_DTYPE = re.compile(r'[<>|=]?[biufcSU]\d+')
 
 
@@ -35,14 +35,14 @@ class _DtypeRecord:
     """``numpy.dtype``: a plain number, truth value or string; no objects, no fields."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
+        if not _PLAIN_DTYPE.fullmatch(code):
             raise UnpicklingError(f'Unsupported global: GLOBAL numpy.dtype({code!r:.40})')
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple) -> None:
         byte_order = state[1]
         if byte_order not in ('<', '>', '|', '='):
-            raise UnpicklingError(f'numpy byte order {byte_order!r:.40}')
+            raise UnpicklingError('an unknown byte order of numpy')
         self.dtype = self.dtype.newbyteorder(byte_order)
 
 
@@ -56,27 +56,28 @@ class _ArrayRecord:
         if not isinstance(dtype, _DtypeRecord):
             raise UnpicklingError('a numpy array without a dtype')
         order = 'F' if is_fortran else 'C'
+        shape = tuple(int(side) for side in shape)
         self.array = np.frombuffer(_to_bytes(data), dtype.dtype).reshape(shape, order=order).copy(order)
 
 
 class _HistoryRecord:
-    """``HistoryBuffer``: the numbers only, not the methods the file names."""
+    """``HistoryBuffer``: its numbers, without the methods that the file names."""
 
     state: dict[str, Any] | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.state = {name: state[name] for name in ('_log_history', '_count_history', 'max_length')}
 
-    def restore(self) -> HistoryBuffer:
-        """The history buffer, with mmengine's own statistics methods."""
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """Values, counts and the number of them that are kept."""
         if self.state is None:
             raise UnpicklingError('a log history without its numbers')
-        log, count = (record.array for record in (self.state['_log_history'], self.state['_count_history']))
-        return HistoryBuffer(log, count, int(self.state['max_length']))
+        log, count = (self.state[name].array for name in ('_log_history', '_count_history'))
+        return log, count, int(self.state['max_length'])
 
 
 def _to_bytes(data: Any) -> bytes:
-    return data if isinstance(data, bytes) else str(data).encode('latin1')
+    return data if isinstance(data, bytes) else data.encode('latin1')
 
 
 def _empty_bytes() -> bytes:
@@ -98,7 +99,7 @@ class _OneCycleRecord:
 
 
 def _method(owner: Any, name: str) -> Callable | None:
-    """``getattr``, for which a checkpoint has two honest uses; a log history's methods are mmengine's own anyway."""
+    """``getattr``, which checkpoints need for the methods of a log history, which are ignored, and for a curve."""
     if owner is _HistoryRecord:
         return None
     if owner is _OneCycleRecord and name in _OneCycleRecord.curves:
@@ -106,48 +107,45 @@ def _method(owner: Any, name: str) -> Callable | None:
     raise UnpicklingError('Unsupported global: GLOBAL builtins.getattr')
 
 
-RECORDS: list[tuple[Callable, str]] = [
-    (_HistoryRecord, 'mmengine.logging.history_buffer.HistoryBuffer'),
-    (_OneCycleRecord, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
-    (_method, 'builtins.getattr'),
-    (_empty_bytes, 'builtins.bytes'),
-    (dict, 'mmengine.config.config.ConfigDict'),
-    (_ArrayRecord, 'numpy.ndarray'),
-    (_DtypeRecord, 'numpy.dtype'),
-    *((_array_record, f'numpy.{core}.multiarray._reconstruct') for core in ('_core', 'core')),
-    *((_scalar, f'numpy.{core}.multiarray.scalar') for core in ('_core', 'core')),
-]
-"""What each allowed global of a checkpoint stands for, as ``torch.serialization.safe_globals`` takes it."""
+RECORDS: dict[str, Callable] = {
+    'mmengine.logging.history_buffer.HistoryBuffer': _HistoryRecord,
+    'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler': _OneCycleRecord,
+    'builtins.getattr': _method,
+    'builtins.bytes': _empty_bytes,
+    'numpy.ndarray': _ArrayRecord,
+    'numpy.dtype': _DtypeRecord,
+    **{f'numpy.{core}.multiarray._reconstruct': _array_record for core in ('_core', 'core')},
+    **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('_core', 'core')},
+}
+"""Full name in a checkpoint → what it stands for."""
 STATEFUL = (_HistoryRecord, _ArrayRecord, _DtypeRecord)
 """The records that take a state."""
 
 
 def restore(value: Any, most: float = math.inf) -> Any:
-    """The real objects in place of the records, in containers that nest :data:`DEPTH` levels at most.
+    """Replace the records in ``value`` by the real objects; dicts and lists are changed in place.
 
-    What the file has set as an attribute of a tensor or a dict is taken away, but for the versions of a state dict: it
-    would hide a method of this name.
+    Attributes that the file gives a tensor or a dict are removed, except the versions of a state dict: one of them
+    could hide a method.
 
     Args:
-        value: what was unpickled; dicts and lists are changed in place.
-        most: values and bytes that it may have if each of its shared parts is counted wherever it stands.
-
-    Returns:
-        ``value``, or what it stands for.
+        value: what was unpickled.
+        most: values and bytes that it may have if each shared part is counted wherever it stands.
 
     Raises:
-        BeyondLimits: it has more, nests deeper, or a container holds itself.
+        BeyondLimits: it has more, nests more than :data:`DEPTH` levels, or a container contains itself.
     """
-    restored, size = _Restoring()(value)
+    restored, size = _Restoring(most)(value)
     if size > most:
-        raise BeyondLimits('its values share their parts too often')
+        raise BeyondLimits(SHARED)
     return restored
 
 
 class _Restoring:
     """``restore`` of one checkpoint: each container once, however often it is shared."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: float) -> None:
+        self.left = most
         self.done: dict[int, tuple[Any, int] | None] = {}
         self.kept: list[Any] = []
 
@@ -175,11 +173,10 @@ class _Restoring:
         if isinstance(value, _ArrayRecord):
             return value.array, 1 + value.array.nbytes
         if isinstance(value, _HistoryRecord):
-            history = value.restore()
-            return history, 1 + sum(array.nbytes for array in history.data)
+            return self._history(*value.arrays())
         if isinstance(value, dict) and value.keys() == set(HISTORY):
             log, count = (value[name].cpu().numpy() for name in HISTORY[:2])
-            return HistoryBuffer(log, count, int(value['max_length'])), 1 + log.nbytes + count.nbytes
+            return self._history(log, count, int(value['max_length']))
         if isinstance(value, dict):
             return value, self._dict(value, depth)
         restored, sizes = zip(*(self(item, depth) for item in value), strict=True) if value else ((), ())
@@ -187,6 +184,14 @@ class _Restoring:
         if isinstance(value, list):
             value[:] = restored
         return (restored if type(value) is tuple else value), size
+
+    def _history(self, log: np.ndarray, count: np.ndarray, max_length: int) -> tuple[HistoryBuffer, int]:
+        """A history with mmengine's own statistics methods, which copies the arrays; and its size."""
+        size = 1 + log.nbytes + count.nbytes
+        self.left -= size
+        if self.left < 0:
+            raise BeyondLimits(SHARED)
+        return HistoryBuffer(log, count, max_length), size
 
     def _dict(self, value: dict, depth: int) -> int:
         """Restore the items of a dict in place; its size."""
@@ -205,12 +210,11 @@ class _Restoring:
 def plain(value: Any, left_out: list[str], where: str = '') -> Any:
     """A copy of ``value`` that ``torch.load(..., weights_only=True)`` reads without mmdark or mmengine.
 
-    Log history and arrays become tensors, numpy scalars numbers; ``restore`` brings the log history back. An entry of a
-    dict that holds anything else (a function, an object) is left out.
+    Log history and arrays become tensors, numpy scalars numbers; ``restore`` brings the log history back.
 
     Args:
         value: a part of a checkpoint.
-        left_out: gets the dotted names of the entries that were left out.
+        left_out: gets the dotted names of dict entries that are left out, because they are functions or objects.
         where: the dotted name of ``value``.
 
     Raises:
@@ -236,8 +240,7 @@ def plain(value: Any, left_out: list[str], where: str = '') -> Any:
     if isinstance(value, dict):
         if isinstance(value, OrderedDict) and all(isinstance(item, torch.Tensor) for item in value.values()):
             return value  # a state dict, with its versions
-        kept = _plain_items(value.items(), left_out, where)
-        return Counter(kept) if isinstance(value, Counter) else kept
+        return _plain_items(value.items(), left_out, where)
     raise TypeError(f'{where} is a {type(value).__name__}')
 
 

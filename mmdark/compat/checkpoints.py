@@ -1,9 +1,9 @@
-"""torch >= 2.6 loads with ``weights_only=True``, on which mmengine's loaders stop or open the door to pickled code.
+"""mmengine's loaders of checkpoints, made safe: no pickle from a checkpoint runs code.
 
-Cause: mmengine 0.10.7 loads checkpoints with torch's default, so its own Runner checkpoints are refused for their
-``HistoryBuffer`` and numpy globals; onedl-mmengine falls back to ``weights_only=False`` instead, and ``load_url`` of
-both runs pickled code. Here every loader of both reads with ``weights_only=True`` and the records of
-``checkpoint_records``: no pickle from a checkpoint ever runs code. End: when mmengine does the same.
+Cause: mmengine 0.10.7 loads with torch's default. Before torch 2.6 this runs pickled code, and from then on its own
+Runner checkpoints are refused for their ``HistoryBuffer`` and numpy globals; onedl-mmengine falls back to
+``weights_only=False``, and ``load_url`` of both runs pickled code. Here every loader of both reads with
+:mod:`mmdark.compat.checkpoint_unpickler`. End: when mmengine and torch do the same.
 """
 
 import os
@@ -21,14 +21,13 @@ import torch
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from mmdark.compat import checkpoint_unpickler
 from mmdark.compat.checkpoint_contents import settle_contents
 from mmdark.compat.checkpoint_limits import check_checkpoint, check_safetensors, is_zip
-from mmdark.compat.checkpoint_records import RECORDS, restore
+from mmdark.compat.checkpoint_records import restore
 from mmdark.errors import InputError
 from mmdark.file_limits import BeyondLimits
 
-TAKES_RECORDS = tuple(int(part) for part in torch.__version__.split('.')[:2]) >= (2, 6)
-"""Whether torch lets a name in a checkpoint stand for a record; ``record_unpickler`` is for those that do not."""
 MapLocation = str | torch.device | dict | Callable | None
 
 STRANGE_FILES = {
@@ -72,22 +71,17 @@ def read_checkpoint(
 
 def _read(file: Path | IO[bytes], map_location: MapLocation, mmap: bool) -> Any:
     """The content of a file of torch, after a check of what it may cost."""
-    most = check_checkpoint(file, whole=not mmap)
+    limits = check_checkpoint(file, checksums=not mmap)
     options = dict(mmap=True) if mmap and is_zip(file) else {}
-    return restore(_load(file, map_location, **options), most)
-
-
-def _load(file: Path | IO[bytes], map_location: MapLocation, **options: Any) -> Any:
-    """``torch.load`` with the records, and without code."""
-    if TAKES_RECORDS:
-        with torch.serialization.safe_globals(RECORDS):
-            return torch.load(file, map_location=map_location, weights_only=True, **options)
-    from mmdark.compat import record_unpickler
-
-    if hasattr(file, 'seek'):
-        file.seek(0)
-    source = str(file) if isinstance(file, Path) else file
-    return torch.load(source, map_location, pickle_module=record_unpickler, weights_only=False, **options)
+    content = torch.load(
+        str(file) if isinstance(file, Path) else file,
+        map_location,
+        pickle_module=checkpoint_unpickler,
+        weights_only=False,
+        limits=limits,
+        **options,
+    )
+    return restore(content, limits.most)
 
 
 def safetensors_torch() -> ModuleType:

@@ -16,18 +16,9 @@ from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor
 
-from mmdark.compat import checkpoints, load_checkpoints_safely, read_checkpoint
+from mmdark.compat import load_checkpoints_safely, read_checkpoint
 from mmdark.compat.checkpoint_contents import CONFIG_TEXT
 from mmdark.errors import InputError
-
-
-@pytest.fixture(autouse=True, params=['torch 2.6', 'older torch'])
-def _both_unpicklers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of torch, and ours for versions before 2.6."""
-    if request.param == 'older torch':
-        monkeypatch.setattr(checkpoints, 'TAKES_RECORDS', False)
-    elif not checkpoints.TAKES_RECORDS:
-        pytest.skip('this torch is older')
 
 
 class Line(BaseModel):
