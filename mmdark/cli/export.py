@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     onnx.add_argument('--half-weights', action='store_true', help='store in float16, compute in float32: half the size')
     onnx.add_argument('--no-nms', action='store_true', help='all boxes and scores, without suppression')
     onnx.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='one image of this size (default: any)')
-    onnx.add_argument('--opset', type=int, help='version of the operators (default: 18)')
+    onnx.add_argument('--opset', type=int, help='version of the operators (default: 17)')
     onnx.add_argument('--no-check', action='store_true', help='do not compare with PyTorch')
     onnx.add_argument('--images', nargs='+', metavar='PATH', help='compare on these (default: generated ones)')
     return parsed

@@ -39,7 +39,7 @@ def export_onnx(
     half: bool = False,
     half_weights: bool = False,
     size: tuple[int, int] | None = None,
-    opset: int = 18,
+    opset: int = 17,
     check: bool = True,
     images: Iterable[str | os.PathLike] = (),
 ) -> str:
@@ -49,9 +49,9 @@ def export_onnx(
     pixels) and ``scores``, by the numbers of the config's ``test_cfg``, and of several classes ``labels``; without,
     ``boxes`` ``(B, P, 4)`` and ``scores`` ``(B, P)``, of several classes ``(B, P, classes)``, of every prior.
 
-    The graph is traced (``dynamo=False``): with torch 2.13's other exporter onnxscript 0.7.2 optimises the graph and
-    removes the 1e-10 of ``L2Norm``, so that dead pixels become NaN [ran]. When torch drops the tracing, the other one
-    without its optimiser (``dynamo=True, optimize=False``) gives the same numbers.
+    The graph is traced, by ``torch.onnx.utils.export``, which every torch has: with the other exporter of torch 2.13
+    onnxscript 0.7.2 optimises the graph and removes the 1e-10 of ``L2Norm``, so that dead pixels become NaN. When torch
+    drops the tracing, ``torch.onnx.export(dynamo=True, optimize=False)`` gives the same numbers.
 
     Args:
         detector: DSFD, RetinaNet, FCOS, ATSS, GFL, YOLOX or RTMDet with its weights, alone or in DAINet.
@@ -142,11 +142,10 @@ def _traced(graph: nn.Module, outputs: tuple[str, ...], size: tuple[int, int] | 
         warnings.simplefilter('ignore', torch.jit.TracerWarning)  # at_least asks for sizes; EXAMPLE answers for larger
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.filterwarnings('ignore', 'Constant folding')
-        torch.onnx.export(
+        torch.onnx.utils.export(
             graph,
             (torch.zeros(1, *(size or EXAMPLE), 3, dtype=torch.uint8),),
             file,
-            dynamo=False,
             opset_version=opset,
             input_names=[INPUT],
             output_names=list(outputs),
