@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.registry import MODELS
@@ -143,7 +143,7 @@ def convert_file(
 
 
 def _checkpoint(kind: str, weights: dict[str, Tensor]) -> dict:
-    meta = dict(converted_from=kind)
+    meta: dict[str, Any] = dict(converted_from=kind)
     if kind in PUBLISHED_MODELS:
         meta['dataset_meta'] = dict(WiderDataset.METAINFO)
     return dict(meta=meta, state_dict=weights)

@@ -84,8 +84,8 @@ def metadata(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     for name, path in infos.items():
         is_best = 'best_ckpt' in str(name) and isinstance(path, str)
         best = re.fullmatch(r'best_(.+)_(iter|epoch)_(\d{1,18})', Path(path).stem) if is_best else None
-        score = infos.get(name.replace('ckpt', 'score')) if best else None
-        if score is not None and int(best[3]) == meta.get(best[2]):
+        score = infos.get(str(name).replace('ckpt', 'score'))
+        if best and score is not None and int(best[3]) == meta.get(best[2]):
             found[best[1]] = score
     return plain(found, [])
 

@@ -26,7 +26,7 @@ VALIDATIONS = 5
 """At most, after the one before the training."""
 OF_OTHER_DATA = ('validation_loss', 'draw_train_panels')
 """Default hooks that are left out."""
-LOAD = [
+LOAD: list[dict[str, Any]] = [
     dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),

@@ -49,7 +49,7 @@ def settle_for_gpu(cfg: Config, given: Collection[str] = (), processes: int = 1)
 def _copy_without_waiting(detector: dict) -> None:
     preprocessor = detector.get('data_preprocessor')
     kind = MODELS.get(preprocessor['type']) if preprocessor and 'type' in preprocessor else None
-    if isinstance(kind, type) and issubclass(kind, DetDataPreprocessor):
+    if preprocessor and isinstance(kind, type) and issubclass(kind, DetDataPreprocessor):
         preprocessor.setdefault('non_blocking', True)
 
 

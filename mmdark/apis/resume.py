@@ -50,12 +50,12 @@ def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] =
             meta = checkpoint.get('meta', {})
             written = meta.get('time') or time.strftime(TIME, time.localtime(path.stat().st_mtime))
             found.append((written, meta.get('iter') or 0, str(path)))
-    for written, _, path in sorted(found, reverse=True):
+    for written, _, newest in sorted(found, reverse=True):
         if written < since:
             break
-        if _is_whole(path):
-            return path
-        say(f'checkpoint {path} is damaged: its contents do not have the checksums it states; it is left out')
+        if _is_whole(newest):
+            return newest
+        say(f'checkpoint {newest} is damaged: its contents do not have the checksums it states; it is left out')
     return None
 
 

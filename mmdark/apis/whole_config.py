@@ -39,7 +39,8 @@ def whole_config(given: str) -> str:
     """
     file, cfg = read_config(find_config(given))
     cfg = with_variables(file, cfg, {})
-    settings, variables = {}, {}
+    settings: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     for key, value in cfg._cfg_dict.to_dict().items():
         if not key.startswith('_'):
             (variables if is_variable(key) else settings)[key] = value
@@ -151,8 +152,8 @@ def _code(value: Any, indent: str, scalars: dict[str, Any], modules: dict[str, A
     deeper = indent + INDENT
     parts = []
     for label, key, item in items:
-        name = next((name for name, own in scalars.items() if _stands_for(name, key, own, item)), None)
-        parts.append(label + (name or _code(item, deeper, scalars, modules, len(deeper + label) + 1)))
+        variable = next((name for name, value in scalars.items() if _stands_for(name, key, value, item)), None)
+        parts.append(label + (variable or _code(item, deeper, scalars, modules, len(deeper + label) + 1)))
     line = opening + ', '.join(parts) + closing
     if '\n' not in line and before + len(line) <= WIDTH:
         return line

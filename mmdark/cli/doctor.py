@@ -179,7 +179,8 @@ def _torchvision() -> Iterator[Finding]:
     """Two-stage detectors need it if mmcv has no compiled ops."""
     from mmdark.compat.torchvision_ops import find_torchvision, remedy
 
-    if find_spec('mmcv._ext').loader is None:
+    extension = find_spec('mmcv._ext')
+    if extension and extension.loader is None:
         ops, found = find_torchvision()
         if ops is not None:
             yield Finding(OK, 'torchvision', f'{found.split()[-1]}, gives mmcv its nms and roi_align')

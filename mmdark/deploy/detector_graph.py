@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 from mmdet.models.data_preprocessors import DetDataPreprocessor
@@ -65,7 +66,7 @@ class DetectorGraph(nn.Module):
     def __init__(self, detector: nn.Module, half: bool = False) -> None:
         super().__init__()
         detector = getattr(detector, 'detector', detector)  # what DAI-Net is built around
-        head = dense_head(detector)
+        head: Any = dense_head(detector)
         self.read = reader_of(detector, head)
         self.chooses, self.best_class = not isinstance(head, PALHead), isinstance(head, YOLOXHead)
         self.limits: Limits | None = None
