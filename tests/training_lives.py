@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
 import mmdark.whole_file
-from mmdark.apis import choose_start, prepare_distributed, run_and_leave
+from mmdark.apis import choose_start, prepare_distributed, run_and_leave, run_or_explain
 from tests.tiny_line import line_runner
 from tests.tiny_wider import lite_config
 
@@ -147,7 +147,7 @@ def live(
             runner.train()
 
     with patch.object(yapf_api, 'FormatCode', plain), patch.object(config, 'FormatCode', plain, create=True):
-        run_and_leave(train)
+        run_or_explain(lambda: run_and_leave(train))
 
 
 def training_config(root: Path, work_dir: Path, iterations: int) -> Config:
