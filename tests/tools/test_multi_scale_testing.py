@@ -16,7 +16,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.runner.checkpoint import load_state_dict
 
-from mmdark.apis import load_config
+from mmdark.apis import enable_tta, load_config
 from mmdark.compat import __main__ as launcher
 from mmdark.datasets.transforms.multi_scale_views import published_views
 from mmdark.errors import InputError
@@ -146,10 +146,6 @@ def test_by_day_and_in_the_dark_it_does_what_the_script_does(
     launcher.main(['mmdet:test', dark, checkpoint, *given, *options(root, **more)])
     for mine, their in zip(found[2:], pickle.loads(theirs.read_bytes()), strict=True):
         assert (rows(mine) == rows(their)).all()
-
-
-def enable_tta(cfg: Config) -> Config:
-    return runpy.run_path(str(ROOT / 'tools' / 'test.py'))['enable_tta'](cfg)
 
 
 def test_data_sets_keep_their_pictures_and_take_the_views(tmp_path: Path) -> None:
