@@ -167,7 +167,7 @@ def test_the_keys_of_the_tables_resolve() -> None:
 
 def test_the_switches_are_those_of_the_as_published_config() -> None:
     """Each key=value of the table is in that config, and each difference of that config is in the table."""
-    table = PAGES['docs/paper.md'].split('### What we mend, and the switch back')[1].split('\n\n')[2]
+    table = PAGES['docs/paper.md'].split('### Corrected defects')[1].split('\n\n')[2]
     told = {key: ast.literal_eval(value) for key, value in re.findall(r'`([\w.]+)=([^`]+)`', table)}
     published = Config.fromfile(ROOT / 'configs' / 'ablations' / 'dsfd_dark_wider_as-published.py')
     main = Config.fromfile(ROOT / MAIN)

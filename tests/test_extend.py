@@ -22,7 +22,7 @@ from tests.tiny_wider import CHANNELS, FACE, photo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / 'docs' / 'extend.md').read_text(encoding='utf-8')
-FILES = dict(re.findall(r'^`([\w/]+\.py)`[^\n]*:\n\n```python\n(.*?)^```$', PAGE, re.MULTILINE | re.DOTALL))
+FILES = dict(re.findall(r'^`((?!examples/)[\w/]+\.py)`[^\n]*:\n\n```python\n(.*?)^```$', PAGE, re.MULTILINE | re.DOTALL))
 X, Y, WIDTH, HEIGHT = FACE
 
 
