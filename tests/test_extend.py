@@ -22,7 +22,8 @@ from tests.tiny_wider import CHANNELS, FACE, photo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / 'docs' / 'extend.md').read_text(encoding='utf-8')
-FILES = dict(re.findall(r'^`((?!examples/)[\w/]+\.py)`[^\n]*:\n\n```python\n(.*?)^```$', PAGE, re.MULTILINE | re.DOTALL))
+_BLOCK = re.compile(r'^`((?!examples/)[\w/]+\.py)`[^\n]*:\n\n```python\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+FILES = dict(_BLOCK.findall(PAGE))
 X, Y, WIDTH, HEIGHT = FACE
 
 
