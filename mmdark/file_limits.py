@@ -119,7 +119,10 @@ def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
     except OSError:
         return False
     key = state.st_dev, state.st_ino
-    return key not in seen and not seen.add(key)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
 
 
 def glob_once(pattern: str) -> list[str]:
