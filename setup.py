@@ -61,7 +61,7 @@ setup(
     ],
     packages=find_packages(include=['mmdark', 'mmdark.*']),
     entry_points={'console_scripts': ['mmdark = mmdark.cli:main']},
-    package_data={'mmdark': ['py.typed'], 'mmdark.models': ['*.pth', '*.onnx'], 'mmdark.inference': ['*.html']},
+    package_data={'mmdark': ['py.typed'], 'mmdark.models': ['*.pth', '*.onnx']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={

@@ -28,7 +28,6 @@ ONE_FAMILY = (
     'evaluation/test_prediction',
     'evaluation/test_wider_protocol',
     'inference/test_file_kinds',
-    'inference/test_gallery',
     'inference/test_image_sources',
     'inference/test_result_files',
     'inference/test_tiles',

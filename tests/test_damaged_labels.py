@@ -34,7 +34,7 @@ from mmdark.evaluation.prediction_files import (
 )
 from mmdark.evaluation.score_report import report_scores, score_record
 from mmdark.evaluation.wider_protocol import evaluate_wider
-from mmdark.inference.gallery import write_gallery
+from mmdark.inference.result_files import read_results
 from tests.damage import damaged
 from tests.evaluation.tiny_predictions import FACES, GOOD, HIT, TRUTH, A, B, lay
 from tests.limited_child import LONGEST_LINE, LimitedChild, faults
@@ -170,8 +170,8 @@ def score_listed(root: Path) -> None:
 
 
 @reads('results.json', 'results.json')
-def look_through(root: Path) -> None:
-    write_gallery(root)
+def read_found(root: Path) -> None:
+    read_results(root)
 
 
 def lay_out(root: Path) -> dict[str, Path]:

@@ -18,7 +18,6 @@ from mmdark.errors import INTERRUPTED, TERMINATED, InputError, Terminated, expla
 COMMANDS = {
     'detect': 'find faces in images, folders, videos or the picture of a webcam',
     'merge': 'join the shares of detect --shard',
-    'gallery': 'a web page of what detect found, dark and brightened side by side',
     'darken': 'see what DarkISP makes of a photograph',
     'finetune': 'adapt the detector to your own data: COCO, VOC, YOLO or WIDER FACE',
     'train': 'train a detector',

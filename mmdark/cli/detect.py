@@ -83,7 +83,6 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument('--save-vis', action='store_true', help='pictures/NAME.jpg: the objects drawn')
     for name, says in FORMATS.items():
         out.add_argument(f'--{name}', action='store_true', help=says)
-    out.add_argument('--gallery', action='store_true', help='gallery.html: a page to look through')
     light = out.add_mutually_exclusive_group()
     light.add_argument('--dark', action='store_true', default=None, help='brighten every picture')
     light.add_argument(
@@ -117,8 +116,6 @@ def run(arguments: list[str]) -> int:
     from mmdark.inference.signals import sigterm_raises
 
     tile_side(args.tile, 1, 1)
-    if args.gallery and args.shard[1] > 1:
-        raise InputError('--gallery needs all photographs: leave it out, and call mmdark gallery after mmdark merge')
     videos, images = _videos_and_images(args.inputs)
     _check_videos(videos)
     passed: list[str] = []

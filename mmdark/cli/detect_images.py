@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from mmdark.apis.work_dir_lock import only_detection
 from mmdark.cli import ERROR, INTERRUPTED, SOME_BROKEN, TERMINATED
-from mmdark.cli.gallery import make_gallery
 from mmdark.cli.progress import DetectProgress
 from mmdark.drawing import counted, counted_classes
 from mmdark.errors import InputError
@@ -66,8 +65,7 @@ def detect_images(
         return INTERRUPTED if detected.ended_by == 'Ctrl-C' else TERMINATED
     if not detected.images:
         return ERROR if detected.num_broken else 0
-    status = make_gallery(args.out_dir, None, args.dark, args.quiet) if args.gallery else 0
-    return SOME_BROKEN if detected.num_broken else status
+    return SOME_BROKEN if detected.num_broken else 0
 
 
 def _detect(
@@ -121,8 +119,6 @@ def formats_of(args: argparse.Namespace) -> set[str]:
     """What is to be written; where nothing was asked for, what a newcomer looks at first."""
     asked = {name for name in FORMATS if name != 'pictures' and getattr(args, name)}
     asked |= {'pictures'} if args.save_vis else set()
-    if args.gallery:
-        asked |= {'json'}
     return asked or {'json', 'pictures'}
 
 

@@ -59,7 +59,6 @@ def kinds(folder: Path) -> set[str]:
         (['--csv'], {'results.csv'}),
         (['--yolo', '--wider'], {'labels', 'wider'}),
         (['--coco'], {'coco_images.json', 'coco_results.json'}),
-        (['--gallery'], {'results.json', 'gallery.html', 'gallery_files'}),
     ],
     ids=lambda value: str(sorted(value)),
 )
@@ -70,7 +69,7 @@ def test_each_flag_writes_what_it_says(
     assert kinds(Path('out')) == expected
     said = capsys.readouterr().out
     assert said.startswith('4 faces on 4 of 4 images, score 0.3 and above, ')
-    assert {Path(line.strip()).name for line in said.splitlines()[1:]} == expected - {'gallery_files'}
+    assert {Path(line.strip()).name for line in said.splitlines()[1:]} == expected
 
 
 def test_broken_files_give_status_3_and_a_list(told: ToldInferencer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,17 +217,6 @@ def test_a_video_that_fails_does_not_stop_the_others(
     assert capsys.readouterr().err.splitlines()[-1].startswith('not looked at: ')
     assert len(lines_of(Path('out/b.frames.jsonl'))) == 3
     assert main(['detect', 'a.mp4', '--out-dir', 'out', '--quiet']) == 1
-
-
-def test_a_photograph_that_is_gone_for_the_gallery_gives_status_3(
-    told: ToldInferencer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stream(inputs: object, **options: object) -> object:
-        yield from ToldInferencer.stream(told, inputs)
-        Path('photos/001.png').unlink()
-
-    monkeypatch.setattr(told, 'stream', stream, raising=False)
-    assert main(['detect', 'photos', '--gallery', '--quiet']) == 3
 
 
 def test_a_second_run_does_not_look_at_the_pictures_of_the_first(told: ToldInferencer) -> None:

@@ -238,11 +238,6 @@ def test_shards_that_are_none(finder: Callable, shard: str) -> None:
         run('out', '--shard', shard)
 
 
-def test_a_gallery_of_a_share_is_refused(finder: Callable, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run('out', '--shard', '1/2', '--gallery') == 1
-    assert '--gallery needs all photographs' in capsys.readouterr().err
-
-
 def test_more_shares_than_photographs(finder: Callable) -> None:
     for part in (1, 2, 3):
         assert main(['detect', 'photos/0/000.png', '--shard', f'{part}/3', '--quiet', '--json']) == 0

@@ -19,7 +19,6 @@ from mmdark.drawing import GREEN, colour_of, counted_classes, draw_faces
 from mmdark.errors import InputError
 from mmdark.inference import DetectionResult, FaceInferencer, FaceResult, Inferencer, detect_in_tiles
 from mmdark.inference.detector import _dataset_meta
-from mmdark.inference.gallery import write_gallery
 from mmdark.inference.result_files import ResultFiles, read_results
 from mmdark.inference.result_lists import category_ids
 from mmdark.inference.video import detect_video
@@ -144,20 +143,11 @@ def test_words_follow_the_classes() -> None:
 def test_the_command_says_and_shows_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the page has a line for each class of a photograph, and a list to choose from."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(detect, '_inferencer', lambda args: Streets())
     cv2.imwrite('a.png', np.full((60, 80, 3), 99, np.uint8))
-    assert main(['detect', 'a.png', '--out-dir', 'out', '--json', '--gallery']) == 0
+    assert main(['detect', 'a.png', '--out-dir', 'out', '--json']) == 0
     assert capsys.readouterr().out.startswith('2 objects (1 dog, 1 <bus>) on 1 of 1 image, score 0.3')
-    page = write_gallery('out')[0].read_text(encoding='utf-8')
-    assert 'data-faces="[[1.0,2.0,11.0,22.0,0.75,0],[1.0,2.0,11.0,22.0,0.75,2]]"' in page
-    assert (
-        page.count('class="over"') == 2
-        and 'data-label="2"' in page
-        and '<b>2 objects (1 dog, 1 &lt;bus&gt;)</b>' in page
-    )
-    assert '<option value="0">dog</option><option value="2">&lt;bus&gt;</option>' in page and '<bus>' not in page
     assert main(['detect', 'a.png', '--wider']) == 1 and 'hold one class' in capsys.readouterr().err
 
 
