@@ -1,4 +1,4 @@
-"""``mmdark detect``: faces, or other objects, in images, folders, videos or the picture of a webcam."""
+"""``mmdark detect``: faces, or other objects, in images, folders, videos or before a webcam."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ examples:
   mmdark detect night/                              a folder and those below it
   mmdark detect a.jpg b.png 'night/**/*.jpg'        files and patterns
   mmdark detect night/ --out-dir out --csv --coco   other formats
-  mmdark detect clip.mp4 --out-dir out              a video: drawn, and a line a frame
+  mmdark detect clip.mp4 --out-dir out              a video: drawn, and a line per frame
   mmdark detect 0                                   the first webcam, until Ctrl-C
   mmdark detect night/ --weights my.pth             your own weights, with the config that lies beside them
   mmdark detect night/ --model my.py --weights my.pth    any detector of MMDetection"""
 
 EPILOG = """\
-With no format named, results.json and pictures are written. Files keep their path below the folder that was named.
+Without a format, results.json and pictures are written. Files keep their path below the folder that was named.
 A file that cannot be read is listed at the end with the reason, and in results.json; the others go on.
-Ctrl-C and SIGTERM write what is done by then; --resume goes on, also after a crash. A video goes on without it.
-Exit status: 0 all well; 1 an error, in one line; 2 no such option; 3 some images could not be read, all others were;
+Ctrl-C and SIGTERM write the results so far; --resume continues, also after a crash. A video continues without it.
+Exit status: 0 success; 1 an error, in one line; 2 no such option; 3 some images could not be read, all others were;
 130 ended by Ctrl-C, 143 by SIGTERM."""
 
 FORMATS = {
     'json': 'results.json: boxes x1 y1 x2 y2 in pixels, scores, and the files that could not be read',
-    'csv': 'results.csv: a row an object',
+    'csv': 'results.csv: a row per object',
     'yolo': 'labels/NAME.txt: class cx cy w h score, relative to the image',
     'wider': 'wider/EVENT/NAME.txt: as the evaluation of WIDER FACE takes it; of one class alone',
     'coco': 'coco_images.json and coco_results.json',
@@ -61,25 +61,25 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
     model.add_argument(
         '--backend',
-        choices=('auto', 'torch', 'onnxruntime'),
+        metavar='NAME',
         default='auto',
-        help='auto: ONNX Runtime on CPUs, where installed, for the detector that comes with mmdark; onnxruntime: takes '
-        'the file that mmdark export wrote beside --weights (default: %(default)s)',
+        help='torch; onnxruntime, with the file that mmdark export wrote beside --weights; auto: ONNX Runtime on CPUs, '
+        'where installed, for the detector that comes with mmdark (default: %(default)s)',
     )
     model.add_argument(
         '--score-thr', type=_score, default=0.3, help='objects from this score on (default: %(default)s)'
     )
     model.add_argument('--batch-size', type=positive, default=1, help='images at a time (default: %(default)s)')
-    model.add_argument('--tta', action='store_true', help='look at several scales, flipped too: better and slower')
+    model.add_argument('--tta', action='store_true', help='detect at several scales, flipped too: better and slower')
     model.add_argument(
         '--tile',
         type=_tile,
         default='auto',
         metavar='PIXELS',
-        help='look through a window of so many pixels; auto: above four million pixels; none: never (default: auto)',
+        help='detect in tiles of so many pixels; auto: above four million pixels; none: never (default: auto)',
     )
     out = parsed.add_argument_group('what is written')
-    out.add_argument('--out-dir', metavar='DIR', default='mmdark_out', help='where to (default: %(default)s)')
+    out.add_argument('--out-dir', metavar='DIR', default='mmdark_out', help='folder (default: %(default)s)')
     out.add_argument('--save-vis', action='store_true', help='pictures/NAME.jpg: the objects drawn')
     for name, says in FORMATS.items():
         out.add_argument(f'--{name}', action='store_true', help=says)
@@ -89,63 +89,58 @@ def parser() -> argparse.ArgumentParser:
         '--day', dest='dark', action='store_false', default=None, help='brighten none (default: dark ones)'
     )
     long = parsed.add_argument_group('many photographs, or a long video')
-    long.add_argument('--resume', action='store_true', help='go on where a run over photographs was stopped')
+    long.add_argument('--resume', action='store_true', help='continue a run over photographs that was stopped')
     long.add_argument('--overwrite', action='store_true', help='begin anew where a run was stopped')
     long.add_argument(
         '--shard',
         type=_shard,
         default=(1, 1),
         metavar='K/N',
-        help='look at the Kth of N shares of the photographs; mmdark merge joins them',
+        help='detect on the Kth of N shares of the photographs; mmdark merge joins them',
     )
-    video = parsed.add_argument_group('videos: NAME.frames.jsonl, a line a frame, and NAME.mp4, drawn')
-    video.add_argument('--every', type=positive, default=1, metavar='N', help='look at every Nth frame')
-    parsed.add_argument('--quiet', action='store_true', help='say nothing but what went wrong')
+    video = parsed.add_argument_group('videos: NAME.frames.jsonl, a line per frame, and NAME.mp4, drawn')
+    video.add_argument('--every', type=positive, default=1, metavar='N', help='detect on every Nth frame')
+    parsed.add_argument('--quiet', action='store_true', help='print only errors')
     return parsed
 
 
 def run(arguments: list[str]) -> int:
-    """Find faces, write the results, say where they are.
+    """Detect, write the results, print where they are; all images first, then video after video, until Ctrl-C.
 
     Raises:
-        InputError: there is nothing to look at, no detector, or no place to write to.
+        InputError: an input, the detector or the place of the results cannot be used.
     """
     args = parser().parse_args(arguments)
     register_everything()
+    from mmdark.cli.detect_images import detect_images
+    from mmdark.cli.detect_videos import detect_videos, is_webcam
+    from mmdark.drawing import counted
     from mmdark.inference import image_sources, tile_side
     from mmdark.inference.signals import sigterm_raises
+    from mmdark.inference.video_frames import pyav, video_path
 
     tile_side(args.tile, 1, 1)
     videos, images = _videos_and_images(args.inputs)
-    _check_videos(videos)
-    passed: list[str] = []
-    found = image_sources(images[0] if len(images) == 1 else images, passed.append) if images else []
+    for video in videos:
+        if not is_webcam(video):
+            video_path(video)
+    if videos:
+        pyav()
+    skipped: list[str] = []
+    found = image_sources(images[0] if len(images) == 1 else images, skipped.append) if images else []
     sources = _chosen(found, args) if images else []
-    if passed:
-        print(f'not looked at, as it is among images: {_some(passed)}; name videos by themselves', file=sys.stderr)
+    if skipped:
+        more = f' and {counted(len(skipped) - 1, "more video")}' if len(skipped) > 1 else ''
+        print(f'skipped, as it is among images: {skipped[0]}{more}; name videos by themselves', file=sys.stderr)
     try:
         inferencer = _inferencer(args)
         with sigterm_raises():
-            return _detect(inferencer, sources, images, videos, args)
-    except InputError as error:  # it names the options of Python
+            status = detect_images(inferencer, sources, images, args) if sources else 0
+            if not videos or status in (INTERRUPTED, TERMINATED):
+                return status
+            return max(status, detect_videos(inferencer, videos, args))
+    except InputError as error:  # it names arguments of Python
         raise in_options(error) from None
-
-
-def _detect(
-    inferencer: Inferencer,
-    sources: Sequence[ImageSource],
-    images: Sequence[str],
-    videos: Sequence[str],
-    args: argparse.Namespace,
-) -> int:
-    """All images first, then video after video, until Ctrl-C."""
-    from mmdark.cli.detect_images import detect_images
-    from mmdark.cli.detect_videos import detect_videos
-
-    status = detect_images(inferencer, sources, images, args) if sources else 0
-    if not videos or status in (INTERRUPTED, TERMINATED):
-        return status
-    return max(status, detect_videos(inferencer, videos, args))
 
 
 def _inferencer(args: argparse.Namespace) -> Inferencer:
@@ -155,69 +150,40 @@ def _inferencer(args: argparse.Namespace) -> Inferencer:
 
 
 def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Videos and webcams apart from what holds images; patterns of videos become their paths.
-
-    Raises:
-        InputError: a pattern matches no video.
-    """
+    """Videos (patterns expanded) and webcams; and the inputs that hold images."""
     from mmdark.cli.detect_videos import is_webcam
     from mmdark.inference.file_kinds import literal_start
     from mmdark.inference.video_frames import is_video
 
     videos, images = [], []
     for given in inputs:
-        named_so = is_video(given) and not os.path.isdir(given)
-        if named_so and not os.path.exists(given) and glob.has_magic(given):
+        named_as_video = is_video(given) and not os.path.isdir(given)
+        if named_as_video and not os.path.exists(given) and glob.has_magic(given):
             found = glob_once(literal_start(given))
             if not found:
                 raise InputError(
                     f'pattern {given} matches no video; put it into quotes, ** stands for all folders below'
                 )
             videos += found
-        elif named_so or is_webcam(given):
+        elif named_as_video or is_webcam(given):
             videos.append(given)
         else:
             images.append(given)
     return videos, images
 
 
-def _check_videos(videos: Iterable[str]) -> None:
-    """Name a video that cannot be one before anything is looked at.
-
-    Raises:
-        InputError: there is one.
-    """
-    from mmdark.cli.detect_videos import is_webcam
-    from mmdark.inference.video_frames import video_path
-
-    for video in videos:
-        if not is_webcam(video):
-            video_path(video)
-
-
 def _chosen(sources: Sequence[ImageSource], args: argparse.Namespace) -> list[ImageSource]:
-    """Each photograph once, and no picture of an earlier run unless it was named.
-
-    Raises:
-        InputError: nothing is left.
-    """
+    """Each photograph once, without the pictures of an earlier run unless they were named."""
     out = os.path.join(os.path.realpath(args.out_dir), '')
-    own = not any(os.path.join(os.path.realpath(given), '').startswith(out) for given in args.inputs)
-    chosen = {}
+    skip_out = not any(os.path.join(os.path.realpath(given), '').startswith(out) for given in args.inputs)
+    chosen: dict[str, ImageSource] = {}
     for source in sources:
         path = os.path.realpath(source.name)
-        if not (own and path.startswith(out)):
+        if not (skip_out and path.startswith(out)):
             chosen.setdefault(path, source)
     if not chosen:
         raise InputError(f'all images lie in {args.out_dir}, where the results go: name another --out-dir')
     return list(chosen.values())
-
-
-def _some(paths: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
-    from mmdark.drawing import counted
-
-    return paths[0] if len(paths) == 1 else f'{paths[0]} and {counted(len(paths) - 1, "more video")}'
 
 
 def _score(text: str) -> float:

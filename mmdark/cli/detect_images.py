@@ -1,4 +1,4 @@
-"""The photographs of ``mmdark detect``: results into files, and a few lines that say where they are."""
+"""The photographs of ``mmdark detect``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from mmdark.drawing import counted, counted_classes
 from mmdark.errors import InputError
 from mmdark.inference.before_after import picture_of
 from mmdark.inference.detect_folder import Detected, detect_folder
-from mmdark.inference.json_lines import count_unfinished
+from mmdark.inference.json_lines import count_unfinished, detector_settings
 from mmdark.inference.output_names import output_names
 from mmdark.inference.result_files import FORMATS, ResultFiles
-from mmdark.inference.run_settings import detector_settings
 from mmdark.inference.shares import Share
 from mmdark.whole_file import writing
 
@@ -38,19 +37,16 @@ take many things for faces. For your photographs train longer (mmdark train), or
 def detect_images(
     inferencer: Inferencer, sources: Sequence[ImageSource], images: Sequence[str], args: argparse.Namespace
 ) -> int:
-    """Look at all photographs.
+    """Detect on all photographs and report.
 
     Args:
-        inferencer: looks at them.
+        inferencer: the detector.
         sources: the photographs.
         images: the inputs that they came from.
         args: of ``mmdark detect``.
 
     Returns:
         The exit status.
-
-    Raises:
-        InputError: a file cannot be written.
     """
     share = Share(*args.shard, batch_size=args.batch_size)
     folder = Path(args.out_dir)
@@ -75,7 +71,7 @@ def _detect(
     share: Share,
     args: argparse.Namespace,
 ) -> tuple[Detected, float]:
-    """Look at the photographs of a share; what came of it, and how many seconds it took."""
+    """The counts of a share, and the seconds that it took."""
     path, classes = share.lines_path(Path(args.out_dir)), inferencer.class_names
     if not (args.resume or args.overwrite) and (done := count_unfinished(path)):
         raise InputError(
@@ -116,7 +112,7 @@ def _model_of(inferencer: Inferencer) -> str:
 
 
 def formats_of(args: argparse.Namespace) -> set[str]:
-    """What is to be written; where nothing was asked for, what a newcomer looks at first."""
+    """The formats that were named; without any, JSON and pictures."""
     asked = {name for name in FORMATS if name != 'pictures' and getattr(args, name)}
     asked |= {'pictures'} if args.save_vis else set()
     return asked or {'json', 'pictures'}

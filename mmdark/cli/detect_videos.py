@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,32 +15,25 @@ from mmdark.drawing import counted, counted_classes
 from mmdark.errors import InputError, Terminated
 from mmdark.inference.output_names import output_names
 from mmdark.inference.video import VideoSummary, detect_video
-from mmdark.inference.video_lists import write_frame_lists
+from mmdark.inference.video_lines import write_frame_lists
 
 if TYPE_CHECKING:
     from mmdark.inference.inferencer import Inferencer
 
 
 OF_VIDEOS = ('json', 'csv')
-"""Formats that are written of videos, too."""
 OF_IMAGES = ('yolo', 'wider', 'coco')
-"""Formats of images alone."""
 GOES_ON = '; the same command goes on'
 
 
 def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.Namespace) -> int:
-    """Look at each video; one that fails does not stop the others, Ctrl-C ends with the one it comes in.
-
-    Args:
-        inferencer: looks at the frames.
-        videos: paths, and numbers of webcams.
-        args: of ``mmdark detect``.
+    """Detect on each video (path, or number of a webcam); one that fails does not stop the others, Ctrl-C does.
 
     Returns:
         The exit status.
 
     Raises:
-        InputError: all videos fail, the only one for instance.
+        InputError: all videos fail.
     """
     if asked := [f'--{name}' for name in OF_IMAGES if getattr(args, name)]:
         print(f'{" ".join(asked)} is for images: of videos NAME.frames.jsonl is written', file=sys.stderr)
@@ -48,9 +41,23 @@ def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.
     files = [video for video in dict.fromkeys(videos) if not is_webcam(video)]
     names = dict(zip(files, output_names(files, files), strict=True))
     for video in dict.fromkeys(videos):
+        stages = _Stages(args.quiet)
         try:
-            with _Stages(args.quiet) as stages:
-                summary = _detect(inferencer, video, names.get(video), args, stages)
+            with closing(stages.bars):
+                summary = detect_video(
+                    inferencer,
+                    int(video) if is_webcam(video) else video,
+                    args.out_dir,
+                    name=names.get(video),
+                    batch_size=args.batch_size,
+                    pred_score_thr=args.score_thr,
+                    tta=args.tta,
+                    save_video=args.save_vis or not any(getattr(args, name) for name in (*OF_VIDEOS, *OF_IMAGES)),
+                    every=args.every,
+                    overwrite=args.overwrite,
+                    dark=args.dark,
+                    progress=stages,
+                )
             lists = write_frame_lists(summary.frames_file, [name for name in OF_VIDEOS if getattr(args, name)])
         except Terminated:
             print(f'{video}: ended by SIGTERM{"" if is_webcam(video) else GOES_ON}', file=sys.stderr)
@@ -69,7 +76,7 @@ def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.
     if len(failed) == len(set(videos)):
         raise next(iter(failed.values()))
     for error in failed.values():
-        print(f'not looked at: {error}', file=sys.stderr)
+        print(f'failed: {error}', file=sys.stderr)
     return SOME_BROKEN if failed else 0
 
 
@@ -79,43 +86,19 @@ def is_webcam(given: str) -> bool:
 
 
 class _Stages:
-    """A progress for each stage of a video, which is looked at first and drawn then."""
+    """A progress bar for each stage of a video: detecting, then drawing."""
 
     def __init__(self, quiet: bool) -> None:
-        self.quiet, self.stage, self.open = quiet, '', ExitStack()
-
-    def __enter__(self) -> _Stages:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.open.close()
+        self.quiet, self.stage, self.bars = quiet, '', ExitStack()
 
     def __call__(self, done: int, total: int | None, stage: str) -> None:
         if stage != self.stage:
-            self.open.close()
+            self.bars.close()
             self.stage = stage
-            progress = DetectProgress(total, self.quiet, what=stage, things='frames', begun=done)
-            self.progress = self.open.enter_context(progress)
+            self.progress = self.bars.enter_context(
+                DetectProgress(total, self.quiet, what=stage, things='frames', begun=done)
+            )
         self.progress.update(done)
-
-
-def _detect(
-    inferencer: Inferencer, video: str, name: str | None, args: argparse.Namespace, stages: _Stages
-) -> VideoSummary:
-    return detect_video(
-        inferencer,
-        int(video) if is_webcam(video) else video,
-        args.out_dir,
-        name=name,
-        batch_size=args.batch_size,
-        pred_score_thr=args.score_thr,
-        tta=args.tta,
-        save_video=args.save_vis or not any(getattr(args, name) for name in (*OF_VIDEOS, *OF_IMAGES)),
-        every=args.every,
-        overwrite=args.overwrite,
-        dark=args.dark,
-        progress=stages,
-    )
 
 
 def _report(video: str, objects: str, summary: VideoSummary, lists: Sequence[Path], score: float) -> None:

@@ -56,13 +56,12 @@ class DetectProgress:
         if self.bar:
             self.bar.stop()
 
-    def update(self, done: int, note: str = '', total: int | None = None) -> None:
-        """Show how many are done, and the total if it has become known."""
-        self.total = total or self.total
+    def update(self, done: int, note: str = '') -> None:
+        """Show how many are done."""
         now = time.monotonic()
         speed = (done - self.begun) / max(now - self.start, 1e-9)
         if self.bar:
-            self.bar.update(self.task, completed=done, total=self.total, speed=speed, note=note)
+            self.bar.update(self.task, completed=done, speed=speed, note=note)
         elif not self.quiet and now - self.shown >= PLAIN_SECONDS:
             self.shown = now
             left = ''

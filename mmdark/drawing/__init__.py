@@ -1,8 +1,8 @@
-"""Pictures for a person who looks: objects on an image, panels side by side; stands under everything that draws."""
+"""Drawing: objects on an image, panels side by side."""
 
 from .classes import FACE, GREEN, colour_of, counted, counted_classes, name_of, noun_of, plural_of
 from .faces import MAGENTA, OUTLINE, draw_faces
-from .panels import GAP, HEADER, WHITE, Brightening, Title, brighten, join_panels, pixels_of
+from .panels import GAP, HEADER, WHITE, Brightening, Title, brighten, join_panels, pixels_of, tensor_of
 
 __all__ = [
     'FACE',
@@ -24,4 +24,5 @@ __all__ = [
     'noun_of',
     'pixels_of',
     'plural_of',
+    'tensor_of',
 ]

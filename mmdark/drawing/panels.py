@@ -1,4 +1,4 @@
-"""Panels beside each other for a person who looks, all BGR uint8."""
+"""Brightened previews, and panels beside each other, all BGR uint8."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from .classes import Colour
@@ -23,25 +24,17 @@ Title = Sequence[tuple[str, Colour]]
 
 
 class Brightening(NamedTuple):
-    """How a dark image is brightened for a person: a value becomes white, then shadows are lifted.
-
-    Attributes:
-        white: the value that becomes 255.
-        exponent: of the values between 0 and 1; the smaller, the lighter.
-    """
+    """Brightens a dark image for display: ``(value / white) ** exponent``, with ``white`` in 0 to 255."""
 
     white: float
     exponent: float
 
     @classmethod
     def of(cls, image: np.ndarray) -> Brightening:
-        """What suits an image: its 99th percentile becomes white.
+        """The brightening for an image ``(H, W, 3)`` with values from 0 to 255: its 99th percentile becomes white.
 
-        The exponent brings the mean to :data:`PREVIEW_MEAN`, and lies between 1 (an image that is bright enough is only
-        stretched) and :data:`LEAST_EXPONENT` (below it, there is only noise to be seen).
-
-        Args:
-            image: ``(H, W, 3)``, 0 to 255, of any number type.
+        The exponent brings the mean to :data:`PREVIEW_MEAN`. It lies between 1 (only stretched) and
+        :data:`LEAST_EXPONENT` (smaller ones show only noise).
         """
         step = max(1, max(image.shape) // 512)
         sample = image[::step, ::step]
@@ -49,12 +42,12 @@ class Brightening(NamedTuple):
         return cls(white, _exponent(np.clip(sample / white, 0, 1)))
 
     def towards(self, other: Brightening, share: float) -> Brightening:
-        """This one, a share from 0 to 1 of the way to another; the eye sees ratios of light, so white goes by ratio."""
+        """This one moved a share (0 to 1) of the way to another; ``white`` moves by ratio, as the eye sees it."""
         white = self.white * (other.white / self.white) ** share
         return Brightening(white, self.exponent + share * (other.exponent - self.exponent))
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Brighten ``(H, W, 3)`` of 0 to 255, any number type; what lies beyond is cut. Gives uint8."""
+        """Brighten an image ``(H, W, 3)`` with values from 0 to 255 (others are cut) to uint8."""
         if image.dtype == np.uint8:
             return cv2.LUT(image, self._lifted(np.arange(256)))
         return self._lifted(image)
@@ -64,19 +57,12 @@ class Brightening(NamedTuple):
 
 
 def brighten(image: np.ndarray) -> np.ndarray:
-    """A preview of a dark image for a person, by the :class:`Brightening` that suits it.
-
-    Args:
-        image: ``(H, W, 3)``, 0 to 255, of any number type; what lies beyond is cut.
-
-    Returns:
-        ``(H, W, 3)`` uint8.
-    """
+    """Brighten a dark image ``(H, W, 3)`` with values from 0 to 255 for display, to uint8."""
     return Brightening.of(image).apply(image)
 
 
 def _exponent(values: np.ndarray) -> float:
-    """The largest exponent that brings the mean of values in [0, 1] to :data:`PREVIEW_MEAN`, within its bounds."""
+    """The exponent that brings the mean of values in [0, 1] to :data:`PREVIEW_MEAN`, within its bounds."""
     low, high = LEAST_EXPONENT, 1.0
     if values.mean() >= PREVIEW_MEAN:
         return high
@@ -87,7 +73,7 @@ def _exponent(values: np.ndarray) -> float:
 
 
 def join_panels(panels: Sequence[tuple[str | Title, np.ndarray]]) -> np.ndarray:
-    """Images of equal height beside each other, each under its title, which is made to fit."""
+    """Images of equal height beside each other, each under its title, which is scaled to fit."""
     height = panels[0][1].shape[0]
     columns = []
     for title, image in panels:
@@ -98,7 +84,6 @@ def join_panels(panels: Sequence[tuple[str | Title, np.ndarray]]) -> np.ndarray:
 
 
 def _write(header: np.ndarray, title: Title) -> None:
-    """Write the pieces of a title one after the other, as large as they fit."""
     font, left = cv2.FONT_HERSHEY_SIMPLEX, 6
     widths = [cv2.getTextSize(text, font, 0.5, 1)[0][0] for text, _ in title]
     size = 0.5 * min(1.0, (header.shape[1] - 2 * left) / max(sum(widths), 1))
@@ -107,7 +92,12 @@ def _write(header: np.ndarray, title: Title) -> None:
         left += round(width * size / 0.5)
 
 
+def tensor_of(image: np.ndarray) -> Tensor:
+    """A BGR uint8 image ``(H, W, 3)`` as RGB in [0, 1], ``(3, H, W)`` float32; :func:`pixels_of` is the inverse."""
+    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1).float() / 255.0
+
+
 def pixels_of(image: Tensor) -> np.ndarray:
-    """An RGB image in [0, 1], ``(3, H, W)``, as ``(H, W, 3)`` BGR uint8; values beyond are cut."""
+    """An RGB image in [0, 1], ``(3, H, W)``, as BGR uint8, ``(H, W, 3)``; values beyond are cut."""
     bgr = image.detach().float().clamp(0, 1).flip(0).permute(1, 2, 0)
     return (bgr * 255).round().byte().cpu().numpy()

@@ -1,4 +1,4 @@
-"""A dark photograph as it is, and beside it brightened with what was found."""
+"""The picture of a photograph: the objects drawn, where it is dark on a brightened copy beside it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,20 @@ from .result import DetectionResult
 DARK_BELOW = 64.0
 """Mean of all values, 0 to 255, below which a photograph is dark.
 
-Measured on the 1129 photographs of a part of WIDER FACE, and on the same darkened by DarkISP (``corrected``, one seed
-each): 0.6 % of the dark ones count as day, and 5.5 % of the others as dark, many of which were taken at night or on a
-stage. A preview too many costs less than one that is missing, so this lies above 60, where the sum of both errors is
-smallest (1.4 and 3.9 %).
+Measured on 1129 photographs of WIDER FACE, and on the same darkened by DarkISP (``corrected``, one seed each): 0.6 % of
+the dark ones count as day, 5.5 % of the others as dark, many of which were taken at night or on a stage. At 60 the sum
+of both errors is smallest (1.4 and 3.9 %), but a missing preview is worse than one too many.
 """
 
 
 def is_dark(image: np.ndarray) -> bool:
-    """Whether a person needs an image brightened: its mean is below :data:`DARK_BELOW`.
-
-    Args:
-        image: ``(H, W, 3)`` BGR uint8.
-    """
+    """Whether the mean of an image ``(H, W, 3)`` BGR uint8 is below :data:`DARK_BELOW`."""
     step = max(1, max(image.shape) // 512)
     return float(image[::step, ::step].mean()) < DARK_BELOW
 
 
 def before_after(image: np.ndarray, result: DetectionResult, brightening: Brightening | None = None) -> np.ndarray:
-    """The image untouched | brightened with the objects, of the same height; a white gap between them.
-
-    Args:
-        image: ``(H, W, 3)`` BGR uint8 as the result saw it.
-        result: its objects.
-        brightening: by default the one that suits the image.
-
-    Returns:
-        ``(H, 2 W + GAP, 3)`` BGR uint8.
+    """The image ``(H, W, 3)`` BGR uint8, a white gap, and the image brightened with its objects: ``(H, 2 W + GAP, 3)``.
 
     Raises:
         InputError: the result belongs to an image of another size.
@@ -50,13 +37,13 @@ def before_after(image: np.ndarray, result: DetectionResult, brightening: Bright
 def picture_of(
     image: np.ndarray, result: DetectionResult, dark: bool | None = None, brightening: Brightening | None = None
 ) -> np.ndarray:
-    """The picture for a person: :func:`before_after` of a dark image, a day image with its objects.
+    """:func:`before_after` of a dark image, the objects drawn on a day image.
 
     Args:
-        image: ``(H, W, 3)`` BGR uint8 as the result saw it.
+        image: ``(H, W, 3)`` BGR uint8.
         result: its objects.
         dark: whether the image is dark; None decides by :func:`is_dark`.
-        brightening: of a dark image; by default the one that suits it.
+        brightening: of a dark image; None decides by the image.
 
     Raises:
         InputError: the result belongs to an image of another size.

@@ -1,4 +1,4 @@
-"""What DarkISP makes of a photograph: a grid over presets and seeds."""
+"""Dark versions of a photograph by DarkISP: a grid over presets and seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mmdark.dark_isp import PRESETS, ISPParameters, darken, sample_noise, sample_parameters
-from mmdark.drawing import GAP, join_panels, pixels_of
+from mmdark.drawing import GAP, join_panels, pixels_of, tensor_of
 from mmdark.errors import InputError
 
 
@@ -19,20 +19,16 @@ def dark_grid(
     seeds: Sequence[int] = (0, 1, 2),
     width: int = 420,
 ) -> np.ndarray:
-    """A row for each preset: the photograph, then its dark versions, one a seed, titled with what was sampled.
+    """A row per preset: the photograph, then its dark versions, one per seed, under the parameters that were sampled.
 
-    The photograph is made smaller first, so that the noise that is seen is the noise of a pixel. In a column all
-    presets draw the same random numbers, as ``torch.Generator().manual_seed(seed)`` gives them to
-    :func:`mmdark.dark_isp.sample_parameters`, then to :func:`mmdark.dark_isp.sample_noise`.
+    The photograph is scaled down first, so that the noise of single pixels is visible. In a column all presets draw the
+    same random numbers, from ``torch.Generator().manual_seed(seed)``.
 
     Args:
         image: ``(H, W, 3)`` BGR uint8, taken by day.
         presets: names in :data:`mmdark.dark_isp.PRESETS`.
         seeds: from 0 on.
         width: of one picture at most, in pixels.
-
-    Returns:
-        BGR uint8.
 
     Raises:
         InputError: there is no preset or no seed, or one that is unknown.
@@ -54,19 +50,15 @@ def dark_grid(
 
 
 def _darkened(light: np.ndarray, preset: str, seed: int) -> tuple[str, np.ndarray]:
-    """A dark version and its title."""
     generator = torch.Generator().manual_seed(seed)
     parameters = sample_parameters(1, preset, generator)
-    rgb = torch.from_numpy(np.ascontiguousarray(light[..., ::-1])).permute(2, 0, 1)[None].float() / 255.0
+    rgb = tensor_of(light)[None]
     noise = sample_noise(tuple(rgb.shape), preset, generator)
     return f'seed {seed}: {in_short(parameters)}', pixels_of(darken(rgb, parameters, noise, preset)[0])
 
 
 def in_short(parameters: ISPParameters) -> str:
-    """The parameters that are seen: darkness factor k, exponent gamma, variances of both noises, camera.
-
-    Args:
-        parameters: of one image.
+    """Parameters of one image: darkness factor k, exponent gamma, variances of shot and read noise, camera.
 
     Example:
         >>> in_short(sample_parameters(1, generator=torch.Generator().manual_seed(0)))

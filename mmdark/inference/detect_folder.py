@@ -1,4 +1,4 @@
-"""Photograph after photograph to result files; after a signal or an error what was done is written, too."""
+"""Photograph after photograph to result files; the results so far are also written after a signal or an error."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LISTED = 50
 
 @dataclass
 class Detected:
-    """What came of a run.
+    """The counts of a run.
 
     Attributes:
-        total: photographs that were to be looked at.
-        images: of them, those that were.
+        total: photographs of the run.
+        images: photographs that were read.
         with_objects: of these, those with at least one object.
         objects: of each class, on all of them.
         num_broken: photographs that could not be read.
         broken: the first of them.
-        kept: photographs that an earlier run has done; they are among the others.
+        kept: photographs of an earlier run; they are among the others.
         ended_by: ``'Ctrl-C'`` or ``'SIGTERM'`` where that ended it.
         written: files and folders with results.
     """
@@ -49,7 +49,7 @@ class Detected:
 
     @property
     def done(self) -> int:
-        """Photographs that are behind us, looked at or broken."""
+        """Photographs that are done, read or broken."""
         return self.images + self.num_broken
 
     def count(self, item: DetectionResult | BrokenImage) -> None:
@@ -72,22 +72,22 @@ def detect_folder(
     after_each: Callable[[Detected], None] = lambda detected: None,
     **options: Any,
 ) -> Detected:
-    """Find objects on each photograph and write what was found.
+    """Detect objects on each photograph and write the results.
 
-    A broken photograph is counted and named, the others go on. Ctrl-C, and SIGTERM where the command listens to it, end
-    it early and orderly. After any other end the results so far are written, too, before the error goes on.
+    A broken photograph is counted and named, the others go on. Ctrl-C, and SIGTERM within
+    :func:`.signals.sigterm_raises`, end the run early.
 
     Args:
-        inferencer: looks at them.
-        sources: the photographs; those that ``files`` has kept of an earlier run are not looked at again.
+        inferencer: the detector.
+        sources: the photographs; those that ``files`` has kept of an earlier run are skipped.
         names: of their results, see :func:`mmdark.inference.output_names.output_names`.
         files: takes the results, and is closed here.
         after_each: is called after each photograph.
         **options: of :meth:`Inferencer.stream`.
 
     Raises:
-        InputError: the photographs are others than those that were kept; a file cannot be written, such as on a full
-            disk; the line says how many photographs were done and whether their results are there.
+        InputError: the photographs differ from those that were kept, or a file cannot be written; the message states
+            how many photographs are done and whether their results are written.
     """
     detected = Detected(len(sources))
     work = zip(sources, names, strict=True)
@@ -110,9 +110,9 @@ def detect_folder(
     except KeyboardInterrupt as signalled:
         detected.ended_by = 'SIGTERM' if isinstance(signalled, Terminated) else 'Ctrl-C'
     except InputError as error:
-        raise InputError(f'{error}; {_kept(detected, files)}') from None
+        raise InputError(f'{error}; {_keep(detected, files)}') from None
     except BaseException:
-        _kept(detected, files)
+        _keep(detected, files)
         raise
     with deaf():
         detected.written = files.close(complete=not detected.ended_by)
@@ -120,7 +120,7 @@ def detect_folder(
 
 
 def _skip_kept(detected: Detected, work: Iterator[tuple[ImageSource, str]], files: ResultFiles) -> None:
-    """Count what an earlier run has done, and see that it did it to the same photographs."""
+    """Count the photographs of an earlier run, which must be the first of this one."""
     if not files.kept:
         return
     for number, line in enumerate(files.lines(), 1):
@@ -134,10 +134,10 @@ def _skip_kept(detected: Detected, work: Iterator[tuple[ImageSource, str]], file
     detected.kept = files.kept
 
 
-def _kept(detected: Detected, files: ResultFiles) -> str:
-    """Write the results so far, and say whether that went well."""
+def _keep(detected: Detected, files: ResultFiles) -> str:
+    """Write the results so far, and tell whether that went well."""
     done = f'{detected.done} of {detected.total} photographs are done'
-    if not detected.done:  # what an earlier run has written here stays
+    if not detected.done:  # keep the results of an earlier run
         return done
     try:
         with deaf():

@@ -1,4 +1,4 @@
-"""What a detector makes of pixels: objects, in one view or several, whole or in tiles; reflectance; illumination."""
+"""From pixels to the objects of an image, in one view or several, whole or in tiles; reflectance and illumination."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdark.apis.image_pipelines import PICTURE_STEPS, view_steps
+from mmdark.drawing import tensor_of
 from mmdark.engine.panels import reflectance_of
 from mmdark.errors import InputError
 
@@ -30,31 +31,29 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32; labels ``(N,)``, int64."""
 OUT_OF_MEMORY = ('out of memory', 'ailed to allocate memory', "can't allocate memory", 'not enough memory')
 PLAUSIBLE = dict(min_inside=0.5, max_nested=0.8)
-"""What several views must agree on where a person looks at the boxes, unless ``tta_model`` says otherwise.
+"""Of ``MultiScaleTTA`` for display, unless ``tta_model`` sets them.
 
-Scores of a test set are better by a tenth of a point without it, for boxes of low scores. Of the 39,112 faces of WIDER
-FACE's validation set 22 pairs are nested deeper.
+The AP of a test set is a tenth of a point better without, by boxes of low scores. Of the 39,112 faces of WIDER FACE's
+validation set 22 pairs are nested deeper.
 """
 MOST_PIXELS = 1 << 26
-"""Of one image as the detector sees it, sides below :data:`GRID` filled up; a larger one takes gigabytes unasked."""
+"""Of one image at the detector, sides below :data:`GRID` padded; a larger one takes gigabytes."""
 FLAT = 2
-"""Levels of 255 by which the pixels of an area may differ that shows nothing."""
+"""Levels of 255 by which the pixels of an empty area may differ."""
 LEFT_OUT = (*PICTURE_STEPS, 'LoadAnnotations')
-"""Steps of a test pipeline that a photograph does not go through: it is loaded already, dark as it is."""
+"""Steps of a test pipeline that are not applied to a photograph: it is loaded already, and not to be darkened."""
 
 
 class Detection:
-    """A detector with the steps that prepare an image for it.
-
-    The steps are those that mmdet's inferencers take, without those that get a picture: a photograph is not darkened.
+    """A detector with the test pipeline that prepares an image for it.
 
     Args:
         model: a detector in evaluation mode.
         cfg: its config.
-        session: the same detector in ONNX Runtime, which then looks at single views.
+        session: the same detector in ONNX Runtime, which then detects on single views.
 
     Raises:
-        InputError: the config tests nothing, so that there are no steps.
+        InputError: the config has no test pipeline.
     """
 
     def __init__(self, model: nn.Module, cfg: Config, session: OnnxSession | None = None) -> None:
@@ -70,7 +69,7 @@ class Detection:
         self.view_steps = Compose([])
 
     def prepare_views(self) -> None:
-        """Get ready for several views.
+        """Build the pipeline and the model of test-time augmentation.
 
         Raises:
             InputError: the config has none.
@@ -89,13 +88,9 @@ class Detection:
             return Compose([TRANSFORMS.build(step) for step in steps])
 
     def found_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found | InputError]:
-        """What is found on each image, or why there are none: images of one size go through the detector together.
+        """The objects of each image ``(H, W, 3)`` BGR uint8, or why there are none.
 
-        Together, images of several sizes would first be filled up to the largest, which costs memory.
-
-        Args:
-            images: each ``(H, W, 3)`` BGR uint8.
-            tta: look at several views of each, one image at a time.
+        Images of one size go through the detector together; a batch of several sizes would be padded to the largest.
         """
         found: dict[int, Found | InputError] = {}
         groups: dict[tuple[int, ...], list[int]] = {}
@@ -116,7 +111,7 @@ class Detection:
 
     @torch.no_grad()
     def found(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found]:
-        """What is found on images of one size (several views: on one image), the highest score first.
+        """The objects of images of one size (with ``tta`` of one image), the highest score first.
 
         Raises:
             InputError: the memory does not suffice, or an image is above :data:`MOST_PIXELS`.
@@ -139,7 +134,7 @@ class Detection:
         return [_arrays(sample.pred_instances) for sample in samples]
 
     def found_in_tiles(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Found:
-        """What is found on a large image, see :func:`detect_in_tiles`.
+        """The objects of a large image, see :func:`detect_in_tiles`.
 
         Raises:
             InputError: the memory does not suffice for a tile.
@@ -155,13 +150,10 @@ class Detection:
         return detect_in_tiles(image, detect, tile, batch_size)
 
     def check_teacher(self, for_what: str) -> None:
-        """See that the model has a Retinex teacher, with its weights.
-
-        Args:
-            for_what: ``'reflectance'`` or ``'illumination'``.
+        """Refuse a model without a Retinex teacher for ``'reflectance'`` or ``'illumination'``; load its weights.
 
         Raises:
-            InputError: it has none, or its weights are missing.
+            InputError: there is no teacher, or its weights are missing.
         """
         teacher = getattr(self.model, 'enhancer', None)
         if teacher is None:
@@ -174,25 +166,17 @@ class Detection:
             teacher.needs_weights = False
 
     def reflectance(self, image: np.ndarray, tile: int | None = None) -> np.ndarray:
-        """What the reflectance decoder makes of an image: ``(H, W, 3)`` BGR uint8.
-
-        Raises:
-            InputError: the memory does not suffice.
-        """
+        """The output of the reflectance decoder: ``(H, W, 3)`` BGR uint8."""
         with _enough_memory(image):
-            return stitch(image, lambda seen: reflectance_of(self.model, _rgb(seen)), tile)
+            return stitch(image, lambda seen: reflectance_of(self.model, tensor_of(seen)), tile)
 
     def illumination(self, image: np.ndarray, tile: int | None = None) -> np.ndarray:
-        """What the Retinex teacher makes of an image: ``(H, W)`` float32 in [0, 1].
-
-        Raises:
-            InputError: the memory does not suffice.
-        """
+        """The illumination by the Retinex teacher: ``(H, W)`` float32 in [0, 1]."""
         device = next(self.model.parameters()).device
 
         @torch.no_grad()
         def look(seen: np.ndarray) -> np.ndarray:
-            illumination = self.model.enhancer(_rgb(seen)[None].to(device)).illumination
+            illumination = self.model.enhancer(tensor_of(seen)[None].to(device)).illumination
             return illumination[0, 0].float().clamp(0, 1).cpu().numpy()
 
         with _enough_memory(image):
@@ -201,7 +185,7 @@ class Detection:
 
 @contextmanager
 def _enough_memory(image: np.ndarray) -> Iterator[None]:
-    """Turn torch's errors about memory, of the CPU or of a GPU, into a line."""
+    """Turn torch's errors about memory, of the CPU or of a GPU, into an InputError."""
     try:
         yield
     except RuntimeError as error:
@@ -214,7 +198,7 @@ def _enough_memory(image: np.ndarray) -> Iterator[None]:
 
 
 def _check_size(height: int, width: int) -> None:
-    """See that a prepared image, or one of its views, is not too large to be looked at in one piece."""
+    """Refuse a prepared image, or view of it, that is too large for one piece."""
     if max(height, GRID) * max(width, GRID) > MOST_PIXELS:
         raise InputError(
             f'too large to be looked at in one piece ({width} x {height} pixels; {MOST_PIXELS >> 20} million are '
@@ -223,14 +207,9 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _item(image: np.ndarray) -> dict:
-    """What the steps that get a picture leave to the others."""
+    """The results that the loading steps of a pipeline hand on."""
     size = image.shape[:2]
     return dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size)
-
-
-def _rgb(image: np.ndarray) -> Tensor:
-    """BGR uint8 ``(H, W, 3)`` to RGB in [0, 1], ``(3, H, W)``."""
-    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1).float() / 255.0
 
 
 def _arrays(instances: InstanceData) -> Found:
@@ -239,7 +218,7 @@ def _arrays(instances: InstanceData) -> Found:
 
 
 def _clipped(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, image: np.ndarray) -> Found:
-    """Boxes cut at the border of the image, those without an area left out, and those that hold nothing."""
+    """Boxes cut at the border of the image, without those that have no area or show nothing."""
     height, width = image.shape[:2]
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     order = np.argsort(-scores, kind='stable')
@@ -249,7 +228,7 @@ def _clipped(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, image: n
 
 
 def _shows_something(image: np.ndarray, box: np.ndarray) -> bool:
-    """Whether the pixels in a box differ by more than noise; a detector gives boxes on areas of one colour, too."""
+    """Whether the pixels in a box differ by more than noise; detectors give boxes on areas of one colour, too."""
     (x1, y1), (x2, y2) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
     part = image[y1:y2, x1:x2]
     some = part[:: max(1, len(part) // 8), :: max(1, part.shape[1] // 8)]

@@ -1,4 +1,4 @@
-"""A detector that is ready to look at photographs: config, weights and device become a model."""
+"""Load a detector for inference: config, weights and device become a model."""
 
 from __future__ import annotations
 
@@ -25,18 +25,12 @@ from mmdark.models.published_files import identify, packaged_weights, unwrap, we
 from .weights import config_of, shipped_weights
 
 NO_DETECTORS = ('retinexnet', 'mmdark_retinexnet', 'vgg16_reducedfc', 'mmdark_vgg16_reducedfc', 'torchvision_')
-"""Kinds of weight files that are parts of a detector, or where one starts."""
+"""Kinds of weight files that hold a part of a detector, or its initialisation."""
 CONFIG_FAULTS = (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError)
 
 
 class LoadedDetector(NamedTuple):
-    """A detector and where it comes from.
-
-    Attributes:
-        model: on its device, in evaluation mode, with ``dataset_meta``, whose ``classes`` are a tuple of names.
-        cfg: its config.
-        weights: the file of its weights.
-    """
+    """A model in evaluation mode with ``dataset_meta['classes']``, its config and the file of its weights."""
 
     model: nn.Module
     cfg: Config
@@ -101,7 +95,7 @@ def chosen_device(name: str) -> torch.device:
 
 
 def _shipped_weights_of(model: str | Config | None) -> Path:
-    """The weights that come with mmdark for one of its configs; one that was changed needs its own."""
+    """The weights that come with mmdark for one of its configs; a changed config needs its own."""
     if model is None:
         return shipped_weights()
     if isinstance(model, Config):
@@ -113,7 +107,7 @@ def _shipped_weights_of(model: str | Config | None) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A checkpoint; one of the published code under our names."""
+    """A checkpoint; one of the published code is converted."""
     checkpoint = read_checkpoint(path, 'cpu')
     file = identify(unwrap(checkpoint))
     if file.kind.startswith(NO_DETECTORS):
@@ -149,10 +143,7 @@ def _build(cfg: Config) -> nn.Module:
 
 
 def _dataset_meta(meta: Mapping[str, Any], cfg: Config) -> dict[str, Any]:
-    """What is known of the classes: by the checkpoint, else by the config's test data set, which is not loaded.
-
-    Where neither names them, ``classes`` is empty, and numbers stand in for the names.
-    """
+    """Of the checkpoint, else of the config's test data set; ``classes`` is empty where neither names them."""
     known = meta.get('dataset_meta') or {}
     if not known and cfg.get('test_dataloader'):
         dataset = {**next(data_sets(cfg.test_dataloader.dataset)), 'pipeline': [], 'lazy_init': True}

@@ -1,7 +1,8 @@
-"""Whether a file is an image or a video, by its first bytes, and the files of a folder."""
+"""Whether a file is an image or a video, by its first bytes or its name; and the files of a folder."""
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -11,13 +12,12 @@ from mmdark.file_limits import walk_once
 
 IMAGE, VIDEO = 'image', 'video'
 START = 4096
-"""Bytes that are looked at."""
 GIF = b'GIF8'
 IMAGES = (
     rb'\xff\xd8\xff',  # JPEG
     rb'\x89PNG\r\n\x1a\n',
     rb'GIF8[79]a',
-    rb'BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00',  # with the size of a header that there is
+    rb'BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00',  # with a valid size of the header
     rb'II[*+]\x00',  # TIFF
     rb'MM\x00[*+]',
     rb'RIFF.{4}WEBP',
@@ -42,11 +42,10 @@ VIDEOS = (
 )
 _IMAGES, _VIDEOS = (re.compile(b'|'.join(b'(?:%s)' % one for one in some), re.DOTALL) for some in (IMAGES, VIDEOS))
 _JPEGS = re.compile(rb'\xff\xd9\xff\xd8\xff')
-"""The end of a JPEG and the start of the next one."""
 _SEVERAL = b'MPF\x00'
-"""In the header of a JPEG that has further pictures behind it, such as the depth of a phone's camera."""
+"""In the header of a JPEG with further pictures behind it, such as the depth map of a phone's camera."""
 MJPEG = 1 << 24
-"""Bytes in which the second picture of a stream of JPEGs begins."""
+"""Bytes within which the second picture of a stream of JPEGs begins."""
 
 
 def kind_of(path: str | os.PathLike) -> str | None:
@@ -65,13 +64,8 @@ def kind_of(path: str | os.PathLike) -> str | None:
     return VIDEO if _VIDEOS.match(content) else None
 
 
-def is_gif(path: str | os.PathLike) -> bool:
-    """Whether a file is a GIF."""
-    return _start_of(path, len(GIF)) == GIF
-
-
 def is_animated(path: str | os.PathLike) -> bool:
-    """Whether an image file (GIF, WebP, PNG, AVIF) holds more than one picture, to be shown one after the other."""
+    """Whether an image file (GIF, WebP, PNG, AVIF) is an animation."""
     content = _start_of(path, START)
     if not (content.startswith((GIF, b'RIFF')) or b'acTL' in content or content[4:12] == b'ftypavis'):
         return False
@@ -81,11 +75,11 @@ def is_animated(path: str | os.PathLike) -> bool:
         with Image.open(path) as image:
             return bool(getattr(image, 'is_animated', False))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # whoever reads it says what is wrong
+        return False  # the error follows when it is read
 
 
 def foreign_format(path: str | os.PathLike) -> str | None:
-    """Why an image that OpenCV did not decode is none for it, where it is of another format and whole."""
+    """Why OpenCV did not decode an image, where it is AVIF or HEIC."""
     found = re.match(rb'.{4}ftyp(avi|hei|hev|mif|msf)', _start_of(path, START), re.DOTALL)
     if not found:
         return None
@@ -94,33 +88,31 @@ def foreign_format(path: str | os.PathLike) -> str | None:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """The paths of the files in a folder and below it, hidden ones left out, in no order; see :func:`walk_once`."""
+    """The paths of the files in a folder and below it without hidden ones, in no order; see :func:`walk_once`."""
     for place, folders, names in walk_once(folder):
         folders[:] = [name for name in folders if not name.startswith('.')]
         yield from (os.path.join(place, name) for name in names if not name.startswith('.'))
 
 
 def literal_start(pattern: str) -> str:
-    """The same pattern, in which brackets and stars in the name of a folder that is there stand for themselves.
+    """The pattern with brackets and stars escaped in the name of an existing folder.
 
     Example:
         >>> literal_start('no such[1]/*.jpg')
         'no such[1]/*.jpg'
     """
-    from glob import escape
-
     folder, name = os.path.split(pattern)
     rest = [name]
     while folder and folder != os.path.dirname(folder):
         if os.path.isdir(folder):
-            return os.path.join(escape(folder), *reversed(rest))
+            return os.path.join(glob.escape(folder), *reversed(rest))
         folder, name = os.path.split(folder)
         rest.append(name)
     return pattern
 
 
 def _start_of(path: str | os.PathLike, count: int) -> bytes:
-    """The first bytes of a file; nothing of what is none, such as a pipe, or cannot be read."""
+    """The first bytes of a file; none of a pipe, or where it cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return b''

@@ -1,4 +1,4 @@
-"""Photographs in whatever form a person has them: files, folders, patterns, arrays, PIL images."""
+"""Photographs as files, folders, patterns, arrays and PIL images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmdark.datasets.face_formats import IMAGE_SUFFIXES as FACE_SUFFIXES
 from mmdark.datasets.transforms.load_image import read_photo
 from mmdark.datasets.transforms.pillow_pixels import bgr_of
 from mmdark.errors import InputError
@@ -21,46 +22,15 @@ from .file_kinds import IMAGE, VIDEO, files_below, foreign_format, is_animated, 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = (
-    '.avif',
-    '.bmp',
-    '.gif',
-    '.heic',
-    '.heif',
-    '.jp2',
-    '.jpeg',
-    '.jpg',
-    '.pgm',
-    '.png',
-    '.ppm',
-    '.tif',
-    '.tiff',
-    '.webp',
-)
-"""What is taken for an image in a folder or a pattern by its name, upper case too; other names by the content."""
+IMAGE_SUFFIXES = (*FACE_SUFFIXES, '.avif', '.gif', '.heic', '.heif', '.jp2', '.pgm', '.ppm')
+"""An image in a folder or a pattern, by its name, upper case too; other names are judged by the content."""
 TEXT_SUFFIXES = ('.csv', '.json', '.jsonl', '.log', '.md', '.npy', '.txt', '.xml', '.yaml', '.yml')
-"""What often lies beside images and is not opened to see whether it is one."""
+"""No image; the content is not read."""
 VIDEO_SUFFIXES = (
-    '.3gp',
-    '.asf',
-    '.avi',
-    '.flv',
-    '.m2ts',
-    '.m4v',
-    '.mjpeg',
-    '.mjpg',
-    '.mkv',
-    '.mov',
-    '.mp4',
-    '.mpeg',
-    '.mpg',
-    '.mts',
-    '.ts',
-    '.vob',
-    '.webm',
-    '.wmv',
-)
-"""What is taken for a video where the first bytes say nothing; any file that OpenCV decodes can be named."""
+    '.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mjpeg', '.mjpg', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts',
+    '.ts', '.vob', '.webm', '.wmv',
+)  # fmt: skip
+"""A video where the first bytes tell nothing; any file that FFmpeg decodes can be named."""
 
 _EXPECTED = 'give a path, a folder, a pattern, an array (BGR uint8), a PIL image, or several of these'
 
@@ -81,7 +51,7 @@ class ImageSource:
         """Its pixels: ``(H, W, 3)`` BGR uint8, upright as a viewer shows it.
 
         Raises:
-            InputError: it cannot be used; the line says why and does not repeat the name.
+            InputError: it cannot be used; the message does not repeat the name.
         """
         if self.pixels is None:
             return _read_file(self.name)
@@ -91,18 +61,16 @@ class ImageSource:
 
 
 def image_sources(inputs: Any, pass_over: Callable[[str], object] = lambda path: None) -> list[ImageSource]:
-    """Find the photographs; none is read.
+    """List the photographs; none is read.
 
-    A folder gives the images in it and below it, sorted by path, hidden ones left out, linked folders too; a pattern
-    (``night/*.jpg``, ``**`` for all folders below) what matches it. A name that ends with one of
-    :data:`IMAGE_SUFFIXES` is believed, and so is one of :data:`TEXT_SUFFIXES`; of other files the first bytes tell
-    whether they are images. A file that is named in a list but does not exist is listed, so that it is reported beside
-    the others; one that is named alone is an error.
+    A folder gives the images in it and below it, sorted by path, without hidden ones, including linked folders; a
+    pattern (``night/*.jpg``, ``**`` for all folders below) its matches. The suffix decides whether a file is an image,
+    else its first bytes. A missing file in a list is reported beside the others; one that is named alone is an error.
 
     Args:
         inputs: a path, a folder, a pattern, an ``(H, W)``, ``(H, W, 3)`` BGR or ``(H, W, 4)`` BGRA array, an
             ``(N, H, W, 3)`` array, a PIL image, an :class:`ImageSource`, or any iterable of these.
-        pass_over: is called with each video that a folder or a pattern holds beside its images.
+        pass_over: is called with each video in a folder or a pattern.
 
     Raises:
         InputError: an input is a URL or of no such kind; a folder or a pattern has no image.
@@ -115,7 +83,7 @@ def image_sources(inputs: Any, pass_over: Callable[[str], object] = lambda path:
 
 
 def each_source(inputs: Any, pass_over: Callable[[str], object] = lambda path: None) -> Iterator[ImageSource]:
-    """As :func:`image_sources`, one at a time, so that a generator of arrays is never held as a whole."""
+    """As :func:`image_sources`, one at a time, so that a generator of arrays is never in memory as a whole."""
     if isinstance(inputs, (str, os.PathLike)):
         yield from _from_path(os.fspath(inputs), True, pass_over)
         return
@@ -133,7 +101,7 @@ def each_source(inputs: Any, pass_over: Callable[[str], object] = lambda path: N
 
 
 def _from_path(path: str, alone: bool, pass_over: Callable[[str], object]) -> Iterator[ImageSource]:
-    """The photographs that a path, a folder or a pattern means."""
+    """The photographs of a path, a folder or a pattern."""
     if '://' in path:
         raise InputError(f'{path}: mmdark does not download; fetch the file first and name its path')
     if os.path.isdir(path):
@@ -152,7 +120,7 @@ def _from_path(path: str, alone: bool, pass_over: Callable[[str], object]) -> It
 
 
 def _images_of(paths: Iterable[str], pass_over: Callable[[str], object]) -> list[str]:
-    """Those that are images, sorted; a name that says so is believed, so that a damaged image is named."""
+    """The images, sorted; one with the suffix of an image may be damaged and is reported when it is read."""
     images, videos = [], []
     for path in paths:
         if not os.path.basename(path).startswith('.') and not has_suffix(path, TEXT_SUFFIXES):
@@ -172,7 +140,7 @@ def has_suffix(path: str | os.PathLike, suffixes: Sequence[str]) -> bool:
 
 
 def _is_one(inputs: object) -> bool:
-    """Whether this is a single photograph (or nothing known), not several."""
+    """Whether this is not several photographs."""
     if isinstance(inputs, np.ndarray):
         return inputs.ndim != 4
     return isinstance(inputs, ImageSource) or _is_pil(inputs) or not isinstance(inputs, Iterable)
@@ -186,18 +154,18 @@ def _read_file(path: str) -> np.ndarray:
     try:
         pixels, damage = read_photo(path)
     except InputError as error:
-        # read_photo names the file first and ends with what to do about an annotation, of which there is none here.
+        # without the name of the file and the advice about its annotation
         reason = str(error).removeprefix(f'image {path} ').rpartition(': ')[0]
         raise InputError(foreign_format(path) or reason.removeprefix('is ')) from None
     if is_animated(path):
-        print(f'{path} is animated: its first picture alone is looked at', file=sys.stderr)
+        print(f'{path} is animated: only its first picture is used', file=sys.stderr)
     if damage:
-        print(f'{path} is damaged inside ({damage}): what is found on it may be wrong, or missing', file=sys.stderr)
+        print(f'{path} is damaged inside ({damage}): detections on it may be wrong or missing', file=sys.stderr)
     return pixels
 
 
 def _as_bgr(array: np.ndarray) -> np.ndarray:
-    """Grey repeated, alpha dropped, 16-bit values brought to their upper 8 bits, as LoadPhoto does with files."""
+    """Grey repeated, alpha dropped, 16-bit values cut to their upper 8 bits, as LoadPhoto does with files."""
     if array.dtype not in (np.uint8, np.uint16):
         raise InputError(f'an array of {array.dtype}: give uint8, 0 to 255')
     if array.ndim == 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from .detection import Detection, Found
 from .detector import load_detector
 from .image_sources import each_source, image_sources
 from .onnx_session import BACKENDS, OnnxSession, installed
-from .output_names import shortened
+from .output_names import free_name
 from .read_ahead import read_ahead
 from .result import BrokenImage, DetectionResult
 from .result_files import picture_suffix, write_picture
@@ -31,8 +31,8 @@ Seen = tuple[DetectionResult | BrokenImage, np.ndarray | None]
 """A result, and the image that was looked at."""
 
 
-class Wanted(NamedTuple):
-    """What is wanted of each image; see :meth:`Inferencer.stream`."""
+class Options(NamedTuple):
+    """Of :meth:`Inferencer.stream`."""
 
     batch_size: int
     pred_score_thr: float
@@ -43,31 +43,31 @@ class Wanted(NamedTuple):
 
 
 class Inferencer:
-    """Find what a detector was trained for; called as mmdet's ``DetInferencer``, but it returns other things.
+    """Detect objects on photographs; called as mmdet's ``DetInferencer``, but it returns :class:`DetectionResult`.
 
-    The steps of the config's test pipeline prepare each image, but for those that load or darken it: a photograph is
-    looked at as it is. A folder goes on where a file is broken.
+    The config's test pipeline prepares each image, without the steps that load or darken it. A broken file does not
+    stop a folder.
 
     Args:
         model: see :func:`mmdark.inference.load_detector`.
         weights: see :func:`mmdark.inference.load_detector`; never random.
-        device: ``'auto'`` (CUDA where there is some), ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...
+        device: see :func:`mmdark.inference.chosen_device`.
         show_progress: draw a progress bar on stderr while called; :meth:`stream` draws none.
         amp: compute in bfloat16, which moves boxes by fractions of a pixel.
-        backend: ``'torch'``; ``'onnxruntime'``, whose file ``mmdark export`` wrote beside the weights; or ``'auto'``:
-            ONNX Runtime on CPUs, where it is installed, for the detector that comes with mmdark. Several views
-            (``tta``) are always looked at by PyTorch.
+        backend: ``'torch'``; ``'onnxruntime'``, with the file that ``mmdark export`` wrote beside the weights; or
+            ``'auto'``: ONNX Runtime on CPUs, where it is installed, for the detector that comes with mmdark. ``tta``
+            always uses PyTorch.
 
     Raises:
         InputError: model, weights, device or backend cannot be used.
 
     Attributes:
         model: the detector, with ``dataset_meta``.
-        class_names: what it finds, such as ``('face',)``, in the order of the labels; empty where nothing names it.
+        class_names: such as ``('face',)``, in the order of the labels; empty where nothing names them.
         cfg: its config.
         weights: the file of its weights.
-        device: where it runs.
-        backend: what computes, ``'torch'`` or ``'onnxruntime'``.
+        device: of the model.
+        backend: ``'torch'`` or ``'onnxruntime'``.
     """
 
     def __init__(
@@ -119,26 +119,24 @@ class Inferencer:
         no_save_vis: bool = False,
         **options: Any,
     ) -> dict[str, list]:
-        """Find the objects on all inputs.
+        """Detect objects on all inputs.
 
         Args:
             inputs: see :func:`mmdark.inference.image_sources`.
-            batch_size: images (or tiles) that the detector sees at a time; those of one batch have the same size.
+            batch_size: images (or tiles) of one size that the detector sees at a time.
             return_vis: also return the pictures with the objects drawn.
-            out_dir: write them to ``out_dir/pictures/NAME.jpg``, too (``.png`` beyond the 65500 pixels of a JPEG).
-            pred_score_thr: only objects of at least this score; below the config's ``test_cfg.score_thr`` (0.05) there
-                are none.
+            out_dir: write them to ``out_dir/pictures/NAME.jpg`` (``.png`` beyond the 65500 pixels of a JPEG).
+            pred_score_thr: only objects of at least this score (at least the config's ``test_cfg.score_thr``, 0.05).
             no_save_vis: write nothing to ``out_dir``.
             **options: ``tta``, ``tile``, ``with_reflectance``, ``with_illumination`` of :meth:`stream`.
 
         Returns:
-            ``predictions``, for each input in its order a :class:`DetectionResult`, or a :class:`BrokenImage` where it
-            could not be looked at; ``visualization``, in the same order BGR pictures, a dark photograph beside its
-            brightened copy, None for a broken one, and an empty list without ``return_vis``; ``broken``, a list of the
-            :class:`BrokenImage` alone.
+            ``predictions``, for each input a :class:`DetectionResult`, or a :class:`BrokenImage` where it could not be
+            read; ``visualization``, for each input its BGR picture (a dark photograph beside its brightened copy), None
+            for a broken one, an empty list without ``return_vis``; ``broken``, all :class:`BrokenImage`.
 
         Raises:
-            InputError: there is no input, it is nothing that images are found in, or a picture cannot be written.
+            InputError: there is no input, it is of no such kind, or a picture cannot be written.
         """
         sources = inputs if isinstance(inputs, Iterator) else image_sources(inputs)
         seen: Iterable[Seen] = self.stream(sources, batch_size, pred_score_thr, **options)
@@ -158,7 +156,8 @@ class Inferencer:
             if return_vis:
                 results['visualization'].append(drawn)
             if folder and drawn is not None:
-                write_picture(folder / f'{_free_name(result.source, names)}{picture_suffix(drawn)}', drawn)
+                path = PurePath(PurePath(result.source).name.replace(' ', '_'))
+                write_picture(folder / f'{free_name(path, names)}{picture_suffix(drawn)}', drawn)
         return results
 
     def stream(
@@ -171,76 +170,76 @@ class Inferencer:
         with_reflectance: bool = False,
         with_illumination: bool = False,
     ) -> Iterator[Seen]:
-        """Find objects on one image after another, in the order of the inputs and in constant memory.
+        """Detect objects on one image after another, in the order of the inputs and in constant memory.
 
         Args:
-            inputs: see :func:`mmdark.inference.image_sources`; also a generator, of which ``batch_size`` are held;
-                where a GPU looks at them, as many again, which threads read meanwhile.
+            inputs: see :func:`mmdark.inference.image_sources`; also a generator, of which ``batch_size`` images are
+                held, on a GPU twice as many, which threads read ahead.
             batch_size: see :meth:`__call__`.
             pred_score_thr: see :meth:`__call__`.
-            tta: look at several views of each image, the config's ``tta_pipeline``, and merge by ``tta_model``.
-            tile: look through a window of so many pixels; ``'auto'`` does so for images above four million pixels,
-                None looks at each image as a whole. See :mod:`mmdark.inference.tiles`.
-            with_reflectance: add what the model's reflectance decoder makes of each image.
-            with_illumination: add what the model's Retinex teacher makes of it.
+            tta: detect on several views of each image, the config's ``tta_pipeline``, and merge by ``tta_model``.
+            tile: side of the tiles in pixels; ``'auto'`` takes tiles for images above four million pixels, None never.
+                See :mod:`mmdark.inference.tiles`.
+            with_reflectance: add the output of the model's reflectance decoder.
+            with_illumination: add the illumination that the model's Retinex teacher decomposes.
 
         Returns:
             Pairs of a result and the image, ``(H, W, 3)`` BGR uint8. A file that cannot be used, or an image too large
             for the memory, is a :class:`BrokenImage` with None.
 
         Raises:
-            InputError: the model cannot do what is asked for; an input is nothing that images are found in.
+            InputError: the model cannot do what is asked for; an input is of no such kind.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f'batch_size={batch_size!r}: give the number of images that are looked at at a time')
+            raise InputError(f'batch_size={batch_size!r}: give the number of images that the detector sees at a time')
         tile_side(tile, 1, 1)
         if tta:
             self._detection.prepare_views()
         for asked, what in ((with_reflectance, 'reflectance'), (with_illumination, 'illumination')):
             if asked:
                 self._detection.check_teacher(what)
-        wanted = Wanted(batch_size, pred_score_thr, tta, tile, with_reflectance, with_illumination)
-        return self._stream(inputs, wanted)
+        options = Options(batch_size, pred_score_thr, tta, tile, with_reflectance, with_illumination)
+        return self._stream(inputs, options)
 
-    def _stream(self, inputs: Any, wanted: Wanted) -> Iterator[Seen]:
-        """Read until a batch is full, or an image is so large that it is one by itself.
+    def _stream(self, inputs: Any, options: Options) -> Iterator[Seen]:
+        """Fill batches; an image that is large enough for tiles is a batch by itself.
 
-        Every ``batch_size`` inputs a batch ends, so what is beside an image does not depend on where a run begins.
+        A batch ends every ``batch_size`` inputs, so that a resumed run has the same batches.
         """
         batch: list[tuple[str, np.ndarray | InputError]] = []
-        ahead = 0 if self.device.type == 'cpu' else wanted.batch_size
+        ahead = 0 if self.device.type == 'cpu' else options.batch_size
         for number, (name, image) in enumerate(read_ahead(each_source(inputs), ahead), 1):
-            large = isinstance(image, np.ndarray) and tile_side(wanted.tile, *image.shape[:2])
+            large = isinstance(image, np.ndarray) and tile_side(options.tile, *image.shape[:2])
             if large:
-                yield from self._look(batch, wanted)
+                yield from self._look(batch, options)
                 batch = []
             batch.append((name, image))
-            if large or number % wanted.batch_size == 0:
-                yield from self._look(batch, wanted)
+            if large or number % options.batch_size == 0:
+                yield from self._look(batch, options)
                 batch = []
-        yield from self._look(batch, wanted)
+        yield from self._look(batch, options)
 
-    def _look(self, batch: list[tuple[str, np.ndarray | InputError]], wanted: Wanted) -> Iterator[Seen]:
+    def _look(self, batch: list[tuple[str, np.ndarray | InputError]], options: Options) -> Iterator[Seen]:
         images = [image for _, image in batch if isinstance(image, np.ndarray)]
-        side = tile_side(wanted.tile, *images[0].shape[:2]) if images else None
-        found = iter([] if side else self._detection.found_each(images, wanted.tta))
+        side = tile_side(options.tile, *images[0].shape[:2]) if images else None
+        found = iter([] if side else self._detection.found_each(images, options.tta))
         for name, image in batch:
             if isinstance(image, InputError):
                 yield BrokenImage(name, str(image)), None
                 continue
             try:
                 if side:
-                    one = self._detection.found_in_tiles(image, side, wanted.batch_size, wanted.tta)
+                    one = self._detection.found_in_tiles(image, side, options.batch_size, options.tta)
                 else:
                     one = next(found)
-                result = self._result(name, image, one, side, wanted)
+                result = self._result(name, image, one, side, options)
             except InputError as error:
                 yield BrokenImage(name, str(error)), None
             else:
                 yield result, image
 
     def _result(
-        self, name: str, image: np.ndarray, found: Found | InputError, side: int | None, wanted: Wanted
+        self, name: str, image: np.ndarray, found: Found | InputError, side: int | None, options: Options
     ) -> DetectionResult:
         if isinstance(found, InputError):
             raise found
@@ -252,23 +251,12 @@ class Inferencer:
             width,
             height,
             name,
-            self._detection.reflectance(image, side) if wanted.with_reflectance else None,
-            self._detection.illumination(image, side) if wanted.with_illumination else None,
+            self._detection.reflectance(image, side) if options.with_reflectance else None,
+            self._detection.illumination(image, side) if options.with_illumination else None,
             labels,
             self.class_names,
-        ).above(wanted.pred_score_thr)
+        ).above(options.pred_score_thr)
 
 
 FaceInferencer = Inferencer
-"""The name from before there were other classes than faces."""
-
-
-def _free_name(source: str, names: set[str]) -> str:
-    """A name for the picture of a source; two folders may hold the same name."""
-    stem = name = shortened(Path(source).stem.replace(' ', '_'))
-    number = 1
-    while name in names:
-        number += 1
-        name = f'{stem}-{number}'
-    names.add(name)
-    return name
+"""The name before version 0.2."""

@@ -1,45 +1,51 @@
-"""A file of JSON lines that grows while work goes on, so that whatever stops the work, it goes on from there."""
+"""A file of JSON lines that grows during a run; a run that was interrupted continues it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from mmdet.utils import get_test_pipeline_cfg
 
 from mmdark.errors import InputError
 from mmdark.file_limits import parse_json, refuse_endless
+from mmdark.whole_file import sha256_of
+
+if TYPE_CHECKING:
+    from .inferencer import Inferencer
 
 Line = dict[str, Any]
 ABOUT = 'about'
-"""Key of a header under which stands what need not be the same where a file is continued."""
+"""Key of the header whose value may differ where a file is continued."""
 END = {'complete': True}
-"""The last line of a file to which nothing will be added; files that are never complete have none."""
+"""The last line of a finished file."""
 BEGIN = 'begin anew with overwrite=True (--overwrite), or name another out_dir'
 
 
-class JsonLines:
-    """A header, and a line for each thing that is done, appended when it is done.
+class JsonLines(AbstractContextManager):
+    """A header, and a line for each image, appended when the image is done.
 
-    A last line that was cut off is dropped. A file that was begun with something else is refused.
+    A last line that was cut off is dropped. A file that was begun with another header is refused.
 
     Args:
         path: of the file; its folder is made.
-        header: what its first line says; a file that is there must say the same, but for what :data:`ABOUT` holds.
-        key: under which each line says its number.
-        number_of: the number that the line of each index (0, 1, 2 and so on) has.
-        batch_size: lines of a batch that is not complete are dropped, too: what is found on an image depends in the
-            last digits on the images that are beside it in the batch.
+        header: the first line; that of an existing file must be equal, except for the value of :data:`ABOUT`.
+        key: under which each line states its number.
+        number_of: from the index of a line (0, 1, 2 ...) to its number.
+        batch_size: lines of an incomplete batch are dropped, too: the last digits of a detection depend on the other
+            images in the batch.
         overwrite: begin anew.
 
     Attributes:
-        path: of the file.
-        kept: lines below the header that were there and are kept.
-        count: lines below the header that are there now.
+        kept: number of lines below the header that are kept of an earlier run.
+        count: number of lines below the header now.
 
     Raises:
-        InputError: the file is of something else, or of other settings, or damaged before its last line, or cannot be
-            read.
+        InputError: the file is of something else, or damaged before its last line, or cannot be read or written.
     """
 
     GO_ON = 'go on with --resume'
@@ -63,25 +69,17 @@ class JsonLines:
             raise self._not_written(error) from None
         self.count = self.kept
 
-    def __enter__(self) -> JsonLines:
-        """Nothing more than the object."""
-        return self
-
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
 
     def close(self) -> None:
-        """Close the file, where it is open."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
     def open(self) -> None:
-        """Cut off what is not kept, and write the header of a new file; the first line that is added does this, too.
-
-        Raises:
-            InputError: the file cannot be written.
-        """
+        """Cut off what is not kept, or write the header of a new file."""
         if self._file is not None:
             return
         try:
@@ -95,28 +93,20 @@ class JsonLines:
             self._write(self._header)
 
     def append(self, number: int, line: Line) -> None:
-        """Append a line, with its number, and hand it to the system.
-
-        Raises:
-            InputError: it cannot be written; the lines before it are kept.
-        """
+        """Append a line with its number; it is with the operating system when this returns."""
         self.open()
         self._write({self.key: number, **line})
         self.count += 1
 
     def finish(self) -> None:
-        """Say that nothing will be added.
-
-        Raises:
-            InputError: it cannot be written; all lines are kept.
-        """
+        """Mark the file as complete."""
         self.open()
         self._write(END)
 
     def _write(self, line: Line) -> None:
         text = bytes_of(line)
         try:
-            while text:  # a nearly full disk takes the start of a line, and refuses the rest
+            while text:  # a nearly full disk takes the start of a line and refuses the rest
                 text = text[self._file.write(text) :]
         except OSError as error:
             raise self._not_written(error) from None
@@ -133,9 +123,8 @@ class JsonLines:
         with self.path.open('rb') as file:
             first = file.readline()
             if not first.endswith(b'\n') and bytes_of(self._header).startswith(first):
-                return 0, 0  # killed at once
-            if compared(_parsed(first)) != compared(json.loads(bytes_of(self._header))):
-                raise InputError(_other_header(self.path, first, self._header))
+                return 0, 0  # killed while it wrote the header
+            self._check_header(_parsed(first))
             end = place = len(first)
             for index, line in enumerate(file):
                 content = _parsed(line)
@@ -150,9 +139,35 @@ class JsonLines:
                     kept, end = index + 1, place
         return kept, end
 
+    def _check_header(self, there: Line | None) -> None:
+        if there is None:
+            raise InputError(f'{self.path} was not written by mmdark detect: {BEGIN}')
+        wanted = json.loads(bytes_of(self._header))
+        other = [
+            f'{key} {there.get(key)!s:.40} and not {wanted.get(key)!s:.40}'
+            for key in {**wanted, **there}
+            if key != ABOUT and there.get(key) != wanted.get(key)
+        ]
+        if other:
+            begun = ', '.join(other[:3]) + (f' and {len(other) - 3} more' if len(other) > 3 else '')
+            raise InputError(f'{self.path} was begun with {begun}: give the same again, or {BEGIN}')
+
+
+def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool) -> Line:
+    """The part of a header that states everything a detection depends on."""
+    cfg, weights = inferencer.cfg, Path(inferencer.weights)
+    views = (cfg.get('tta_model'), cfg.get('tta_pipeline')) if tta else ()
+    return dict(
+        weights=f'{weights.name} {sha256_of(weights)[:8]}',
+        model=hashlib.sha256(repr((cfg.model, get_test_pipeline_cfg(cfg), *views)).encode()).hexdigest()[:8],
+        pred_score_thr=pred_score_thr,
+        tta=tta,
+        backend=inferencer.backend,
+    )
+
 
 def read_header(path: Path) -> Line:
-    """What the first line says."""
+    """The first line of a file."""
     refuse_endless(path)
     with path.open('rb') as file:
         return parse_json(file.readline())
@@ -175,7 +190,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether a file says that nothing will be added."""
+    """Whether a file was marked as complete."""
     end = bytes_of(END)
     with path.open('rb') as file:
         file.seek(max(0, path.stat().st_size - len(end)))
@@ -183,25 +198,20 @@ def is_complete(path: Path) -> bool:
 
 
 def count_unfinished(path: Path) -> int:
-    """How many lines below the header a file has that is not complete; 0 where it is, or there is none."""
+    """Number of lines below the header of an incomplete file; 0 where it is complete, or there is none."""
     if not path.is_file() or is_complete(path):
         return 0
     with path.open('rb') as file:
         return max(0, sum(line.endswith(b'\n') for line in file) - 1)
 
 
-def compared(header: Line | None) -> Line | None:
-    """What must be the same where a file is continued."""
-    return header and {key: value for key, value in header.items() if key != ABOUT}
-
-
 def bytes_of(line: Line) -> bytes:
-    """A line of the file; a name that is no text survives, as JSON's escapes say it."""
+    """A line of the file; bytes in a file name that are not UTF-8 are escaped."""
     return json.dumps(line, ensure_ascii=False).encode(errors='backslashreplace') + b'\n'
 
 
 def damaged_line(path: Path, number: int) -> InputError:
-    """What to say of a line, counted from 1, that holds something else than it should."""
+    """The error for a line, counted from 1, that cannot be used."""
     return InputError(
         f'line {number} of {path} is damaged: delete it and those below, or begin anew with overwrite=True '
         '(--overwrite)'
@@ -209,27 +219,9 @@ def damaged_line(path: Path, number: int) -> InputError:
 
 
 def _parsed(line: bytes) -> Line | None:
-    """What a line says; None where it is not whole."""
+    """The JSON object of a line; None where the line is cut off or something else."""
     try:
         content = parse_json(line) if line.endswith(b'\n') else None
     except ValueError:
         return None
     return content if isinstance(content, dict) else None
-
-
-def _other_header(path: Path, there: bytes, wanted: Line) -> str:
-    """One line that says what a file was begun with."""
-    old, new = compared(_parsed(there)), compared(json.loads(bytes_of(wanted)))
-    if old is None:
-        return f'{path} was not written by mmdark detect: {BEGIN}'
-    other = [
-        f'{key} {_short(old.get(key))} and not {_short(new.get(key))}'
-        for key in {**new, **old}
-        if old.get(key) != new.get(key)
-    ]
-    more = f' and {len(other) - 3} more' if len(other) > 3 else ''
-    return f'{path} was begun with {", ".join(other[:3])}{more}: give the same again, or {BEGIN}'
-
-
-def _short(value: object) -> str:
-    return str(value) if len(str(value)) <= 40 else f'{str(value)[:40]}...'

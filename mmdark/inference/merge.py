@@ -17,8 +17,7 @@ from mmdark.whole_file import writing
 
 from .json_lines import ABOUT, Line, is_complete, read_header
 from .result_files import FOLDERS
-from .result_lines import Kept, kept_lines
-from .result_lists import write_lists
+from .result_lists import Kept, kept_lines, write_lists
 from .shares import OF_SHARES, RESULT_LINES, share_of
 
 SHARD = 'shard'
@@ -26,33 +25,28 @@ SHARD = 'shard'
 
 @dataclass(frozen=True)
 class Shares:
-    """All shares of a run; or one run over all photographs.
-
-    Attributes:
-        paths: the files with the lines of each.
-        header: of the first of them.
-    """
+    """The lines of all shares of a run, or of one run over all photographs, and the header of the first."""
 
     paths: tuple[Path, ...]
     header: Line
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the detector finds."""
+        """Of the detector."""
         return tuple(self.header['classes'])
 
     def lines(self) -> Iterator[Kept]:
-        """What was found, in the order of the photographs, one of each share in memory at a time."""
+        """In the order of the photographs, one of each share in memory at a time."""
         with ExitStack() as opened:
             each = [opened.enter_context(closing(kept_lines(path, self.class_names))) for path in self.paths]
             yield from heapq.merge(*each, key=lambda line: line.number)
 
 
 def shares_in(folders: Sequence[str | os.PathLike]) -> Shares:
-    """Find the shares in some folders, and see that they are all of one run.
+    """Find the shares of a run in some folders.
 
     Raises:
-        InputError: one is missing, there twice, not complete, or of another run.
+        InputError: one is missing, there twice, incomplete, or of another run.
     """
     paths = [
         path for folder in folders for name in (OF_SHARES, RESULT_LINES) for path in sorted(Path(folder).glob(name))
@@ -83,15 +77,15 @@ def shares_in(folders: Sequence[str | os.PathLike]) -> Shares:
 
 
 def join_shares(shares: Shares, out_dir: str | os.PathLike, formats: Collection[str] = ()) -> list[Path]:
-    """Write the lists of all photographs, and bring the files of each to the same folder.
+    """Write the lists of all photographs to a folder, and bring the files of each photograph there.
 
     Args:
         shares: of :func:`shares_in`.
         out_dir: the folder.
-        formats: ``json``, ``csv``, ``coco``; by default what the runs were asked for.
+        formats: ``json``, ``csv``, ``coco``; by default those of the runs.
 
     Returns:
-        What there is now, files and folders.
+        The files and folders of the results.
 
     Raises:
         InputError: another process writes there, or a file cannot be written.
@@ -109,7 +103,6 @@ def join_shares(shares: Shares, out_dir: str | os.PathLike, formats: Collection[
 
 
 def _bring(folder: Path, out: Path, formats: Collection[str]) -> None:
-    """Bring the files of each photograph, linked where both folders lie on one disk."""
     for kind, name in FOLDERS.items():
         if kind in formats and (folder / name).is_dir():
             shutil.copytree(folder / name, out / name, copy_function=_link_or_copy, dirs_exist_ok=True)
@@ -125,11 +118,6 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def _header(path: Path) -> Line:
-    """What the first line says.
-
-    Raises:
-        InputError: it is none of ours.
-    """
     try:
         header = read_header(path)
         share_of(header.get(SHARD, '1/1'))

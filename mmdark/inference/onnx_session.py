@@ -17,7 +17,6 @@ from mmdark.whole_file import sha256_of
 from .detection import LEFT_OUT, Found
 
 BACKENDS = ('auto', 'torch', 'onnxruntime')
-"""What computes: ``auto`` is ONNX Runtime for the detector that comes with mmdark, on CPUs, where it is installed."""
 LIMITS = ('score_thr', 'nms_pre', 'max_per_img', 'iou_threshold')
 
 
@@ -25,8 +24,11 @@ class OnnxSession:
     """The ONNX file that ``mmdark export`` made of a detector.
 
     Args:
-        weights: the weights it was made of; it lies beside them, ``NAME.onnx`` beside ``NAME.pth``.
+        weights: the weights it was made of, ``NAME.pth``; it lies beside them, ``NAME.onnx``.
         cfg: the config of the detector.
+
+    Attributes:
+        same_settings: whether the thresholds are those of the config, and its test pipeline does not resize images.
 
     Raises:
         InputError: onnxruntime is missing, or the file is missing, damaged, or not of these weights and this config.
@@ -53,11 +55,7 @@ class OnnxSession:
         self.same_settings = {name: float(said.get(name, 'nan')) for name in LIMITS} == _limits(cfg)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Found]:
-        """What is found on BGR uint8 images ``(H, W, 3)`` of one size.
-
-        Raises:
-            RuntimeError: the computation fails, for example for want of memory.
-        """
+        """The objects of images of one size, each ``(H, W, 3)`` BGR uint8; a RuntimeError where memory is short."""
         try:
             image, boxes, scores, *labels = self.session.run(None, {'images': np.stack(images)})
         except Exception as error:  # as above
@@ -67,12 +65,12 @@ class OnnxSession:
 
 
 def installed() -> bool:
-    """Whether there is ONNX Runtime here."""
+    """Whether ONNX Runtime is installed."""
     return find_spec('onnxruntime') is not None
 
 
 def _limits(cfg: Config) -> dict[str, float] | None:
-    """The numbers by which the config chooses boxes; None if its test pipeline changes images: a file does not."""
+    """The config's thresholds; None if its test pipeline changes images, which an ONNX file does not."""
     steps = [step for step in get_test_pipeline_cfg(cfg) if step['type'] not in LEFT_OUT]
     if any(step['type'] != 'PackDetInputs' and step.get('scale_factor') != 1.0 for step in steps):
         return None

@@ -1,4 +1,4 @@
-"""Under which name the results of each photograph are written: its path below the folder that was named."""
+"""The names of the result files of each photograph: its path below the folder that was named."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pathlib import Path, PurePath
 from mmdark.errors import InputError
 
 LONGEST = 200
-"""Bytes of a name; file systems take 255, of which suffixes and the names of unfinished files need some."""
+"""Bytes of a name; file systems take 255, including suffixes and the endings of unfinished files."""
 
 
 def output_names(sources: Iterable[str], inputs: Iterable[str]) -> Iterator[str]:
     """A relative path without suffix for each source; no two are the same, on disks that ignore case either.
 
-    A single folder gives the paths below it; of several inputs the paths below what they have in common, so that equal
-    names in different folders stay apart. Where two sources differ in their suffix only, the later one keeps it. Names
-    beyond :data:`LONGEST` bytes are cut.
+    They are below the folder that was named, or the common folder of several inputs. Where two sources differ in their
+    suffix only, the later one keeps it. Names beyond :data:`LONGEST` bytes are cut.
 
     Args:
         sources: paths of the photographs.
@@ -42,24 +41,20 @@ def output_names(sources: Iterable[str], inputs: Iterable[str]) -> Iterator[str]
 def _names_below(base: str, sources: Iterable[str]) -> Iterator[str]:
     taken: set[str] = set()
     for source in sources:
-        name = _free_name(PurePath(os.path.relpath(source, base)), taken)
-        taken.add(name.casefold())
-        yield name
+        yield free_name(PurePath(os.path.relpath(source, base)), taken)
 
 
-def _free_name(path: PurePath, taken: set[str]) -> str:
-    whole, without = ((path.parent / shortened(name)).as_posix() for name in (path.name, path.stem))
+def free_name(path: PurePath, taken: set[str]) -> str:
+    """The path without its suffix; with it, or a number behind it, where that name is taken. It is taken then."""
+    whole, without = ((path.parent / _shortened(name)).as_posix() for name in (path.name, path.stem))
     numbered = (f'{whole}_{number}' for number in itertools.count(2))
-    return next(name for name in itertools.chain((without, whole), numbered) if name.casefold() not in taken)
+    name = next(name for name in itertools.chain((without, whole), numbered) if name.casefold() not in taken)
+    taken.add(name.casefold())
+    return name
 
 
-def shortened(name: str) -> str:
-    """A name without folder, cut after :data:`LONGEST` bytes.
-
-    Example:
-        >>> shortened('night'), len(shortened('n' * 255))
-        ('night', 200)
-    """
+def _shortened(name: str) -> str:
+    """A name without folder, cut after :data:`LONGEST` bytes."""
     if len(os.fsencode(name)) <= LONGEST:
         return name
     return name[:LONGEST] if name.isascii() else name[: LONGEST // 4]

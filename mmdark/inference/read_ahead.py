@@ -1,4 +1,4 @@
-"""Photographs are read by threads while the detector looks at those before."""
+"""Threads read photographs while the detector works on those before."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ Read = np.ndarray | InputError
 
 
 def read_ahead(sources: Iterable[ImageSource], count: int) -> Iterator[tuple[str, Read]]:
-    """Name and pixels of each source, in their order; in place of pixels, what is wrong with them.
-
-    Args:
-        sources: asked for by this thread, one after the other.
-        count: how many are read, or are being read, beyond the one that is given; 0 reads each when it is asked for.
-    """
+    """Name and pixels, or the error, of each source in their order; ``count`` of them are read ahead."""
     if count == 0:
         yield from ((source.name, _read(source)) for source in sources)
         return

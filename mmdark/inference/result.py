@@ -1,4 +1,4 @@
-"""What was found on one photograph, and what could not be looked at."""
+"""The objects of one image; an image that could not be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def key_of(class_names: Sequence[str]) -> str:
-    """Under which key a file lists the objects of an image: ``faces`` of a face detector, else ``objects``."""
+    """The key of an image's objects in result files: ``faces`` of a face detector, else ``objects``."""
     return 'faces' if tuple(class_names) == FACE else 'objects'
 
 
@@ -31,10 +31,10 @@ class DetectionResult:
         width: of the image, in pixels.
         height: of the image, in pixels.
         source: the path as given, ``'array 0'`` for the first of several arrays, ``'clip.mp4#120'`` for a frame.
-        reflectance: ``(H, W, 3)`` BGR uint8 as the model decodes it; only where it was asked for.
-        illumination: ``(H, W)`` float32 in [0, 1], of the Retinex teacher; only where it was asked for.
-        labels: ``(N,)`` int64, numbers of classes from 0 on; by default all are of the first.
-        class_names: of the detector, in the order of the numbers; empty where nothing names them.
+        reflectance: ``(H, W, 3)`` BGR uint8, of the model's decoder, on request.
+        illumination: ``(H, W)`` float32 in [0, 1], of the Retinex teacher, on request.
+        labels: ``(N,)`` int64, classes from 0 on; by default all are of the first.
+        class_names: of the detector, in the order of the labels; empty where nothing names them.
     """
 
     boxes: np.ndarray
@@ -53,7 +53,7 @@ class DetectionResult:
             object.__setattr__(self, 'labels', np.zeros(len(self.boxes), np.int64))
 
     def __len__(self) -> int:
-        """How many objects."""
+        """Number of objects."""
         return len(self.boxes)
 
     @property
@@ -62,17 +62,15 @@ class DetectionResult:
         return [name_of(label, self.class_names) for label in self.labels.tolist()]
 
     def above(self, score: float) -> DetectionResult:
-        """The same image with the objects of at least this score."""
+        """Only the objects of at least this score."""
         keep = self.scores >= score
         return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
 
     def to_dicts(self, exact: bool = False) -> list[dict[str, Any]]:
-        """``bbox`` (x1, y1, x2, y2 to a hundredth of a pixel) and ``score`` (to a millionth) of each, for files.
+        """``bbox`` (x1, y1, x2, y2 to a hundredth of a pixel) and ``score`` (to a millionth) of each object.
 
-        More digits would be noise. Where there are several classes, also ``label`` and ``class_name``.
-
-        Args:
-            exact: give as many digits as :meth:`from_dicts` needs to make the same float32 of them.
+        Of several classes also ``label`` and ``class_name``. ``exact`` gives the digits from which :meth:`from_dicts`
+        restores the same float32.
         """
         if exact:
             boxes = [[float(str(value)) for value in box] for box in self.boxes]
@@ -102,12 +100,7 @@ class DetectionResult:
         return cls(boxes, scores, width, height, source, labels=labels, class_names=class_names)
 
     def to_coco(self, image_id: int, category_id: int | Sequence[int] = 1) -> list[dict]:
-        """Entries of a COCO result file: ``image_id``, ``category_id``, ``bbox`` as x, y, width, height, ``score``.
-
-        Args:
-            image_id: number of the image.
-            category_id: of each class; or of the first, which the others follow.
-        """
+        """Entries of a COCO result file; ``category_id`` of each class, or of the first, which the others follow."""
         numbers = [
             category_id + label if isinstance(category_id, int) else category_id[label]
             for label in self.labels.tolist()
@@ -119,7 +112,7 @@ class DetectionResult:
         ]
 
     def to_supervision(self) -> supervision.Detections:
-        """The objects for the package ``supervision``, with their classes and their names.
+        """The objects for the package ``supervision``.
 
         Raises:
             InputError: the package is not installed.
@@ -137,12 +130,12 @@ class DetectionResult:
 
 
 FaceResult = DetectionResult
-"""The name from before there were other classes than faces."""
+"""The name before version 0.2."""
 
 
 @dataclass(frozen=True)
 class BrokenImage:
-    """An image that could not be looked at.
+    """An image that could not be used.
 
     Attributes:
         source: as in :class:`DetectionResult`.

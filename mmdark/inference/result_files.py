@@ -1,4 +1,4 @@
-"""What was found, in files: JSON, CSV, and the formats of YOLO, WIDER FACE and COCO; each whole or not at all."""
+"""The result files of a run: JSON, CSV, and the formats of YOLO, WIDER FACE and COCO; each whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,58 +19,51 @@ from mmdark.whole_file import write_whole, writing
 
 from .json_lines import JsonLines, Line
 from .result import BrokenImage, DetectionResult, key_of
-from .result_lines import Kept, kept_lines, line_of
-from .result_lists import RESULTS, write_lists
+from .result_lists import RESULTS, Kept, kept_lines, line_of, write_lists
 from .shares import WHOLE, Share
 
 FORMATS = ('json', 'csv', 'yolo', 'wider', 'coco', 'pictures')
-"""What can be written."""
 FOLDERS = {'pictures': 'pictures', 'yolo': 'labels', 'wider': 'wider'}
 """Format → the folder with a file for each photograph."""
 MOST_BYTES = 256 << 20
-"""Of a ``results.json`` that is read at once, which takes some ten times as much: about a million photographs."""
+"""Of a ``results.json`` that is read at once, which takes ten times as much memory: about a million photographs."""
 MAX_JPEG = 65500
 """Pixels of a side; a larger picture is written as PNG."""
-
-Draw = Callable[[np.ndarray, DetectionResult], np.ndarray]
-"""From an image, BGR, and its objects to the picture for a person."""
 
 
 class ResultFiles:
     """The files of one run in one folder.
 
-    What belongs to one photograph is written when it is :meth:`add`-ed, what belongs to all by :meth:`close`.
-
     ==========  ======================================================================================
     json        ``results.json``, see :meth:`close`
-    csv         ``results.csv``: ``source,x1,y1,x2,y2,score``, a row an object; of several classes also
+    csv         ``results.csv``: ``source,x1,y1,x2,y2,score``, a row per object; of several classes also
                 ``label,class_name``
-    yolo        ``labels/NAME.txt``: ``label cx cy w h score``, a row an object, relative to the image; of
+    yolo        ``labels/NAME.txt``: ``label cx cy w h score``, a row per object, relative to the image; of
                 several classes also ``classes.txt``, their names
     wider       ``wider/EVENT/NAME.txt``, as the official evaluation takes it; x y w h in pixels; of one class
     coco        ``coco_images.json`` (images, categories) and ``coco_results.json`` for ``COCO.loadRes``
     pictures    ``pictures/NAME.jpg``
     ==========  ======================================================================================
 
-    Beside them ``results.jsonl`` gets a line for each photograph when it is added, and what belongs to all is made from
-    these lines. So whatever ends a run, another one goes on from there.
+    ``results.jsonl`` gets a line per photograph when it is added, and the lists are made from these lines, so that a
+    run can be resumed after any end.
 
     Args:
         folder: is made where it is missing; files of the same names are replaced.
         formats: some of :data:`FORMATS`.
-        about: what else ``results.json`` says, such as the model and the weights.
-        draw: makes a picture; needed for pictures only.
+        about: further entries of ``results.json``, such as the model and the weights.
+        draw: from an image (BGR) and its objects to a picture; needed for pictures only.
         class_names: of the detector.
-        settings: what must be the same where the run is continued, besides the classes and the formats.
+        settings: must be equal where the run is resumed, besides the classes and the formats.
         resume: keep the photographs that ``results.jsonl`` holds.
-        share: the share of the photographs; lists of all are made of the whole alone.
+        share: the share of the photographs; only the whole gets lists.
 
     Attributes:
-        kept: photographs that an earlier run has done.
+        kept: number of photographs that an earlier run has done.
 
     Raises:
-        InputError: there is no such format, or none for several classes, or the folder cannot be made, or what it holds
-            is of other settings.
+        InputError: there is no such format, or none for several classes, or the folder cannot be made, or it holds
+            results with other settings.
     """
 
     def __init__(
@@ -78,7 +71,7 @@ class ResultFiles:
         folder: str | os.PathLike,
         formats: Collection[str],
         about: Mapping[str, Any] | None = None,
-        draw: Draw | None = None,
+        draw: Callable[[np.ndarray, DetectionResult], np.ndarray] | None = None,
         class_names: Sequence[str] = FACE,
         settings: Mapping[str, Any] | None = None,
         resume: bool = False,
@@ -101,63 +94,51 @@ class ResultFiles:
         self.kept = self._lines.kept
 
     def lines(self) -> Iterator[Kept]:
-        """What is kept of each photograph, one in memory at a time."""
+        """The photographs that were added, one in memory at a time."""
         return islice(kept_lines(self._lines.path, self.class_names), self._lines.count)
 
     def add(self, name: str, result: DetectionResult, image: np.ndarray | None = None) -> None:
-        """Write what belongs to one photograph, and its line.
+        """Write the files of one photograph, then its line.
 
         Args:
             name: path below the folder, without suffix; see :func:`mmdark.inference.output_names.output_names`.
             result: its objects.
             image: its pixels, BGR; needed for pictures only.
-
-        Raises:
-            InputError: a file cannot be written; what was written before stays.
         """
         picture = None
         if 'pictures' in self.formats:
-            picture = self._write_picture(name, self.draw(image, result))
+            drawn = self.draw(image, result)
+            picture = f'pictures/{name}{picture_suffix(drawn)}'
+            write_picture(self.folder / picture, drawn)
         if 'yolo' in self.formats:
-            self._write(f'labels/{name}.txt', _yolo(result).encode())
+            write_whole(self.folder / f'labels/{name}.txt', _yolo(result).encode())
         if 'wider' in self.formats:
             write_wider_predictions(self.folder / 'wider', {name: _xywh(result)})
         self._append(line_of(name, result, picture))
 
     def add_broken(self, broken: BrokenImage, name: str = '') -> None:
-        """Keep a photograph that could not be read.
-
-        Args:
-            broken: the photograph.
-            name: see :meth:`add`.
-
-        Raises:
-            InputError: the line cannot be written; what was written before stays.
-        """
+        """Write the line of a photograph that could not be read."""
         self._append(line_of(name, broken))
 
     def close(self, complete: bool = True) -> list[Path]:
-        """Write what belongs to all photographs; of a share nothing, as it is made where the shares are joined.
+        """Write the lists of all photographs; a share has none before :mod:`mmdark.inference.merge`.
 
-        ``results.json`` holds ``mmdark`` (the version), what ``about`` says, ``complete``, ``images`` (a list of
+        ``results.json`` holds ``mmdark`` (the version), the entries of ``about``, ``complete``, ``images`` (a list of
         ``source``, ``name``, ``width``, ``height``, ``faces`` with ``bbox`` as x1, y1, x2, y2 and ``score``, and
         ``picture`` where there is one, relative to the file) and ``broken`` (a list of ``source`` and ``reason``). Of
         another detector it holds ``classes``, their names in the order of the labels, and ``objects`` in place of
         ``faces``; of several classes each with ``label`` and ``class_name``.
 
         Args:
-            complete: whether all photographs were looked at.
+            complete: whether all photographs are done.
 
         Returns:
-            What there is now, files and folders.
-
-        Raises:
-            InputError: a file cannot be written; those before it are there.
+            The files and folders of the results.
         """
         if complete:
             self._lines.finish()
         self._lines.close()
-        if not (complete or self._lines.count):  # what an earlier run has written here stays
+        if not (complete or self._lines.count):  # keep the results of an earlier run
             return []
         if self.share.parts > 1:
             places = [self._lines.path]
@@ -169,14 +150,6 @@ class ResultFiles:
     def _append(self, line: Line) -> None:
         self._lines.append(self.share.number_of(self._lines.count), line)
 
-    def _write_picture(self, name: str, picture: np.ndarray) -> str:
-        place = f'pictures/{name}{picture_suffix(picture)}'
-        write_picture(self.folder / place, picture)
-        return place
-
-    def _write(self, name: str, content: bytes) -> None:
-        write_whole(self.folder / name, content)
-
 
 def picture_suffix(picture: np.ndarray) -> str:
     """``'.jpg'``, or ``'.png'`` for a picture ``(H, W, 3)`` that is too large for JPEG."""
@@ -184,15 +157,7 @@ def picture_suffix(picture: np.ndarray) -> str:
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a picture, whole or not at all, in the format that its name ends with.
-
-    Args:
-        path: ``*.jpg`` or ``*.png``.
-        picture: ``(H, W, 3)`` BGR uint8.
-
-    Raises:
-        InputError: it is too large for JPEG, or cannot be written.
-    """
+    """Write a picture, ``(H, W, 3)`` BGR uint8, whole or not at all, in the format of its suffix (JPEG or PNG)."""
     if picture_suffix(picture) == '.png' and path.suffix.lower() != '.png':
         raise InputError(f'{path}: JPEG takes at most {MAX_JPEG} pixels a side; name it *.png')
     write_whole(path, cv2.imencode(path.suffix, picture)[1].tobytes())
@@ -202,11 +167,11 @@ def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[B
     """Read ``results.json``, or the folder that holds one.
 
     Returns:
-        The objects of each photograph; the photographs that could not be read; all else that the file says, and under
-        ``names`` and ``pictures`` a list each, in the order of the first.
+        The objects of each photograph; the photographs that could not be read; all other entries of the file, with
+        ``names`` and ``pictures``, lists in the order of the first.
 
     Raises:
-        InputError: there is no such file, it is none of ours, or is larger than :data:`MOST_BYTES`.
+        InputError: there is no such file, mmdark did not write it, or it is larger than :data:`MOST_BYTES`.
     """
     path = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
     if kind := endless(path):
@@ -244,7 +209,6 @@ def _result_of(entry: Mapping[str, Any], class_names: tuple[str, ...]) -> Detect
 
 
 def _text(value: object) -> str:
-    """The value, which names something on a disk or says something to a person."""
     if not isinstance(value, str) or '\0' in value:
         raise TypeError(f'{shown(value)} is no text')
     return value
@@ -256,7 +220,7 @@ def _xywh(result: DetectionResult) -> np.ndarray:
 
 
 def _yolo(result: DetectionResult) -> str:
-    """Ultralytics' lines with confidence: class, centre, width and height relative to the image, score."""
+    """Ultralytics' lines: class, centre, width and height relative to the image, confidence."""
     rows = _xywh(result)
     rows[:, :2] += rows[:, 2:4] / 2
     rows[:, :4] /= [result.width, result.height, result.width, result.height]

@@ -1,4 +1,4 @@
-"""Lists of all that was found, JSON, CSV and COCO, written photograph after photograph in constant memory."""
+"""The lines of ``results.jsonl``, one per photograph, and the lists made from them: JSON, CSV and COCO."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmdet.evaluation import get_classes
 
@@ -15,15 +15,61 @@ import mmdark
 from mmdark.drawing import FACE, name_of
 from mmdark.whole_file import write_text_whole
 
+from .json_lines import Line, damaged_line, read_lines
 from .result import BrokenImage, DetectionResult, key_of
-from .result_lines import Kept
 
 RESULTS = 'results.json'
 NOT_IN_COCO = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 """Numbers from 1 to 90 that none of COCO's 80 categories has."""
 
+
+class Kept(NamedTuple):
+    """The content of a line.
+
+    Attributes:
+        number: of the photograph among all, from 0 on.
+        name: under which its files are written.
+        item: its objects, or why there are none.
+        picture: path of the drawn picture, relative to the folder of the results.
+    """
+
+    number: int
+    name: str
+    item: DetectionResult | BrokenImage
+    picture: str | None
+
+
 Lines = Callable[[], Iterable[Kept]]
 """Gives the lines of all photographs, from the first on each time it is called."""
+
+
+def line_of(name: str, item: DetectionResult | BrokenImage, picture: str | None = None) -> Line:
+    """The line of a photograph, without its number; numbers are exact to the last digit."""
+    line = dict(name=name, source=item.source)
+    if isinstance(item, BrokenImage):
+        return line | dict(broken=item.reason)
+    line |= {'width': item.width, 'height': item.height, key_of(item.class_names): item.to_dicts(exact=True)}
+    return line | (dict(picture=picture) if picture else {})
+
+
+def kept_lines(path: Path, class_names: tuple[str, ...]) -> Iterator[Kept]:
+    """The content of each line of a file, one in memory at a time.
+
+    Raises:
+        InputError: a line holds something else.
+    """
+    for number, line in enumerate(read_lines(path), 2):
+        try:
+            source = str(line['source'])
+            if 'broken' in line:
+                item: DetectionResult | BrokenImage = BrokenImage(source, str(line['broken']))
+            else:
+                size, objects = (int(line['width']), int(line['height'])), line[key_of(class_names)]
+                item = DetectionResult.from_dicts(objects, *size, source, class_names)
+            kept = Kept(int(line['photograph']), str(line['name']), item, line.get('picture'))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise damaged_line(path, number) from None
+        yield kept
 
 
 def write_lists(
@@ -34,18 +80,15 @@ def write_lists(
     class_names: Sequence[str],
     complete: bool,
 ) -> list[Path]:
-    """Write what belongs to all photographs; see :meth:`mmdark.inference.result_files.ResultFiles.close`.
+    """Write the lists of all photographs in constant memory; see :meth:`.ResultFiles.close`.
 
     Args:
         folder: where to.
-        formats: ``json``, ``csv``, ``coco`` and ``yolo`` are lists; others are left alone.
-        lines: what was found.
-        about: what else ``results.json`` says.
+        formats: ``json``, ``csv``, ``coco`` and ``yolo`` have lists; others are ignored.
+        lines: the photographs.
+        about: further entries of ``results.json``.
         class_names: of the detector.
-        complete: whether all photographs were looked at.
-
-    Returns:
-        The files.
+        complete: whether all photographs are done.
 
     Raises:
         InputError: one cannot be written; those before it are there.
@@ -74,14 +117,21 @@ def category_ids(class_names: Sequence[str]) -> list[int]:
     return list(range(1, len(class_names) + 1))
 
 
-def _found(lines: Lines) -> Iterator[tuple[Kept, DetectionResult]]:
+def csv_row(values: Sequence[object]) -> str:
+    """A line of a CSV file."""
+    text = io.StringIO(newline='')
+    csv.writer(text, lineterminator='\n').writerow(values)
+    return text.getvalue()
+
+
+def _results(lines: Lines) -> Iterator[tuple[Kept, DetectionResult]]:
     return ((line, line.item) for line in lines() if isinstance(line.item, DetectionResult))
 
 
 def _json(head: Mapping[str, Any], lines: Lines) -> Iterator[str]:
-    """What ``json.dumps`` with an indent of 1 would give of the whole."""
+    """The text that ``json.dumps`` with an indent of 1 would give."""
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix('\n}')
-    yield from _json_list('images', (_entry(line, result) for line, result in _found(lines)))
+    yield from _json_list('images', (_entry(line, result) for line, result in _results(lines)))
     broken = (line.item for line in lines() if isinstance(line.item, BrokenImage))
     yield from _json_list('broken', (dict(source=one.source, reason=one.reason) for one in broken))
     yield '\n}\n'
@@ -106,43 +156,37 @@ def _entry(line: Kept, result: DetectionResult) -> dict[str, Any]:
 def _csv(lines: Lines, class_names: Sequence[str]) -> Iterator[str]:
     several = [] if len(class_names) == 1 else ['label', 'class_name']
     yield csv_row(['source', 'x1', 'y1', 'x2', 'y2', 'score', *several])
-    for _, result in _found(lines):
+    for _, result in _results(lines):
         for one in result.to_dicts():
             yield csv_row([result.source, *one['bbox'], one['score'], *(one[key] for key in several)])
 
 
-def csv_row(values: Sequence[object]) -> str:
-    """A line of a CSV file."""
-    text = io.StringIO(newline='')
-    csv.writer(text, lineterminator='\n').writerow(values)
-    return text.getvalue()
-
-
 def _all_names(lines: Lines, class_names: Sequence[str]) -> list[str]:
-    """The names of the classes; numbers in place of those that nothing names."""
-    most = max((int(result.labels.max(initial=0)) for _, result in _found(lines)), default=0)
+    """The names of the classes; the number of a class that has no name."""
+    most = max((int(result.labels.max(initial=0)) for _, result in _results(lines)), default=0)
     return [name_of(label, class_names) for label in range(max(len(class_names), most + 1))]
 
 
 def _coco_images(lines: Lines, names: Sequence[str]) -> Iterator[str]:
-    images = (
-        dict(id=number, file_name=one.source, width=one.width, height=one.height)
-        for number, (_, one) in enumerate(_found(lines), 1)
-    )
     yield '{"info": {}, "images": '
-    yield from _joined(images)
+    yield from _joined(
+        dict(id=number, file_name=one.source, width=one.width, height=one.height)
+        for number, (_, one) in enumerate(_results(lines), 1)
+    )
     categories = [dict(id=number, name=name) for number, name in zip(category_ids(names), names, strict=True)]
     yield f', "annotations": [], "categories": {json.dumps(categories, ensure_ascii=False)}}}\n'
 
 
 def _coco_results(lines: Lines, names: Sequence[str]) -> Iterator[str]:
     ids = category_ids(names)
-    yield from _joined(entry for number, (_, one) in enumerate(_found(lines), 1) for entry in one.to_coco(number, ids))
+    yield from _joined(
+        entry for number, (_, one) in enumerate(_results(lines), 1) for entry in one.to_coco(number, ids)
+    )
     yield '\n'
 
 
 def _joined(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """What ``json.dumps`` would give of a list of these."""
+    """The text that ``json.dumps`` would give of a list of these."""
     yield '['
     for number, entry in enumerate(entries):
         yield f'{", " if number else ""}{json.dumps(entry, ensure_ascii=False)}'

@@ -1,4 +1,4 @@
-"""A share of many photographs, so that several machines look at all of them: 3/16 is the third of sixteen."""
+"""Shares of many photographs for several machines: 3/16 is the third of sixteen."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from mmdark.errors import InputError
 from .json_lines import Line
 
 RESULT_LINES = 'results.jsonl'
-"""A line a photograph, written as it is looked at."""
 OF_SHARES = 'results.*-of-*.jsonl'
-"""The same of shares."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """Every so many batches of the photographs, so that a share holds whole batches of a run over all of them.
+    """Every ``parts``-th batch of the photographs, so that the batches are those of a run over all of them.
 
     Args:
-        part: which share it is, from 1 on.
-        parts: how many there are.
+        part: number of the share, from 1 on.
+        parts: number of shares.
         batch_size: photographs in a batch.
 
     Example:
@@ -42,32 +40,25 @@ class Share:
         return number // self.batch_size % self.parts == self.part - 1
 
     def number_of(self, index: int) -> int:
-        """The number, among all, of the photograph that has this index in the share."""
+        """From an index in the share to the number among all photographs."""
         batch, place = divmod(index, self.batch_size)
         return (batch * self.parts + self.part - 1) * self.batch_size + place
 
     def lines_path(self, folder: Path) -> Path:
-        """Where the lines of its photographs go."""
+        """The file with its lines."""
         return folder / (RESULT_LINES if self.parts == 1 else f'results.{self.part}-of-{self.parts}.jsonl')
 
     def settings(self, photographs: Sequence[str]) -> Line:
-        """What a share can only be joined or continued with; nothing where it is the whole.
-
-        Args:
-            photographs: the names of all.
-        """
+        """Must be equal where a share is resumed or joined; empty for the whole. Takes the names of all photographs."""
         if self.parts == 1:
             return {}
-        digest = hashlib.sha256()
-        for name in photographs:
-            digest.update(name.encode(errors='surrogateescape') + b'\0')
+        listing = b''.join(name.encode(errors='surrogateescape') + b'\0' for name in photographs)
         return dict(
-            shard=str(self), batch_size=self.batch_size, photographs=len(photographs), listing=digest.hexdigest()[:16]
+            shard=f'{self.part}/{self.parts}',
+            batch_size=self.batch_size,
+            photographs=len(photographs),
+            listing=hashlib.sha256(listing).hexdigest()[:16],
         )
-
-    def __str__(self) -> str:
-        """As it is given."""
-        return f'{self.part}/{self.parts}'
 
 
 WHOLE = Share()

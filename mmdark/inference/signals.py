@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: turned into exceptions, put off, or not listened to."""
+"""Ctrl-C and SIGTERM: raised, postponed, or ignored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 def sigterm_raises() -> Iterator[None]:
     """Within, SIGTERM raises :class:`mmdark.errors.Terminated` as Ctrl-C raises ``KeyboardInterrupt``.
 
-    Schedulers and containers send it some seconds before they kill.
+    Schedulers and containers send it some seconds before SIGKILL.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -29,14 +29,14 @@ def sigterm_raises() -> Iterator[None]:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Within, neither signal does anything: a second one must not lose what the first has left."""
+    """Within, both signals are ignored: a second one must not lose the results that the first one left."""
     with _handling(*ENDING, handler=signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Within, neither signal does anything; one that came is handled at the end."""
+    """Within, both signals are postponed to the end."""
     came: list[tuple[int, FrameType | None]] = []
     with _handling(*ENDING, handler=lambda *signalled: came.append(signalled)):
         yield
@@ -48,7 +48,7 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _handling(*numbers: int, handler: object) -> Iterator[None]:
-    """Python lets the main thread alone choose; elsewhere nothing is changed, and no signal is handled there."""
+    """Set a handler; only in the main thread, as Python demands and where alone signals are handled."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,8 +1,7 @@
-"""Large photographs by a sliding window: the detector sees a few tiles at a time, whatever the size of the photograph.
+"""Detection in large photographs by overlapping tiles.
 
-A face that a tile cuts is whole in the next one, which overlaps it. A face too large for the overlap is looked for on
-the photograph shrunk by two, by four and so on, until it is one tile. All tiles together have about twice the pixels of
-the photograph.
+A face that a tile cuts is whole in the next one. A face too large for the overlap is found in the photograph shrunk by
+two, by four and so on, until it is one tile. All tiles together have about twice the pixels of the photograph.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from mmcv.ops import nms
 from mmdark.errors import InputError
 
 Detect = Callable[[list[np.ndarray]], list[tuple[np.ndarray, ...]]]
-"""Images ``(H, W, 3)`` → boxes ``(N, 4)`` and scores ``(N,)`` of each, and labels ``(N,)`` where there are classes."""
+"""Images ``(H, W, 3)`` → boxes ``(N, 4)``, scores ``(N,)`` and, of several classes, labels ``(N,)`` of each."""
 
 AUTO_PIXELS = 2048 * 2048
-"""Above so many pixels ``tile='auto'`` takes tiles."""
 AUTO_TILE = 1280
-"""Side of a tile by ``tile='auto'``, in pixels."""
 OVERLAP = 128
 """Of two neighbouring tiles, in pixels."""
 GRID = 128
@@ -32,7 +29,7 @@ MIN_TILE = 2 * GRID + OVERLAP
 
 
 class Span(NamedTuple):
-    """A tile along one axis, in pixels: from ``start`` to ``end``, of which ``own_start`` to ``own_end`` is its own."""
+    """A tile along one axis in pixels; it contributes the boxes whose centre is in ``own_start`` to ``own_end``."""
 
     start: int
     end: int
@@ -41,15 +38,15 @@ class Span(NamedTuple):
 
 
 def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
-    """The side of the tiles that an image is looked at in; None for the whole image at once.
+    """The side of the tiles for an image of this size; None for the whole image at once.
 
     Args:
-        tile: the side in pixels, ``'auto'`` or None.
+        tile: the side in pixels, None, or ``'auto'``: tiles above :data:`AUTO_PIXELS`.
         height: of the image.
         width: of the image.
 
     Raises:
-        InputError: no such tile.
+        InputError: ``tile`` is too small, or something else.
     """
     if tile == 'auto':
         tile = AUTO_TILE if max(height, GRID) * max(width, GRID) > AUTO_PIXELS else None  # a strip is filled up
@@ -61,7 +58,7 @@ def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
 
 
 def spans(length: int, tile: int, overlap: int = OVERLAP) -> list[Span]:
-    """Cut an axis into tiles that overlap; what is their own begins and ends in the middle of the overlaps.
+    """Cut an axis into overlapping tiles; their own parts meet in the middle of the overlaps.
 
     Args:
         length: of the axis, in pixels.
@@ -90,17 +87,17 @@ def detect_in_tiles(
 ) -> tuple[np.ndarray, ...]:
     """Detect in tiles of the image, and in tiles of the image shrunk, and merge by non-maximum suppression.
 
-    Each tile answers for the faces whose centre is its own, and for sizes that are whole in it wherever they lie: up
-    to three quarters of the overlap. The image shrunk by two answers for the next larger ones, and so on; the last,
-    a single tile, for all that are larger.
+    A tile contributes the boxes whose centre is in its own part, up to three quarters of the overlap in size, so that
+    they are whole in it. The image shrunk by two contributes the next larger ones, and so on; the last, a single tile,
+    all that are larger.
 
     Args:
         image: ``(H, W, 3)`` uint8.
-        detect: sees ``batch_size`` tiles at most.
+        detect: is given ``batch_size`` tiles at most.
         tile: side of a tile in pixels.
-        batch_size: tiles seen at a time.
+        batch_size: tiles at a time.
         overlap: of neighbouring tiles, in pixels.
-        iou_threshold: of two boxes of a class that overlap by more, the one with the higher score stays.
+        iou_threshold: of the suppression, for each class.
 
     Returns:
         Boxes ``(N, 4)`` float32 in pixels of the image and scores ``(N,)`` float32, the highest first; and labels
@@ -119,22 +116,19 @@ def detect_in_tiles(
             seen = [image[row.start : row.end, column.start : column.end] for row, column in some]
             for (row, column), (boxes, *others) in zip(some, detect(seen), strict=True):
                 boxes = boxes.reshape(-1, 4) + np.array([column.start, row.start] * 2, np.float32)
-                keep = _answered_for(boxes, row, column, overlap / 8) & _between(boxes, smallest, largest)
+                keep = _is_own(boxes, row, column, overlap / 8) & _between(boxes, smallest, largest)
                 found.append((boxes[keep] * scale, *(other[keep] for other in others)))
         if single:
             break
         image = cv2.resize(image, _halved(image), interpolation=cv2.INTER_AREA)
-        smallest = 0.75 * overlap / 4  # half of what is due, so that none falls between
+        smallest = 0.75 * overlap / 4  # half of the limit above, so that no size is missed
     return _merged(found, iou_threshold)
 
 
 def stitch(image: np.ndarray, look: Callable[[np.ndarray], np.ndarray], tile: int | None) -> np.ndarray:
-    """A picture of an image, made tile by tile; each tile gives what is its own.
+    """Apply ``look`` to an image ``(H, W, 3)`` tile by tile (None: at once) and join the tiles' own parts.
 
-    Args:
-        image: ``(H, W, 3)`` uint8.
-        look: a tile to an array whose first two axes are those of the tile.
-        tile: side of a tile; None looks at the whole image at once.
+    ``look`` maps a tile to an array whose first two axes are those of the tile.
     """
     if tile is None:
         return look(image)
@@ -149,8 +143,8 @@ def stitch(image: np.ndarray, look: Callable[[np.ndarray], np.ndarray], tile: in
     return np.concatenate(rows)
 
 
-def _answered_for(boxes: np.ndarray, row: Span, column: Span, slack: float) -> np.ndarray:
-    """Whose centre is the tile's own, or nearly so: two tiles do not put a face at quite the same place."""
+def _is_own(boxes: np.ndarray, row: Span, column: Span, slack: float) -> np.ndarray:
+    """Whose centre is in the tile's own part, with some slack: two tiles place the same face slightly differently."""
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     across = (x >= column.own_start - slack) & (x <= column.own_end + slack)
     return across & (y >= row.own_start - slack) & (y <= row.own_end + slack)
@@ -166,7 +160,7 @@ def _halved(image: np.ndarray) -> tuple[int, int]:
 
 
 def _merged(found: Sequence[tuple[np.ndarray, ...]], iou_threshold: float) -> tuple[np.ndarray, ...]:
-    """What all tiles found; classes are moved apart, so that one does not suppress another."""
+    """The boxes of all tiles after suppression; classes are moved apart, so that one does not suppress another."""
     boxes, scores, *labels = (np.concatenate(column) for column in zip(*found, strict=True))
     boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
     if not len(boxes):

@@ -1,4 +1,4 @@
-"""Objects in a video or before a camera: a line a frame that can be continued, and the video with them drawn."""
+"""Objects in a video or before a camera: a line per frame, which a later run continues, and the drawn video."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmdark.apis.work_dir_lock import only_detection
 from mmdark.drawing import FACE
 from mmdark.errors import InputError, Terminated
 
 from .image_sources import ImageSource
-from .json_lines import Line, read_lines
+from .json_lines import Line, detector_settings, read_lines
 from .result import BrokenImage, key_of
-from .run_settings import detector_settings
 from .video_frames import Frame, Video, frames_of, open_video
 from .video_lines import FrameLines
 from .video_picture import SeenFrame, draw_video, record_video
@@ -26,21 +25,21 @@ if TYPE_CHECKING:
     from .inferencer import Inferencer
 
 Progress = Callable[[int, int | None, str], None]
-"""Takes how many frames are done, of how many (None where nobody knows), and ``'detecting'`` or ``'drawing'``."""
+"""Takes the number of frames that are done, their total (None: unknown), and ``'detecting'`` or ``'drawing'``."""
 
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """What came of a video, over all runs that continued each other.
+    """The result for a video, over all runs that continued each other.
 
     Attributes:
-        frames: that were looked at.
+        frames: number of frames with a line.
         objects: of each class, on all of them.
-        seconds: from the first frame to the last one that was looked at.
-        frames_file: a line a frame, see :mod:`mmdark.inference.video_lines`.
-        video_file: with the objects drawn; None where it was not asked for, or not finished.
-        stopped: whether Ctrl-C ended it; the same call goes on.
-        notes: what else a person should know, a line each.
+        seconds: time of the last of them.
+        frames_file: a line per frame, see :mod:`mmdark.inference.video_lines`.
+        video_file: the drawn video; None where none was asked for, or it is not finished.
+        stopped: whether Ctrl-C ended it; the same call continues.
+        notes: further messages for the user.
     """
 
     frames: int
@@ -53,7 +52,7 @@ class VideoSummary:
 
     @property
     def faces(self) -> int:
-        """How many objects of all classes."""
+        """Number of objects of all classes."""
         return sum(self.objects.values())
 
 
@@ -73,32 +72,31 @@ def detect_video(
     dark: bool | None = None,
     progress: Progress | None = None,
 ) -> VideoSummary:
-    """Find the objects in a video, frame after frame in constant memory.
+    """Detect objects in a video, frame after frame in constant memory.
 
-    ``OUT/NAME.frames.jsonl`` gets a line for each frame as it is looked at. Whatever stops that (Ctrl-C, ``kill``, a
-    full disk), the same call goes on with the first frame that is missing. Then ``OUT/NAME.mp4`` is drawn, after Ctrl-C
-    for the frames there are; a second Ctrl-C ends the drawing. After SIGTERM, where the command listens to it, nothing
-    is drawn. What a camera shows is drawn at once, as it does not come again.
+    Each frame gets a line in ``OUT/NAME.frames.jsonl``. After any interruption (Ctrl-C, ``kill``, a full disk) the same
+    call continues with the first frame that is missing. Then ``OUT/NAME.mp4`` is drawn, after Ctrl-C for the frames so
+    far; a second Ctrl-C ends the drawing. After SIGTERM nothing is drawn. A camera is drawn at once.
 
     Args:
-        inferencer: looks at the frames.
+        inferencer: the detector.
         source: path of a video, or the number of a camera.
         out_dir: where the files go; it is made.
-        name: of the files, without suffix, below ``out_dir``; that of the source by default, ``webcam_0`` of a camera.
-        batch_size: frames that are looked at at a time.
+        name: of the files below ``out_dir``, without suffix; by default that of the source, ``webcam_0`` of a camera.
+        batch_size: frames that the detector sees at a time.
         pred_score_thr: only objects of at least this score.
         tta: see :meth:`Inferencer.stream`.
         save_video: draw the video.
-        every: look at one frame in so many; in the drawn video its objects stay until the next one.
+        every: detect on every Nth frame; in the drawn video its objects stay until the next one.
         overwrite: begin anew where there are results.
-        max_frames: stop before the frame of this number; a later call with a larger number goes on.
-        dark: whether a brightened copy stands beside each frame; None looks at the first ten seconds.
+        max_frames: stop before the frame of this number; a later call with a larger number continues.
+        dark: whether a brightened copy stands beside each frame; None decides by the first ten seconds.
         progress: is called after each frame.
 
     Raises:
-        InputError: the source cannot be read; the results that are there are of something else; another process writes
-            them; a file cannot be written. What was found before stays.
-        Terminated: SIGTERM came. What was found before stays.
+        InputError: the source cannot be read; the existing results have other settings; another process writes them; a
+            file cannot be written. The lines so far are kept.
+        Terminated: SIGTERM came. The lines so far are kept.
     """
     for option, number in dict(batch_size=batch_size, every=every, max_frames=max_frames).items():
         if number is not None and number < 1:
@@ -110,35 +108,41 @@ def detect_video(
     header = _header(inferencer, video, pred_score_thr, tta, every)
     options = dict(batch_size=batch_size, pred_score_thr=pred_score_thr, tta=tta)
     report = progress or (lambda done, total, stage: None)
+    drawn, notes, stopped = False, [], False
     with only_detection(lines_path):
         with FrameLines(lines_path, header, every, batch_size, overwrite) as lines:
-            looked = _look(inferencer, video, lines, every, max_frames, options, report)
+            seen = _detect(inferencer, video, lines, every, max_frames, report, options)
             if video.is_camera and save_video:
-                drawn, notes, stopped = record_video(video, looked, drawn_path, dark)
+                drawn, notes, stopped = record_video(video, seen, drawn_path, dark)
             else:
-                drawn, notes, stopped = False, [], _run(looked)
+                try:
+                    deque(seen, maxlen=0)
+                except KeyboardInterrupt as signalled:
+                    if isinstance(signalled, Terminated):
+                        raise
+                    stopped = True
         frames, objects, last = _counted(lines_path, key_of(inferencer.class_names))
         if not (stopped or max_frames or video.is_camera):
             notes += _missing(video, frames, every)
         if save_video and frames and not video.is_camera:
             end = min(last['frame'] + every, max_frames or last['frame'] + every)
             classes = inferencer.class_names
-            drawn, said, interrupted = draw_video(video, lines_path, drawn_path, end, dark, report, classes)
-            notes, stopped = [*notes, *said], stopped or interrupted
+            drawn, more, interrupted = draw_video(video, lines_path, drawn_path, end, dark, report, classes)
+            notes, stopped = [*notes, *more], stopped or interrupted
     seconds = last['seconds'] if frames else 0.0
     return VideoSummary(frames, objects, seconds, lines_path, drawn_path if drawn else None, stopped, tuple(notes))
 
 
-def _look(
+def _detect(
     inferencer: Inferencer,
     video: Video,
     lines: FrameLines,
     every: int,
     max_frames: int | None,
-    options: dict,
     report: Progress,
+    options: dict[str, Any],
 ) -> Iterator[SeenFrame]:
-    """Look at the frames that are missing; the line of each is written before it is given."""
+    """Detect on the frames that are missing; each is yielded after its line is written."""
     known = min(filter(None, (video.count, max_frames)), default=None)
     total = None if known is None else -(-known // every)
     waiting: deque[tuple[int, float]] = deque()
@@ -158,17 +162,6 @@ def _look(
         report(number // every + 1, total, 'detecting')
 
 
-def _run(looked: Iterator[SeenFrame]) -> bool:
-    """Look at all; whether Ctrl-C ended it. SIGTERM leaves no time to draw what there is."""
-    try:
-        deque(looked, maxlen=0)
-    except Terminated:
-        raise
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
 def _counted(path: Path, key: str) -> tuple[int, dict[int, int], Line]:
     """Frames in a file, objects of each class, and its last line."""
     frames, objects, last = 0, Counter(), {}
@@ -179,7 +172,7 @@ def _counted(path: Path, key: str) -> tuple[int, dict[int, int], Line]:
 
 
 def _missing(video: Video, frames: int, every: int) -> list[str]:
-    """A line where a file holds clearly fewer frames than it says; by a few it is always wrong."""
+    """A note where a file holds clearly fewer frames than it states; a few fewer are usual."""
     read = frames * every
     if video.count is None or video.count - read <= max(0.02 * video.count, every + 1):
         return []
@@ -187,11 +180,7 @@ def _missing(video: Video, frames: int, every: int) -> list[str]:
 
 
 def _check_places(video: Video, lines: Path, drawn: Path | None, overwrite: bool) -> None:
-    """Nothing is written over that is not ours.
-
-    Raises:
-        InputError: the results would be.
-    """
+    """Refuse to overwrite the video itself, and files that mmdark did not write."""
     begin = 'begin anew with overwrite=True (--overwrite), or name another out_dir'
     if drawn and drawn.exists():
         if not video.is_camera and os.path.samefile(video.source, drawn):
@@ -203,7 +192,6 @@ def _check_places(video: Video, lines: Path, drawn: Path | None, overwrite: bool
 
 
 def _header(inferencer: Inferencer, video: Video, score: float, tta: bool, every: int) -> Line:
-    """What must be the same where a file is continued."""
     classes = {} if tuple(inferencer.class_names) == FACE else {'classes': list(inferencer.class_names)}
     return dict(
         source=video.name,

@@ -1,33 +1,28 @@
-"""``NAME.frames.jsonl``: one line a frame, appended as it is looked at, so that what was stopped goes on from there."""
+"""``NAME.frames.jsonl``, a line per frame, appended when the frame is done; and the lists made from it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from .json_lines import JsonLines, Line
+from mmdark.drawing import FACE
+from mmdark.whole_file import write_text_whole
+
+from .json_lines import JsonLines, Line, read_header, read_lines
 from .result import DetectionResult, key_of
+from .result_lists import csv_row
+
+END = '.frames.jsonl'
 
 
 class FrameLines(JsonLines):
-    """The file of a video, opened to append to it; see :class:`mmdark.inference.json_lines.JsonLines`.
+    """The lines of a video: ``frame`` (its number), ``seconds``, and ``faces`` or ``objects``.
 
-    Each line holds ``frame`` (number), ``seconds``, ``faces`` (each with ``bbox`` as x1, y1, x2, y2 in pixels, and
-    ``score``). Of another detector than a face detector it is ``objects``; of several classes, each with ``label`` and
-    ``class_name``.
-
-    Args:
-        path: of the file; its folder is made.
-        header: what its first line says; a file that is there must say the same.
-        every: how far the numbers of two lines are apart.
-        batch_size: lines of a batch that is not complete are dropped.
-        overwrite: begin anew.
+    Arguments as of :class:`JsonLines`; ``every`` is the distance of the numbers of two lines.
 
     Attributes:
         first: number of the first frame that is missing.
-
-    Raises:
-        InputError: the file is of another video, or of other settings, or damaged before its last line, or cannot be
-            written.
     """
 
     GO_ON = 'give the same command again to go on'
@@ -38,9 +33,41 @@ class FrameLines(JsonLines):
         self.open()
 
     def add(self, number: int, seconds: float, result: DetectionResult) -> None:
-        """Append the line of a frame and hand it to the system.
-
-        Raises:
-            InputError: it cannot be written; the lines before it are kept.
-        """
+        """Append the line of a frame."""
         self.append(number, {'seconds': round(seconds, 4), key_of(result.class_names): result.to_dicts()})
+
+
+def write_frame_lists(lines_path: Path, formats: Collection[str]) -> list[Path]:
+    """Write ``NAME.frames.json`` or ``NAME.frames.csv`` beside ``NAME.frames.jsonl``, frame after frame.
+
+    The JSON file holds the header and ``frames``, a list of the other lines. The table has a row per object:
+    ``frame,seconds,x1,y1,x2,y2,score``, where there are several classes also ``label,class_name``.
+
+    Args:
+        lines_path: the lines of a video.
+        formats: ``json`` and ``csv``; others are ignored.
+    """
+    makers: dict[str, Callable[[Path], Iterator[str]]] = {'json': _json, 'csv': _csv}
+    places = []
+    for kind, make in makers.items():
+        if kind in formats:
+            places.append(lines_path.with_name(f'{lines_path.name.removesuffix(END)}.frames.{kind}'))
+            write_text_whole(places[-1], make(lines_path))
+    return places
+
+
+def _json(lines_path: Path) -> Iterator[str]:
+    yield json.dumps(read_header(lines_path), indent=1, ensure_ascii=False).removesuffix('\n}')
+    yield ',\n "frames": ['
+    for number, line in enumerate(read_lines(lines_path)):
+        yield f'{"," if number else ""}\n  {json.dumps(line, ensure_ascii=False)}'
+    yield '\n ]\n}\n'
+
+
+def _csv(lines_path: Path) -> Iterator[str]:
+    classes: Sequence[str] = read_header(lines_path).get('classes', FACE)
+    several = [] if len(classes) == 1 else ['label', 'class_name']
+    yield csv_row(['frame', 'seconds', 'x1', 'y1', 'x2', 'y2', 'score', *several])
+    for line in read_lines(lines_path):
+        for one in line[key_of(classes)]:
+            yield csv_row([line['frame'], line['seconds'], *one['bbox'], one['score'], *(one[key] for key in several)])

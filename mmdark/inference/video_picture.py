@@ -1,4 +1,4 @@
-"""The picture of a frame, dark and brightened with the objects on it, and a video of such pictures."""
+"""The drawn video: each frame with its objects, beside a brightened copy where the video is dark."""
 
 from __future__ import annotations
 
@@ -18,23 +18,18 @@ from .video_frames import Frame, Video, frames_of
 from .video_writer import has_h264, has_sound, written_video
 
 SeenFrame = tuple[Frame, DetectionResult]
-"""A frame and its objects."""
 Written = tuple[bool, list[str], bool]
-"""Whether the video was written, what a person should know, and whether Ctrl-C ended it."""
+"""Whether the video was written, notes for the user, and whether Ctrl-C ended it."""
 FIRST = 250
-"""Frames of a file that decide whether it is dark: the first ten seconds, as many begin with black."""
+"""Frames that decide whether a file is dark: the first ten seconds, as many videos begin with black."""
+SAMPLED = 10
+"""Number of these that are examined; of a camera the first."""
 PACE = 0.1
-"""How far the brightening goes to what suits the next frame."""
-FEW = 10
-"""Of them, those that are looked at; of a camera the first."""
+"""Share of the way from the current brightening to that of the next frame."""
 
 
 class SteadyPicture:
-    """:func:`picture_of` frame after frame, brightened by what changes slowly, so that a light in a frame is no flash.
-
-    Args:
-        dark: whether a brightened copy stands beside each frame.
-    """
+    """:func:`picture_of` of frame after frame; the brightening changes slowly, so that a light causes no flash."""
 
     def __init__(self, dark: bool) -> None:
         self.dark = dark
@@ -57,24 +52,14 @@ def draw_video(
     report: Callable[[int, int | None, str], None] = lambda done, total, stage: None,
     class_names: tuple[str, ...] = FACE,
 ) -> Written:
-    """Decode a file again and draw what was found in it.
+    """Decode a file again and draw the objects of its lines, up to the frame of number ``end``.
 
-    Args:
-        video: a file.
-        lines_path: what was found.
-        path: of the video.
-        end: number of the frame to stop before.
-        dark: whether a brightened copy stands beside each frame; None looks at the first.
-        report: is called after each frame with frames done, of how many, and ``'drawing'``.
-        class_names: of the detector.
-
-    Raises:
-        InputError: it cannot be written.
+    Args as of :func:`.detect_video`.
     """
     total = None if video.count is None else min(video.count, end)
     try:
         if dark is None:
-            dark = is_dark_video(frame.image for frame in frames_of(video, every=FIRST // FEW, end=FIRST))
+            dark = _is_dark_video(frame.image for frame in frames_of(video, every=FIRST // SAMPLED, end=FIRST))
         draw = SteadyPicture(dark)
         with written_video(path, video.rate, video.source) as writer:
             for frame, result in _with_objects(frames_of(video, end=end), read_lines(lines_path), class_names):
@@ -87,33 +72,22 @@ def draw_video(
     return True, [_how_written(path, video)], False
 
 
-def record_video(video: Video, looked: Iterator[SeenFrame], path: Path, dark: bool | None = None) -> Written:
-    """Draw the frames of a camera as they come; Ctrl-C ends the recording in an orderly way.
-
-    Args:
-        video: a camera.
-        looked: its frames.
-        path: of the video.
-        dark: whether a brightened copy stands beside each frame; None looks at the first.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+def record_video(video: Video, seen: Iterator[SeenFrame], path: Path, dark: bool | None = None) -> Written:
+    """Draw the frames of a camera as they come, until Ctrl-C; errors and SIGTERM are raised when the file is closed."""
     first: list[SeenFrame] = []
     ended: BaseException | None = None
     try:
-        for seen in itertools.islice(looked, FEW):
-            first.append(seen)
+        for one in itertools.islice(seen, SAMPLED):
+            first.append(one)
     except (KeyboardInterrupt, InputError) as error:
         ended = error
     if first:
-        dark = is_dark_video(frame.image for frame, _ in first) if dark is None else dark
-        draw = SteadyPicture(dark)
+        draw = SteadyPicture(_is_dark_video(frame.image for frame, _ in first) if dark is None else dark)
         with written_video(path, video.rate) as writer:
             try:
-                for frame, result in itertools.chain(first, looked if ended is None else ()):
+                for frame, result in itertools.chain(first, seen if ended is None else ()):
                     writer.add(draw(frame.image, result), frame.seconds)
-            except (KeyboardInterrupt, InputError) as error:  # what was recorded until then is kept
+            except (KeyboardInterrupt, InputError) as error:
                 ended = error
     if isinstance(ended, (InputError, Terminated)):
         raise ended
@@ -136,6 +110,6 @@ def _with_objects(frames: Iterable[Frame], lines: Iterator[Line], class_names: t
         yield frame, DetectionResult.from_dicts(objects, width, height, f'frame {frame.number}', class_names)
 
 
-def is_dark_video(images: Iterable[np.ndarray]) -> bool:
-    """Whether most of these ``(H, W, 3)`` BGR uint8 images are dark: one answer, as all pictures have one size."""
+def _is_dark_video(images: Iterable[np.ndarray]) -> bool:
+    """Whether most of the images are dark; one decision for all frames, as all pictures have one size."""
     return float(np.mean([is_dark(image) for image in images])) > 0.5

@@ -1,4 +1,4 @@
-"""The weights that come with mmdark, and which config belongs to weights."""
+"""The weights that come with mmdark, and the config that belongs to weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmdark.errors import InputError
 from mmdark.models.published_files import PACKAGED, packaged_weights, weight_path
 
 SHIPPED = 'gfl_dark_mobilenetv2_wider'
-"""The detector where none is named; docs/model_card.md says how it was trained and what it can do."""
+"""The default detector; see docs/model_card.md."""
 
 
 def shipped_weights(config_name: str = SHIPPED) -> Path:
@@ -33,15 +33,15 @@ def comes_with_mmdark(weights: Path) -> bool:
 def config_of(weights: Path, checkpoint: Mapping[str, Any]) -> Path:
     """The config that a checkpoint was trained with: the file that training recorded beside it, or one of mmdark's own.
 
-    To read a config is to run it, so who wrote the checkpoint must not choose the file: another one beside it is not
-    read, nor is the text of the config within a checkpoint.
+    A config is code, so the author of a checkpoint must not choose it: neither other files beside the checkpoint nor
+    the config text within it are read.
 
     Args:
-        weights: where the checkpoint was read from.
-        checkpoint: what was read.
+        weights: path of the checkpoint.
+        checkpoint: its content.
 
     Raises:
-        InputError: neither the folder nor the checkpoint tells.
+        InputError: the config is not known.
     """
     kind = (checkpoint.get('meta') or {}).get('converted_from')
     name = str(metadata(checkpoint).get('config_name', '')) or Path(PUBLISHED_MODELS.get(kind, '')).stem

@@ -214,7 +214,7 @@ def test_a_video_that_fails_does_not_stop_the_others(
     Path('a.mp4').write_bytes(b'no video')
     write_video(Path('b.avi'), 3)
     assert main(['detect', 'a.mp4', 'b.avi', '--out-dir', 'out', '--quiet']) == 3
-    assert capsys.readouterr().err.splitlines()[-1].startswith('not looked at: ')
+    assert capsys.readouterr().err.splitlines()[-1].startswith('failed: ')
     assert len(lines_of(Path('out/b.frames.jsonl'))) == 3
     assert main(['detect', 'a.mp4', '--out-dir', 'out', '--quiet']) == 1
 

@@ -154,7 +154,7 @@ def test_a_video_among_images_is_named(
     for name in ('photos/b.avi', 'photos/c.wmv', 'photos/d.vob'):
         Path(name).write_bytes(b'\x00\x00\x01\xba\x44' + bytes(99))
     assert main(['detect', 'photos', '--json', '--quiet']) == 0
-    said = 'not looked at, as it is among images: photos/b.avi and 2 more videos; name videos by themselves\n'
+    said = 'skipped, as it is among images: photos/b.avi and 2 more videos; name videos by themselves\n'
     assert capsys.readouterr().err == said
     cv2.imwrite('x.png', PIXELS)
     os.rename('x.png', 'x.mp4')

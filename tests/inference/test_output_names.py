@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from mmdark.inference import image_sources
-from mmdark.inference.output_names import _free_name, output_names
+from mmdark.inference.output_names import free_name, output_names
 
 PHOTOS = ('a/1.jpg', 'a/deep/1.jpg', 'b/1.jpg', 'b/1.png', 'b/1.JPG', 'b/1.jpg.png')
 
@@ -70,7 +70,7 @@ def test_a_name_costs_the_same_however_many_there_are() -> None:
     before = sys.gettrace()
     sys.settrace(count)
     try:
-        name = _free_name(PurePath('a/new.jpg'), taken)
+        name = free_name(PurePath('a/new.jpg'), taken)
     finally:
         sys.settrace(before)
     assert name == 'a/new.jpg' and lines < 2000

@@ -17,7 +17,7 @@ from mmdark.errors import InputError
 from mmdark.evaluation.prediction_files import read_wider_predictions
 from mmdark.inference.result import BrokenImage
 from mmdark.inference.result_files import FORMATS, ResultFiles, read_results, write_picture
-from mmdark.inference.result_lines import kept_lines
+from mmdark.inference.result_lists import kept_lines
 
 from .face_results import result_of
 

@@ -13,6 +13,7 @@ from mmdet.registry import TRANSFORMS
 from mmdark.dark_isp import PRESETS, ISPNoise, ISPParameters, darken, sample_noise, sample_parameters
 from mmdark.datasets.transforms.dark_bytes import darken_bytes
 from mmdark.datasets.transforms.table_noise import TableNoise
+from mmdark.drawing import tensor_of
 from mmdark.errors import InputError
 
 _BLACK, _WHITE = 3.0, 1000.0
@@ -72,8 +73,7 @@ class DarkISP(BaseTransform):
         """Darken an ``(H, W, 3)`` BGR image on the 0-255 scale; 8-bit ones the quick way."""
         if image.dtype == np.uint8:
             return darken_bytes(image, parameters, noise, self.preset)
-        rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None].float() / 255.0
-        dark = darken(rgb.clamp(0.0, 1.0), parameters, noise, self.preset)[0] * 255.0
+        dark = darken(tensor_of(image)[None].clamp(0.0, 1.0), parameters, noise, self.preset)[0] * 255.0
         return np.ascontiguousarray(dark.permute(1, 2, 0).numpy()[..., ::-1])
 
     def transform(self, results: dict) -> dict:
