@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from mmdet.utils import get_test_pipeline_cfg
 from torch import nn
 
 import mmdark
 from mmdark.drawing import FACE, noun_of, plural_of
 from mmdark.errors import InputError
+from mmdark.inference.onnx_session import changing_steps
 from mmdark.whole_file import sha256_of, write_verified, writing
 
 from .check_onnx import check_onnx
@@ -117,7 +117,7 @@ def resize_note(detector: nn.Module, out: Path) -> str:
     cfg = getattr(detector, 'cfg', None)
     if not cfg or not cfg.get('test_dataloader'):
         return ''
-    scales = [step.scale for step in get_test_pipeline_cfg(cfg) if step.type == 'Resize' and step.get('scale')]
+    scales = [step.scale for step in changing_steps(cfg) if step.get('scale')]
     if not scales:
         return ''
     width, height = scales[0]

@@ -1,4 +1,4 @@
-"""What a person calls the objects of a detector, and the colour of each class."""
+"""The words for the objects of a detector, and the colour of each class."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ Colour = tuple[int, int, int]
 """Blue, green, red, 0 to 255."""
 
 GREEN: Colour = (70, 240, 90)
-"""Colour of what was found, where there is one class."""
+"""Of detections of a single class."""
 FACE = ('face',)
 """The classes of a face detector."""
 
 
 def name_of(label: int, class_names: Sequence[str]) -> str:
-    """The name of a class, or its number where nothing names it."""
+    """The name of a class, or its number where it has none."""
     return class_names[label] if label < len(class_names) else str(label)
 
 
 def noun_of(class_names: Sequence[str]) -> str:
-    """What one detection is called: as the only class, else ``object``."""
+    """The word for one detection: the only class, or ``object``."""
     return class_names[0] if len(class_names) == 1 else 'object'
 
 
 def plural_of(noun: str) -> str:
-    """``faces``, ``buses``.
-
-    Example:
-        >>> plural_of('face'), plural_of('bus')
-        ('faces', 'buses')
-    """
+    """``faces``, ``buses``."""
     return noun + ('es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's')
 
 
@@ -40,11 +35,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def counted_classes(counts: Mapping[int, int], class_names: Sequence[str]) -> str:
-    """``2 faces``; where there are several classes, how many of each, in the order of their numbers.
-
-    Args:
-        counts: number of a class → how many.
-        class_names: of the detector.
+    """``2 faces``; of several classes how many of each, from a dict of class to count.
 
     Example:
         >>> counted_classes({2: 2, 0: 1}, ('dog', 'cat', 'bus'))
@@ -58,10 +49,7 @@ def counted_classes(counts: Mapping[int, int], class_names: Sequence[str]) -> st
 
 
 def colour_of(label: int, num_classes: int) -> Colour:
-    """The colour of a class: :data:`GREEN` where there is one, else hues a golden section apart, bright and clear.
-
-    Neighbouring numbers are told apart; among dozens of classes some are alike, so names are written, too.
-    """
+    """The colour of a class: :data:`GREEN` where there is one, else hues that differ by the golden ratio."""
     if num_classes == 1:
         return GREEN
     red, green, blue = colorsys.hsv_to_rgb((1 / 3 + label * 0.618034) % 1, 0.7, 0.95)

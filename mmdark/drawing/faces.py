@@ -1,4 +1,4 @@
-"""Faces, or other objects, on a picture that stays readable, whether one fills it or there are three hundred."""
+"""Draw faces, or other objects, on an image so that it stays readable with one or with three hundred."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mmdark.errors import InputError
 from .classes import FACE, Colour, colour_of, counted, name_of, noun_of
 
 Rectangle = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels; right and bottom are the last that belong to it."""
+"""Left, top, right, bottom in pixels, all inclusive."""
 
 MAGENTA: Colour = (220, 80, 255)
-"""Colour of the annotated faces; the colour-blind can tell it from :data:`GREEN`."""
+"""Of annotated faces; colour-blind readers can tell it from :data:`GREEN`."""
 OUTLINE: Colour = (24, 24, 24)
-"""Under every line, so that it shows on light skin and on the night sky."""
+"""Under every line, for contrast on light skin and on the night sky."""
 FONT = cv2.FONT_HERSHEY_DUPLEX
 FONT_HEIGHT = 21
-"""Pixels of a digit of :data:`FONT` at scale 1."""
+"""Pixels of a digit at scale 1."""
 
 
 def draw_faces(
@@ -34,24 +34,19 @@ def draw_faces(
     classes: np.ndarray | None = None,
     class_names: Sequence[str] = FACE,
 ) -> np.ndarray:
-    """Boxes, scores and the count of faces on a copy of an image, of the same size; or of objects of several classes.
+    """A copy of an image with boxes, scores and the number of faces, or of objects of several classes.
 
-    Lines and letters follow the size of the face and of the image. A line lies on whole pixels, light over a dark
-    outline, and grows outward, so that a face of eight pixels is still seen within it.
+    Lines and letters scale with the face and the image. A frame grows outward, so that small faces stay visible.
 
     Args:
         image: ``(H, W, 3)`` BGR uint8.
-        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels; what reaches beyond the image is framed along its border.
-        scores: ``(N,)``, or None where there are none to be written.
+        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels, clipped to the image.
+        scores: ``(N,)``, or None to write none.
         truth: annotated faces, ``(M, 4)``, drawn under the others in :data:`MAGENTA`.
-        labels: True writes every score, False none; None writes those that cover no other face and no other score,
-            on faces that are large enough for one.
-        caption: whether to write the count into the corner that covers the fewest faces.
-        classes: ``(N,)``, the number of each box's class; all are of the first by default.
-        class_names: of the detector. Unless there is one, each class has a colour, and scores come with names.
-
-    Returns:
-        ``(H, W, 3)`` BGR uint8.
+        labels: True writes every score, False none, None those that fit on their face and cover no other one.
+        caption: whether to write the number of faces into the corner that covers the fewest.
+        classes: ``(N,)``, the class of each box; by default the first.
+        class_names: of the detector. Of several, each class has a colour, and scores come with names.
 
     Raises:
         InputError: the image is not ``(H, W, 3)`` uint8, or boxes and scores do not go with each other.
@@ -92,15 +87,15 @@ def _rectangles(boxes: np.ndarray, image: np.ndarray) -> list[Rectangle]:
 def _line_width(face: int, image: int) -> int:
     """Pixels of a line around a face of ``face`` pixels (shorter side) in an image of ``image`` (longer side).
 
-    A twentieth of the face, at most a 500th of the image; in a large photograph, which is looked at made smaller, at
-    least a 1600th of the image, but never more than a quarter of the face.
+    A twentieth of the face, at most a 500th of the image; at least a 1600th of the image, as large photographs are
+    viewed scaled down, but at most a quarter of the face.
     """
     least = min(image / 1600, face / 4)
     return max(1, round(min(max(face / 20, least), max(image / 500, 1))))
 
 
 def _draw_frames(image: np.ndarray, rectangles: Sequence[Rectangle], colours: Sequence[Colour]) -> None:
-    """All outlines before all lines: no face's outline cuts its neighbour's line."""
+    """All outlines before all lines, so that no outline covers a neighbour's line."""
     widths = [_line_width(min(x2 - x1, y2 - y1), max(image.shape)) for x1, y1, x2, y2 in rectangles]
     for (x1, y1, x2, y2), width in zip(rectangles, widths, strict=True):
         edge = -(-width // 3)
@@ -111,7 +106,7 @@ def _draw_frames(image: np.ndarray, rectangles: Sequence[Rectangle], colours: Se
 
 
 def _frame(image: np.ndarray, rectangle: Rectangle, width: int, colour: Colour) -> None:
-    """A frame whose inner pixels are the rectangle's border; it grows outward, and inward at the image's border."""
+    """A frame outside the rectangle's border pixels; it grows inward where the image ends."""
     height_, width_ = image.shape[:2]
     x1, y1, x2, y2 = rectangle
     left, top = max(x1 - width + 1, 0), max(y1 - width + 1, 0)
@@ -129,14 +124,9 @@ def _labels(
     always: bool,
     names: Sequence[str] | None = None,
 ) -> Iterator[tuple[Rectangle, int, int]]:
-    """Where the score of which face is written and how high its letters are: above the face or below it.
+    """Place of a score (above or below its face), index of the face, and height of the letters; highest scores first.
 
-    Args:
-        faces: of all the scores.
-        scores: ``(N,)``; the highest choose first.
-        size: height and width of the image.
-        always: write even those that cover something or are wider than their face.
-        names: written before the scores.
+    ``size`` is the height and width of the image; ``always`` includes scores that cover something or do not fit.
     """
     taken = np.array(faces, int).reshape(-1, 4)
     least = max(9, round(max(size) / 110))
@@ -163,13 +153,13 @@ def _label(score: float, name: str | None) -> str:
 
 
 def _covers(place: Rectangle, others: np.ndarray) -> int:
-    """How many of the rectangles ``(N, 4)`` the place overlaps."""
+    """How many of the rectangles ``(N, 4)`` a place overlaps."""
     x1, y1, x2, y2 = place
     return int(((others[:, 0] <= x2) & (others[:, 2] >= x1) & (others[:, 1] <= y2) & (others[:, 3] >= y1)).sum())
 
 
 def _draw_caption(image: np.ndarray, text: str, faces: Sequence[Rectangle]) -> None:
-    """The text into the corner where it covers the fewest faces, bottom left first; none where it has no room."""
+    """Write a text into the corner where it covers the fewest faces, bottom left first; none where it does not fit."""
     height, width = image.shape[:2]
     letters = max(11, round(max(height, width) / 70))
     wide, high = _text_size(text, letters)
@@ -183,13 +173,13 @@ def _draw_caption(image: np.ndarray, text: str, faces: Sequence[Rectangle]) -> N
 
 
 def _text_size(text: str, letters: int) -> tuple[int, int]:
-    """Width and height of a text with its plate, for letters of so many pixels."""
+    """Width and height of the plate under a text with letters of this height."""
     (width, _), _ = cv2.getTextSize(text, FONT, letters / FONT_HEIGHT, 1)
     return width + letters, letters + 2 * (letters // 3) + 1
 
 
 def _write(image: np.ndarray, place: Rectangle, text: str, letters: int, plate: Colour, colour: Colour) -> None:
-    """Text on a filled plate that has the size of :func:`_text_size`."""
+    """Text on a plate of the size of :func:`_text_size`."""
     left, top, right, bottom = place
     image[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = plate
     base = (left + letters // 2, bottom - letters // 3)

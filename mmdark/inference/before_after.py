@@ -37,17 +37,7 @@ def before_after(image: np.ndarray, result: DetectionResult, brightening: Bright
 def picture_of(
     image: np.ndarray, result: DetectionResult, dark: bool | None = None, brightening: Brightening | None = None
 ) -> np.ndarray:
-    """:func:`before_after` of a dark image, the objects drawn on a day image.
-
-    Args:
-        image: ``(H, W, 3)`` BGR uint8.
-        result: its objects.
-        dark: whether the image is dark; None decides by :func:`is_dark`.
-        brightening: of a dark image; None decides by the image.
-
-    Raises:
-        InputError: the result belongs to an image of another size.
-    """
+    """:func:`before_after` of a dark image, else the image with its objects; ``dark=None`` asks :func:`is_dark`."""
     if is_dark(image) if dark is None else dark:
         return before_after(image, result, brightening)
     return _with_faces(image, image, result)

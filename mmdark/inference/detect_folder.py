@@ -23,17 +23,14 @@ LISTED = 50
 
 @dataclass
 class Detected:
-    """The counts of a run.
+    """The counts of a run of ``total`` photographs.
 
     Attributes:
-        total: photographs of the run.
-        images: photographs that were read.
-        with_objects: of these, those with at least one object.
-        objects: of each class, on all of them.
-        num_broken: photographs that could not be read.
-        broken: the first of them.
-        kept: photographs of an earlier run; they are among the others.
-        ended_by: ``'Ctrl-C'`` or ``'SIGTERM'`` where that ended it.
+        images: photographs that were read, ``with_objects`` of them with at least one object.
+        objects: of each class.
+        num_broken: photographs that could not be read; ``broken`` are the first of them.
+        kept: photographs of an earlier run, included in the others.
+        ended_by: ``'Ctrl-C'``, ``'SIGTERM'`` or nothing.
         written: files and folders with results.
     """
 
@@ -72,15 +69,12 @@ def detect_folder(
     after_each: Callable[[Detected], None] = lambda detected: None,
     **options: Any,
 ) -> Detected:
-    """Detect objects on each photograph and write the results.
-
-    A broken photograph is counted and named, the others go on. Ctrl-C, and SIGTERM within
-    :func:`.signals.sigterm_raises`, end the run early.
+    """Detect objects on each photograph and write the results, until Ctrl-C (SIGTERM: :func:`.sigterm_raises`).
 
     Args:
         inferencer: the detector.
         sources: the photographs; those that ``files`` has kept of an earlier run are skipped.
-        names: of their results, see :func:`mmdark.inference.output_names.output_names`.
+        names: of their results, see :func:`.output_names`.
         files: takes the results, and is closed here.
         after_each: is called after each photograph.
         **options: of :meth:`Inferencer.stream`.

@@ -14,7 +14,6 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdark.apis.image_pipelines import PICTURE_STEPS, view_steps
@@ -27,7 +26,7 @@ from .tiles import GRID, detect_in_tiles, stitch
 if TYPE_CHECKING:
     from .onnx_session import OnnxSession
 
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+Objects = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32; labels ``(N,)``, int64."""
 OUT_OF_MEMORY = ('out of memory', 'ailed to allocate memory', "can't allocate memory", 'not enough memory')
 PLAUSIBLE = dict(min_inside=0.5, max_nested=0.8)
@@ -69,11 +68,7 @@ class Detection:
         self.view_steps = Compose([])
 
     def prepare_views(self) -> None:
-        """Build the pipeline and the model of test-time augmentation.
-
-        Raises:
-            InputError: the config has none.
-        """
+        """Build the pipeline and the model of test-time augmentation; an InputError where the config has none."""
         if self.several_views is None:
             self.view_steps = self._built(view_steps(self.cfg))
             with DefaultScope.overwrite_default_scope(self.scope):
@@ -87,12 +82,12 @@ class Detection:
             steps = [copy.deepcopy(step) for step in pipeline if step['type'] not in LEFT_OUT]
             return Compose([TRANSFORMS.build(step) for step in steps])
 
-    def found_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found | InputError]:
+    def detect_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Objects | InputError]:
         """The objects of each image ``(H, W, 3)`` BGR uint8, or why there are none.
 
         Images of one size go through the detector together; a batch of several sizes would be padded to the largest.
         """
-        found: dict[int, Found | InputError] = {}
+        found: dict[int, Objects | InputError] = {}
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
             groups.setdefault((index,) if tta else image.shape, []).append(index)
@@ -101,47 +96,54 @@ class Detection:
                 found[index] = one
         return [found[index] for index in range(len(images))]
 
-    def _group(self, images: list[np.ndarray], tta: bool) -> list[Found | InputError]:
+    def _group(self, images: list[np.ndarray], tta: bool) -> list[Objects | InputError]:
         try:
-            return list(self.found(images, tta))
+            return list(self.detect(images, tta))
         except InputError as error:
             if len(images) == 1:
                 return [error]
         return [found for image in images for found in self._group([image], tta)]
 
     @torch.no_grad()
-    def found(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Found]:
+    def detect(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Objects]:
         """The objects of images of one size (with ``tta`` of one image), the highest score first.
 
         Raises:
             InputError: the memory does not suffice, or an image is above :data:`MOST_PIXELS`.
         """
         with _enough_memory(images[0]):
-            found = self._found_by_torch(images, tta) if tta or not self.session else self._found_by_onnx(images)
+            found = self._by_torch(images, tta) if tta or not self.session else self._by_onnx(images)
         return [_clipped(*one, image) for one, image in zip(found, images, strict=True)]
 
-    def _found_by_onnx(self, images: Sequence[np.ndarray]) -> list[Found]:
+    def _by_onnx(self, images: Sequence[np.ndarray]) -> list[Objects]:
         _check_size(*images[0].shape[:2])
         return self.session(images)
 
-    def _found_by_torch(self, images: Sequence[np.ndarray], tta: bool) -> list[Found]:
+    def _by_torch(self, images: Sequence[np.ndarray], tta: bool) -> list[Objects]:
         steps, model = (self.view_steps, self.several_views) if tta else (self.steps, self.model)
-        items = [steps(_item(image)) for image in images]
+        sizes = [image.shape[:2] for image in images]
+        items = [  # as the loading steps of a pipeline give them
+            steps(dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size))
+            for image, size in zip(images, sizes, strict=True)
+        ]
         for views in (item['inputs'] for item in items):
             for view in [views] if isinstance(views, Tensor) else views:
                 _check_size(*view.shape[-2:])
-        samples = model.test_step(pseudo_collate(items))
-        return [_arrays(sample.pred_instances) for sample in samples]
+        found = [sample.pred_instances for sample in model.test_step(pseudo_collate(items))]
+        return [
+            (
+                one.bboxes.float().cpu().numpy().reshape(-1, 4),
+                one.scores.float().cpu().numpy(),
+                one.labels.cpu().numpy(),
+            )
+            for one in found
+        ]
 
-    def found_in_tiles(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Found:
-        """The objects of a large image, see :func:`detect_in_tiles`.
+    def detect_tiled(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Objects:
+        """The objects of a large image, see :func:`detect_in_tiles`."""
 
-        Raises:
-            InputError: the memory does not suffice for a tile.
-        """
-
-        def detect(tiles: list[np.ndarray]) -> list[Found]:
-            found = self.found_each(tiles, tta)
+        def detect(tiles: list[np.ndarray]) -> list[Objects]:
+            found = self.detect_each(tiles, tta)
             for one in found:
                 if isinstance(one, InputError):
                     raise one
@@ -150,11 +152,7 @@ class Detection:
         return detect_in_tiles(image, detect, tile, batch_size)
 
     def check_teacher(self, for_what: str) -> None:
-        """Refuse a model without a Retinex teacher for ``'reflectance'`` or ``'illumination'``; load its weights.
-
-        Raises:
-            InputError: there is no teacher, or its weights are missing.
-        """
+        """Refuse a model without a Retinex teacher for ``'reflectance'`` or ``'illumination'``; load its weights."""
         teacher = getattr(self.model, 'enhancer', None)
         if teacher is None:
             raise InputError(
@@ -206,18 +204,7 @@ def _check_size(height: int, width: int) -> None:
         )
 
 
-def _item(image: np.ndarray) -> dict:
-    """The results that the loading steps of a pipeline hand on."""
-    size = image.shape[:2]
-    return dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size)
-
-
-def _arrays(instances: InstanceData) -> Found:
-    boxes = instances.bboxes.float().cpu().numpy().reshape(-1, 4)
-    return boxes, instances.scores.float().cpu().numpy(), instances.labels.cpu().numpy()
-
-
-def _clipped(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, image: np.ndarray) -> Found:
+def _clipped(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, image: np.ndarray) -> Objects:
     """Boxes cut at the border of the image, without those that have no area or show nothing."""
     height, width = image.shape[:2]
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))

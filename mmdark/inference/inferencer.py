@@ -16,7 +16,7 @@ from mmdark.drawing import noun_of, plural_of
 from mmdark.errors import InputError
 
 from .before_after import picture_of
-from .detection import Detection, Found
+from .detection import Detection
 from .detector import load_detector
 from .image_sources import each_source, image_sources
 from .onnx_session import BACKENDS, OnnxSession, installed
@@ -222,40 +222,31 @@ class Inferencer:
     def _look(self, batch: list[tuple[str, np.ndarray | InputError]], options: Options) -> Iterator[Seen]:
         images = [image for _, image in batch if isinstance(image, np.ndarray)]
         side = tile_side(options.tile, *images[0].shape[:2]) if images else None
-        found = iter([] if side else self._detection.found_each(images, options.tta))
+        detection = self._detection
+        each = iter([] if side else detection.detect_each(images, options.tta))
         for name, image in batch:
-            if isinstance(image, InputError):
-                yield BrokenImage(name, str(image)), None
-                continue
             try:
-                if side:
-                    one = self._detection.found_in_tiles(image, side, options.batch_size, options.tta)
-                else:
-                    one = next(found)
-                result = self._result(name, image, one, side, options)
+                if isinstance(image, InputError):
+                    raise image
+                objects = detection.detect_tiled(image, side, options.batch_size, options.tta) if side else next(each)
+                if isinstance(objects, InputError):
+                    raise objects
+                boxes, scores, labels = objects
+                result = DetectionResult(
+                    boxes,
+                    scores,
+                    image.shape[1],
+                    image.shape[0],
+                    name,
+                    detection.reflectance(image, side) if options.with_reflectance else None,
+                    detection.illumination(image, side) if options.with_illumination else None,
+                    labels,
+                    self.class_names,
+                ).above(options.pred_score_thr)
             except InputError as error:
                 yield BrokenImage(name, str(error)), None
             else:
                 yield result, image
-
-    def _result(
-        self, name: str, image: np.ndarray, found: Found | InputError, side: int | None, options: Options
-    ) -> DetectionResult:
-        if isinstance(found, InputError):
-            raise found
-        boxes, scores, labels = found
-        height, width = image.shape[:2]
-        return DetectionResult(
-            boxes,
-            scores,
-            width,
-            height,
-            name,
-            self._detection.reflectance(image, side) if options.with_reflectance else None,
-            self._detection.illumination(image, side) if options.with_illumination else None,
-            labels,
-            self.class_names,
-        ).above(options.pred_score_thr)
 
 
 FaceInferencer = Inferencer

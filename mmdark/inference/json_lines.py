@@ -174,11 +174,7 @@ def read_header(path: Path) -> Line:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines below the header, one in memory at a time, without the end and a last line that was cut off.
-
-    Raises:
-        InputError: another line is no JSON object.
-    """
+    """The lines below the header, one in memory at a time, without the end and a last line that was cut off."""
     with path.open('rb') as file:
         next(file, None)
         for number, line in enumerate(file, 2):

@@ -1,4 +1,4 @@
-"""The lines of several shares in the order of the photographs, and the lists of one run made of them."""
+"""Join the shares of a run: lists of all photographs, from the lines of each share."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def shares_in(folders: Sequence[str | os.PathLike]) -> Shares:
 
 
 def join_shares(shares: Shares, out_dir: str | os.PathLike, formats: Collection[str] = ()) -> list[Path]:
-    """Write the lists of all photographs to a folder, and bring the files of each photograph there.
+    """Write the lists of all photographs to a folder, and link or copy the files of each photograph there.
 
     Args:
         shares: of :func:`shares_in`.
@@ -86,9 +86,6 @@ def join_shares(shares: Shares, out_dir: str | os.PathLike, formats: Collection[
 
     Returns:
         The files and folders of the results.
-
-    Raises:
-        InputError: another process writes there, or a file cannot be written.
     """
     out, wanted = Path(out_dir), set(formats) or set(shares.header['formats'])
     with writing(out):

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmdet.utils import get_test_pipeline_cfg
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmdark.errors import InputError, one_line
 from mmdark.whole_file import sha256_of
 
-from .detection import LEFT_OUT, Found
+from .detection import LEFT_OUT, Objects
 
 BACKENDS = ('auto', 'torch', 'onnxruntime')
 LIMITS = ('score_thr', 'nms_pre', 'max_per_img', 'iou_threshold')
@@ -54,7 +54,7 @@ class OnnxSession:
         self.path = path
         self.same_settings = {name: float(said.get(name, 'nan')) for name in LIMITS} == _limits(cfg)
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Found]:
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Objects]:
         """The objects of images of one size, each ``(H, W, 3)`` BGR uint8; a RuntimeError where memory is short."""
         try:
             image, boxes, scores, *labels = self.session.run(None, {'images': np.stack(images)})
@@ -69,10 +69,15 @@ def installed() -> bool:
     return find_spec('onnxruntime') is not None
 
 
+def changing_steps(cfg: Config) -> list[ConfigDict]:
+    """The steps of the test pipeline that change a photograph, such as Resize; an ONNX file does not take them."""
+    steps = [step for step in get_test_pipeline_cfg(cfg) if step['type'] not in (*LEFT_OUT, 'PackDetInputs')]
+    return [step for step in steps if step.get('scale_factor') != 1.0]
+
+
 def _limits(cfg: Config) -> dict[str, float] | None:
-    """The config's thresholds; None if its test pipeline changes images, which an ONNX file does not."""
-    steps = [step for step in get_test_pipeline_cfg(cfg) if step['type'] not in LEFT_OUT]
-    if any(step['type'] != 'PackDetInputs' and step.get('scale_factor') != 1.0 for step in steps):
+    """The config's thresholds; None if its test pipeline changes images."""
+    if changing_steps(cfg):
         return None
     test_cfg = (cfg.model.get('detector') or cfg.model).get('test_cfg') or {}
     known = {**test_cfg, **(test_cfg.get('nms') or {})}

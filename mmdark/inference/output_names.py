@@ -20,13 +20,6 @@ def output_names(sources: Iterable[str], inputs: Iterable[str]) -> Iterator[str]
     They are below the folder that was named, or the common folder of several inputs. Where two sources differ in their
     suffix only, the later one keeps it. Names beyond :data:`LONGEST` bytes are cut.
 
-    Args:
-        sources: paths of the photographs.
-        inputs: the paths, folders and patterns that they came from.
-
-    Raises:
-        InputError: the inputs lie on different drives.
-
     Example:
         >>> list(output_names(['a/1.jpg', 'b/1.jpg', 'b/1.png'], ['a', 'b']))
         ['a/1', 'b/1', 'b/1.png']

@@ -24,14 +24,7 @@ NOT_IN_COCO = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
 
 class Kept(NamedTuple):
-    """The content of a line.
-
-    Attributes:
-        number: of the photograph among all, from 0 on.
-        name: under which its files are written.
-        item: its objects, or why there are none.
-        picture: path of the drawn picture, relative to the folder of the results.
-    """
+    """The content of a line; ``picture`` is the path of the drawn picture below the folder of the results."""
 
     number: int
     name: str
@@ -82,16 +75,8 @@ def write_lists(
 ) -> list[Path]:
     """Write the lists of all photographs in constant memory; see :meth:`.ResultFiles.close`.
 
-    Args:
-        folder: where to.
-        formats: ``json``, ``csv``, ``coco`` and ``yolo`` have lists; others are ignored.
-        lines: the photographs.
-        about: further entries of ``results.json``.
-        class_names: of the detector.
-        complete: whether all photographs are done.
-
-    Raises:
-        InputError: one cannot be written; those before it are there.
+    ``json``, ``csv``, ``coco`` and ``yolo`` have lists; other formats are ignored. ``about`` are further entries of
+    ``results.json``.
     """
     names = tuple(class_names)
     head = dict(mmdark=mmdark.__version__, **about, complete=complete) | ({'classes': names} if names != FACE else {})

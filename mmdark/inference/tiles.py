@@ -40,13 +40,8 @@ class Span(NamedTuple):
 def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
     """The side of the tiles for an image of this size; None for the whole image at once.
 
-    Args:
-        tile: the side in pixels, None, or ``'auto'``: tiles above :data:`AUTO_PIXELS`.
-        height: of the image.
-        width: of the image.
-
     Raises:
-        InputError: ``tile`` is too small, or something else.
+        InputError: ``tile`` is neither a sufficient number of pixels nor ``'auto'`` nor None.
     """
     if tile == 'auto':
         tile = AUTO_TILE if max(height, GRID) * max(width, GRID) > AUTO_PIXELS else None  # a strip is filled up

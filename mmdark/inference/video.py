@@ -33,9 +33,8 @@ class VideoSummary:
     """The result for a video, over all runs that continued each other.
 
     Attributes:
-        frames: number of frames with a line.
+        frames: number of frames with a line; ``seconds`` is the time of the last of them.
         objects: of each class, on all of them.
-        seconds: time of the last of them.
         frames_file: a line per frame, see :mod:`mmdark.inference.video_lines`.
         video_file: the drawn video; None where none was asked for, or it is not finished.
         stopped: whether Ctrl-C ended it; the same call continues.

@@ -58,17 +58,15 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Video:
-    """A source of frames whose first frame could be read.
+    """A video file or a camera whose first frame could be read.
 
     Attributes:
         source: an absolute path, or the number of a camera.
         name: ``'clip.mp4'``, or ``'webcam 0'``.
-        width: of the first frame as a player shows it, in pixels.
-        height: of the first frame, in pixels.
+        width: of the first frame as a player shows it, in pixels; ``height`` likewise.
         rate: frames per second, on average.
-        count: number of frames that the file states; None where it states none. It is often off by one.
-        bytes: size of the file; None for a camera.
-        digest: hash of the start of the file; None for a camera.
+        count: number of frames that the file states, often off by one; None where it states none.
+        bytes: size of the file; None for a camera. ``digest`` is a hash of its start.
     """
 
     source: str | int
@@ -87,12 +85,7 @@ class Video:
 
 
 def is_video(path: str | os.PathLike) -> bool:
-    """Whether a file is a video, by its first bytes; by its name where they say nothing, or there is no such file.
-
-    Example:
-        >>> is_video('night/CLIP.MP4'), is_video('photo.jpg')
-        (True, False)
-    """
+    """Whether a file is a video, by its first bytes; by its name where they tell nothing, or there is no such file."""
     kind = kind_of(path)
     return kind == VIDEO if kind else has_suffix(path, VIDEO_SUFFIXES)
 

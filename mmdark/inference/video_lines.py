@@ -38,14 +38,9 @@ class FrameLines(JsonLines):
 
 
 def write_frame_lists(lines_path: Path, formats: Collection[str]) -> list[Path]:
-    """Write ``NAME.frames.json`` or ``NAME.frames.csv`` beside ``NAME.frames.jsonl``, frame after frame.
+    """Write ``NAME.frames.json`` (the header and ``frames``) or ``NAME.frames.csv`` (a row per object).
 
-    The JSON file holds the header and ``frames``, a list of the other lines. The table has a row per object:
-    ``frame,seconds,x1,y1,x2,y2,score``, where there are several classes also ``label,class_name``.
-
-    Args:
-        lines_path: the lines of a video.
-        formats: ``json`` and ``csv``; others are ignored.
+    The columns are ``frame,seconds,x1,y1,x2,y2,score``, of several classes also ``label,class_name``.
     """
     makers: dict[str, Callable[[Path], Iterator[str]]] = {'json': _json, 'csv': _csv}
     places = []

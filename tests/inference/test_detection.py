@@ -51,7 +51,7 @@ def detection(*boxes: tuple[float, ...], **tta_model: object) -> Detection:
 
 
 def found(image: np.ndarray, *boxes: tuple[float, ...]) -> Tensor:
-    return detection(*boxes).found([image])[0][0].tolist()
+    return detection(*boxes).detect([image])[0][0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_several_views_give_neither_nested_boxes_nor_boxes_from_outside(tta_mode
     boxes = (30.0, 30, 70, 70), (44, 44, 56, 56), (60, -400, 560, 300)
     looking = detection(*boxes, **tta_model)
     looking.prepare_views()
-    assert len(looking.found([image], tta=True)[0][0]) == count
+    assert len(looking.detect([image], tta=True)[0][0]) == count
 
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 600_000), (8200, 8200)])
@@ -96,7 +96,7 @@ def test_what_is_too_large_for_one_piece_is_not_given_to_the_detector(height: in
     """A strip is filled up to 128 pixels, so that one of a megabyte took five gigabytes."""
     looking = detection((0.0, 0.0, 1.0, 1.0))
     looking.model.test_step = pytest.fail
-    (found,) = looking.found_each([np.zeros((height, width, 3), np.uint8)])
+    (found,) = looking.detect_each([np.zeros((height, width, 3), np.uint8)])
     assert re.match(rf"too large to be looked at in one piece \({width} x {height} pixels.*tile='auto'", str(found))
 
 
@@ -106,4 +106,4 @@ def test_pixels_are_counted_as_the_detector_sees_them() -> None:
     looking.steps = looking._built([dict(type='Resize', scale=(96, 96), keep_ratio=True), PIPELINE[1]])
     image = np.zeros((8200, 8200, 3), np.uint8)
     image[0, ::2] = 255
-    assert len(looking.found([image])[0][0]) == 1
+    assert len(looking.detect([image])[0][0]) == 1

@@ -262,8 +262,8 @@ def test_pictures_are_returned_and_written(inferencer: FaceInferencer, tmp_path:
     out = tmp_path / 'out'
     inputs = [tmp_path / 'a', tmp_path / 'b']
     drawn = inferencer(inputs, return_vis=True, out_dir=str(out), **ALL)['visualization']
-    assert sorted(path.name for path in (out / 'pictures').iterdir()) == ['x.jpg', 'x.jpg.jpg', 'y.v2.jpg']
-    for picture, name in zip(drawn, ('x.jpg', 'x.jpg.jpg', 'y.v2.jpg'), strict=True):
+    assert sorted(path.name for path in (out / 'pictures').iterdir()) == ['x.jpg', 'x.png.jpg', 'y.v2.jpg']
+    for picture, name in zip(drawn, ('x.jpg', 'x.png.jpg', 'y.v2.jpg'), strict=True):
         written = cv2.imread(str(out / 'pictures' / name))
         assert (written == cv2.imdecode(cv2.imencode('.jpg', picture)[1], cv2.IMREAD_COLOR)).all()
     assert (drawn[0] != cv2.imread(str(tmp_path / 'a' / 'x.png'))).any()
