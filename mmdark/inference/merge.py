@@ -77,7 +77,7 @@ def shares_in(folders: Sequence[str | os.PathLike]) -> Shares:
 
 
 def join_shares(shares: Shares, out_dir: str | os.PathLike, formats: Collection[str] = ()) -> list[Path]:
-    """Write the lists of all photographs to a folder, and link or copy the files of each photograph there.
+    """Write the lists of all photographs to a folder, and copy the files of each photograph there.
 
     Args:
         shares: of :func:`shares_in`.
@@ -102,16 +102,7 @@ def join_shares(shares: Shares, out_dir: str | os.PathLike, formats: Collection[
 def _bring(folder: Path, out: Path, formats: Collection[str]) -> None:
     for kind, name in FOLDERS.items():
         if kind in formats and (folder / name).is_dir():
-            shutil.copytree(folder / name, out / name, copy_function=_link_or_copy, dirs_exist_ok=True)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        if os.path.exists(target):
-            os.unlink(target)
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+            shutil.copytree(folder / name, out / name, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 def _header(path: Path) -> Line:

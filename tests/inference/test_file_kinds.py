@@ -133,7 +133,7 @@ def test_of_an_animation_among_images_a_line_says_that_the_first_picture_was_tak
     moving = write(tmp_path / f'moving.{kind}', kind, 3)
     for source in image_sources(tmp_path):
         assert source.read().shape == PIXELS.shape
-    assert capsys.readouterr().err == f'{moving} is animated: its first picture alone is looked at\n'
+    assert capsys.readouterr().err == f'{moving} is animated: only its first picture is used\n'
 
 
 def test_an_animated_gif_that_is_named_is_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
