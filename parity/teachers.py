@@ -24,6 +24,7 @@ from mmdark.adaptation import Decomposition, RetinexNet
 from mmdark.adaptation.losses import illumination_smoothness
 from mmdark.datasets import DarkISP, LoadPhoto
 from mmdark.datasets.face_formats import is_image
+from mmdark.drawing import tensor_of
 from mmdark.errors import InputError
 from mmdark.models.published_weights import load_published
 from mmdark.whole_file import write_whole, writing_whole
@@ -107,12 +108,7 @@ def read_pairs(paths: Iterable[Path], seed: int = 0, long_side: int = 320) -> It
         if scale < 1:
             results['img'] = cv2.resize(results['img'], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         results = darkness(results)
-        yield Pair(path.name, _tensor(results['light_img']), _tensor(results['dark_img']))
-
-
-def _tensor(image: np.ndarray) -> Tensor:
-    """``(H, W, 3)`` BGR, 0 to 255 → ``(1, 3, H, W)`` RGB in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None].float() / 255.0
+        yield Pair(path.name, tensor_of(results['light_img'])[None], tensor_of(results['dark_img'])[None])
 
 
 def measure(pair: Pair, of_light: Decomposition, of_dark: Decomposition) -> dict[str, float]:

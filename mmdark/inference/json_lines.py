@@ -70,7 +70,6 @@ class JsonLines(AbstractContextManager):
         self.count = self.kept
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
         self.close()
 
     def close(self) -> None:

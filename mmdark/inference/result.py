@@ -48,12 +48,10 @@ class DetectionResult:
     class_names: tuple[str, ...] = FACE
 
     def __post_init__(self) -> None:
-        """Fill in the labels."""
         if self.labels is None:
             object.__setattr__(self, 'labels', np.zeros(len(self.boxes), np.int64))
 
     def __len__(self) -> int:
-        """Number of objects."""
         return len(self.boxes)
 
     @property
