@@ -48,7 +48,8 @@ def detect_images(
     Returns:
         The exit status.
     """
-    share = Share(*args.shard, batch_size=args.batch_size)
+    part, parts = args.shard
+    share = Share(part, parts, args.batch_size)
     folder = Path(args.out_dir)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

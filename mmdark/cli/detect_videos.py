@@ -75,8 +75,8 @@ def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.
             return INTERRUPTED
     if len(failed) == len(set(videos)):
         raise next(iter(failed.values()))
-    for error in failed.values():
-        print(f'failed: {error}', file=sys.stderr)
+    for failure in failed.values():
+        print(f'failed: {failure}', file=sys.stderr)
     return SOME_BROKEN if failed else 0
 
 
