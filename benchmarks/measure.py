@@ -21,7 +21,7 @@ import torch
 from mmengine.registry import init_default_scope
 from torch.utils.benchmark import Timer
 
-from mmdark.engine import keep_freed_memory
+from mmdark.engine.hooks import keep_freed_memory
 from mmdark.errors import InputError
 
 from .machine import Settings

@@ -17,7 +17,6 @@ DAY_FILES = (
     'dsfd',
     'dual_shot_head',
     'feature_enhance',
-    'hard_negatives',
     'multi_scale_tta',
     'pal_head',
 )
@@ -37,6 +36,7 @@ FLOORS = {
     'coco_annotation': 2,
     'config_record': 2,
     'registry': 1,
+    'protocols': 1,
     'drawing': 1,
     'compat': 2,
     **dict.fromkeys(('adaptation', 'datasets', 'engine', 'evaluation', 'models'), 3),

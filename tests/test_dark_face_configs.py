@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmdark.apis import load_config
-from mmdark.engine.hooks.leave_out_weights import LeaveOutWeights
+from mmdark.engine.hooks.strict_checkpoint import LeaveOutWeights
 from mmdark.errors import InputError
 from tests.tiny_dark_face import BOX, TRAIN, VAL, write_dark_face
 from tests.tiny_wider import LITE, ROOT

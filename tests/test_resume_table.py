@@ -147,7 +147,9 @@ def _(folder: Path) -> None:
 def _(folder: Path) -> None:
     for options in (dict(train_cfg__max_epochs=1), dict(train_cfg__max_iters=10)):
         _, life = changed(folder, stop=13, **options)
-        assert life.seen == [] and len(life.said('nothing is left to train')) == 1
+        assert life.seen == [] and len(life.said('nothing is left to train: iteration 13 is done')) == 1
+    with pytest.raises(InputError, match='max_iters=0: train at least one iteration'):
+        train(folder, train_cfg__max_iters=0)
 
 
 @row('`optim_wrapper.accumulative_counts`')

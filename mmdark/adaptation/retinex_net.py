@@ -13,30 +13,21 @@ from torch.nn import functional as F
 
 
 class Decomposition(NamedTuple):
-    """What a Retinex teacher sees in a batch of images.
-
-    Attributes:
-        reflectance: ``(B, 3, H, W)`` in [0, 1].
-        illumination: ``(B, 1, H, W)`` in [0, 1].
-    """
+    """Reflectance ``(B, 3, H, W)`` and illumination ``(B, 1, H, W)`` of images, both in [0, 1]."""
 
     reflectance: Tensor
     illumination: Tensor
 
 
 class FrozenTeacher(BaseModule):
-    """A module that stays as it is: no gradients, always in eval mode.
-
-    Attributes:
-        frozen: False where the teacher itself is trained.
-        weights_of_its_own: its weights come from a file of their own, so a checkpoint of the detector may lack them.
-    """
+    """A module without gradients and always in eval mode, unless ``frozen`` is False (to train the teacher)."""
 
     frozen = True
-    weights_of_its_own = True
+    weights_of_its_own = True  # see OwnWeights
+    needs_weights = False
 
     def train(self, mode: bool = True) -> FrozenTeacher:
-        """Stay in eval mode when frozen, whatever the model around does."""
+        """Stay in eval mode when frozen, whatever the surrounding model does."""
         return super().train(mode and not self.frozen)
 
     def init_weights(self) -> None:
@@ -55,7 +46,7 @@ class RetinexNet(FrozenTeacher):
     Args:
         channels: width; 64 as published.
         frozen: False trains it (:class:`RetinexTraining`).
-        init_cfg: weights of the teacher; without them its answers mean nothing.
+        init_cfg: weights of the teacher, which it needs to be of use.
     """
 
     def __init__(self, channels: int = 64, frozen: bool = True, init_cfg: OptMultiConfig = None) -> None:
@@ -69,7 +60,7 @@ class RetinexNet(FrozenTeacher):
         self.train()
 
     def forward(self, images: Tensor) -> Decomposition:
-        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``; under autocast the answer is float32, too."""
+        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``; float32 also under autocast."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             x = self.entry(torch.cat([images.amax(dim=1, keepdim=True), images], dim=1))
             for conv in self.hidden:
@@ -89,12 +80,12 @@ class MaxRGBRetinex(FrozenTeacher):
     """A teacher without weights: illumination is the smoothed maximum of the channels.
 
     The classical Retinex estimate (Land's max-RGB, the initial map of LIME, arXiv:1605.05034), smoothed by a box
-    filter repeated three times; reflectance is what remains when the image is divided by it. It stands in for
-    :class:`RetinexNet` where its trained weights are not at hand; it is not the published teacher.
+    filter repeated three times; reflectance is image / illumination. A substitute for the published teacher,
+    :class:`RetinexNet`, without its weights.
 
     Args:
         kernel_size: side of the box filter in pixels, odd.
-        floor: the smallest illumination that the image is divided by.
+        floor: lower bound of the illumination.
     """
 
     def __init__(self, kernel_size: int = 15, floor: float = 0.01) -> None:

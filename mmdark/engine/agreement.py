@@ -1,4 +1,4 @@
-"""What several processes do at the same iteration, because one of them wants it."""
+"""One decision for all processes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from mmengine.dist import get_backend, is_distributed
 from torch import distributed
 
 DEVICE_INTERVAL = 10
-"""Asking the other processes through NCCL makes the GPU wait, so it is not done in each iteration."""
+"""An exchange through NCCL makes the GPU wait, so it is not done in each iteration."""
 
 
 def largest_of_all(value: int, count: int, interval: int | None = None) -> int:
-    """The largest value of all processes; all of them must call this in the same iterations.
+    """Largest ``value`` of all processes, which must all call this in the same iterations.
 
     Args:
         value: of this process, not negative.
-        count: of the iteration.
-        interval: ask the other processes in every so many iterations; by default in each one, or, where it makes a GPU
-            wait, in every tenth.
+        count: number of the iteration.
+        interval: exchange in every ``interval``-th iteration; by default in each with gloo, in every tenth with NCCL.
 
     Returns:
-        The largest value; 0 in the iterations in which the processes do not ask each other.
+        The largest value; 0 in iterations without an exchange.
     """
     if not is_distributed():
         return value

@@ -1,29 +1,28 @@
-"""Say what goes wrong again and again, but not each time."""
+"""A limit for messages that would repeat."""
 
 from __future__ import annotations
 
 import time
 
 MINUTE = 60.0
-"""Seconds between two lines of a kind."""
 
 
 class OnceAMinute:
-    """Whether a line may be said: once a minute for each kind of line.
+    """True at most once a minute for each kind of message.
 
     Example:
-        >>> may_say = OnceAMinute()
-        >>> may_say('full disk'), may_say('full disk'), may_say('no network')
+        >>> may_log = OnceAMinute()
+        >>> may_log('full disk'), may_log('full disk'), may_log('no network')
         (True, False, True)
     """
 
     def __init__(self) -> None:
-        self.said_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def __call__(self, kind: str) -> bool:
-        """True at most once a minute for this kind; the line then counts as said."""
+        """Whether a message of this kind may be logged now."""
         now = time.monotonic()
-        if now - self.said_at.get(kind, float('-inf')) < MINUTE:
+        if now - self._logged_at.get(kind, float('-inf')) < MINUTE:
             return False
-        self.said_at[kind] = now
+        self._logged_at[kind] = now
         return True

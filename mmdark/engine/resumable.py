@@ -1,4 +1,4 @@
-"""What a training needs of the checkpoint that it goes on from; entries of another kind are refused in one line."""
+"""The entries that a training needs of the checkpoint from which it resumes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmdark.compat.checkpoint_contents import Kinds, check_kinds
 from mmdark.errors import InputError
 
 MOST_ITERATIONS = 10_000_000
-"""The schedules step anew up to where a training goes on, which takes time for each iteration."""
+"""Upper bound: a resume steps the schedules once per iteration done."""
 MOST_SEED = 2**32 - 1
 
 NEEDED: Kinds = {
@@ -25,15 +25,14 @@ NEEDED: Kinds = {
     'optimizer': (dict,),
 }
 DATED: Kinds = {'meta.iter': (Integral,), 'meta.time': (str,)}
-"""By which the newest checkpoint is found."""
+"""Decide which checkpoint is the newest."""
 OPTIONAL: Kinds = {
     **DATED,
     'meta.seed': (Integral,),
     'param_schedulers': (list, dict),
     'message_hub.runtime_info.keep_ckpt_ids': (list,),
     'message_hub.runtime_info.last_ckpt': (str,),
-    'message_hub.runtime_info.planned_ckpt': (str,),
-    'message_hub.runtime_info.unplanned_ckpts': (list,),
+    'message_hub.runtime_info.own_ckpts': (dict,),
     'message_hub.runtime_info.validated_iter': (Integral,),
     'message_hub.runtime_info.validation_seconds': (Real,),
     'message_hub.runtime_info.trained_samples': (dict,),
@@ -41,14 +40,10 @@ OPTIONAL: Kinds = {
 
 
 def check_resumable(checkpoint: dict[str, Any], name: str) -> None:
-    """See that a training can go on from a checkpoint, as far as that is known before.
-
-    Args:
-        checkpoint: as it was read.
-        name: for the error.
+    """Check types and ranges of what a resume reads.
 
     Raises:
-        InputError: an entry is missing or of another kind.
+        InputError: an entry is missing or of another kind; ``name`` stands for the checkpoint.
     """
     check_kinds(checkpoint, NEEDED, name, needed=True)
     check_kinds(checkpoint, OPTIONAL, name)
@@ -57,22 +52,24 @@ def check_resumable(checkpoint: dict[str, Any], name: str) -> None:
         if not 0 <= (meta.get(key) or 0) <= most:
             raise InputError(f'checkpoint {name}: its meta.{key} is not between 0 and {most}: name an earlier one')
     info = checkpoint['message_hub']['runtime_info']
-    kinds = {key: (str,) if 'ckpt' in key else (Real, Tensor) for key in info if str(key).startswith('best_')}
-    check_kinds(info, kinds, name)
+    check_kinds(
+        info,
+        {key: (str,) if 'ckpt' in key else (Real, Tensor) for key in info if str(key).startswith('best_')},
+        name,
+    )
     if note := info.get('trained_samples'):
         check_kinds(note, dict.fromkeys(('iter', 'of', 'epoch', 'samples'), (Integral,)), name, needed=True)
     optimizers = checkpoint['optimizer']
     for state in [optimizers] if 'param_groups' in optimizers else optimizers.values():
-        _check_optimizer(state, name)
+        if not _is_optimizer_state(state, name):
+            raise InputError(f'checkpoint {name}: its optimizer is not as torch writes it: name an earlier one')
 
 
-def _check_optimizer(state: Any, name: str) -> None:
-    """The state of one optimizer, as torch writes it."""
-    if isinstance(state, dict):
-        check_kinds(state, {'param_groups': (list,), 'state': (dict,)}, name, needed=True)
-        check_kinds(state, {'base_param_settings': (dict,)}, name)
-        groups, kept = state['param_groups'], state['state'].values()
-        lists = [isinstance(group, dict) and isinstance(group.get('params'), list) for group in groups]
-        if all(lists) and all(isinstance(of_one, dict) for of_one in kept):
-            return
-    raise InputError(f'checkpoint {name}: its optimizer is not as torch writes it: name an earlier one')
+def _is_optimizer_state(state: Any, name: str) -> bool:
+    if not isinstance(state, dict):
+        return False
+    check_kinds(state, {'param_groups': (list,), 'state': (dict,)}, name, needed=True)
+    check_kinds(state, {'base_param_settings': (dict,)}, name)
+    groups = state['param_groups']
+    listed = all(isinstance(group, dict) and isinstance(group.get('params'), list) for group in groups)
+    return listed and all(isinstance(entry, dict) for entry in state['state'].values())

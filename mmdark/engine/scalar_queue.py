@@ -1,4 +1,4 @@
-"""Numbers that a GPU computes, read many at a time: each reading makes the CPU wait for the GPU."""
+"""Numbers on a GPU that are read many at a time, because each reading makes the CPU wait for the GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Use = Callable[[dict[str, float]], None]
 
 
 class ScalarQueue:
-    """Scalars of a device that are needed later, and what is to be done with them then.
+    """Scalars that are needed later, each with the function that uses them.
 
     Example:
         >>> queue = ScalarQueue()
@@ -27,21 +27,16 @@ class ScalarQueue:
         self._waiting: list[tuple[Tensor, list[str], Use]] = []
 
     def __len__(self) -> int:
-        """How often something was added since the last reading."""
+        """Entries added since the last reading."""
         return len(self._waiting)
 
     def add(self, scalars: Mapping[str, Tensor], use: Use) -> None:
-        """Keep some numbers until the next reading.
-
-        Args:
-            scalars: name → tensor of one element; all on one device.
-            use: called with the numbers at the next reading, in the order of the calls of this method.
-        """
+        """Keep tensors of one element, all on one device; the next :meth:`read` passes their values to ``use``."""
         numbers = torch.stack([value.detach().double().reshape(()) for value in scalars.values()])
         self._waiting.append((numbers, [*scalars], use))
 
     def read(self) -> None:
-        """Read all numbers at once, and hand them on."""
+        """Read all numbers in one transfer and pass them on in the order in which they were added."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -51,5 +46,5 @@ class ScalarQueue:
 
 
 def queue_of(runner: Runner) -> ScalarQueue | None:
-    """The queue of a training that reads its losses later; None where each iteration reads its own."""
+    """The queue of ``WorldRuntimeInfo``; None where losses are read in each iteration."""
     return next((hook.queue for hook in getattr(runner, 'hooks', ()) if getattr(hook, 'queue', None) is not None), None)

@@ -1,4 +1,4 @@
-"""The settings of a training as its checkpoints hold them, and what another config changes in them."""
+"""The settings of a training as its checkpoints hold them, and what another config changes."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Iterator
 from typing import Any
 
 ABSENT = 'absent'
-"""Stands for the value of a key that is not there."""
 LONGEST = 60
-"""So many letters of a value are shown."""
+"""Characters of a value that are shown."""
 
 
 def read_settings(text: str) -> dict[str, Any]:
-    """The variables of a config's text, of which no code is run; what is no plain value stands as it is written.
-
-    Args:
-        text: as a Runner writes it into ``meta.cfg`` of a checkpoint.
-    """
+    """Variables of a config's text, read without running it; what is not a literal stays as source text."""
     try:
         body = ast.parse(text).body
         return {ast.unparse(line.targets[0]): _value(line.value) for line in body if isinstance(line, ast.Assign)}
-    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):  # deep, or no text of a config
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):  # nested too deeply, or not a config
         return {}
 
 
 def changed_settings(old: object, new: object, key: str = '') -> Iterator[str]:
-    """``key old → new``, as deep as both settings have the key."""
+    """``key old → new`` for each difference, as deep as both settings have the key."""
     pairs: dict[str, tuple[object, object]] = {}
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = {name: (old.get(name, ABSENT), new.get(name, ABSENT)) for name in {**old, **new}}
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and any(map(_is_dict, new)):
-        pairs = {str(place): pair for place, pair in enumerate(zip(old, new, strict=True))}
+    elif (
+        isinstance(old, list)
+        and isinstance(new, list)
+        and len(old) == len(new)
+        and any(isinstance(item, dict) for item in new)
+    ):
+        pairs = {str(index): pair for index, pair in enumerate(zip(old, new, strict=True))}
     elif old != new:
         yield f'{key} {_shown(old)} → {_shown(new)}'
-    for name, (one, other) in pairs.items():
-        yield from changed_settings(one, other, f'{key}.{name}' if key else name)
+    for name, (old_value, new_value) in pairs.items():
+        yield from changed_settings(old_value, new_value, f'{key}.{name}' if key else name)
 
 
 def _value(node: ast.expr) -> object:
@@ -49,10 +49,6 @@ def _value(node: ast.expr) -> object:
         return ast.literal_eval(node)
     except ValueError:
         return ast.unparse(node)
-
-
-def _is_dict(value: object) -> bool:
-    return isinstance(value, dict)
 
 
 def _shown(value: object) -> str:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from mmdark.apis.image_pipelines import PICTURE_STEPS, view_steps
 from mmdark.drawing import tensor_of
-from mmdark.engine.panels import reflectance_of
+from mmdark.engine.trained_model import reflectance_of
 from mmdark.errors import InputError
+from mmdark.protocols import OwnWeights
 
 from .tiles import GRID, detect_in_tiles, stitch
 
@@ -159,7 +160,7 @@ class Detection:
                 f'this {type(self.model).__name__} was built without a Retinex teacher, so it has no {for_what}: '
                 f'leave out with_{for_what}, or take a model such as dsfd_dark_wider'
             )
-        if for_what == 'illumination' and getattr(teacher, 'needs_weights', False):
+        if for_what == 'illumination' and isinstance(teacher, OwnWeights) and teacher.needs_weights:
             teacher.init_weights()
             teacher.needs_weights = False
 

@@ -21,6 +21,7 @@ from mmdark.configs import PUBLISHED_MODELS, find_config, own_configs
 from mmdark.engine.hooks.strict_checkpoint import check_finite, check_fits
 from mmdark.errors import InputError
 from mmdark.models.published_files import identify, packaged_weights, unwrap, weight_path
+from mmdark.protocols import OwnWeights
 
 from .weights import config_of, shipped_weights
 
@@ -65,8 +66,8 @@ def load_detector(
     check_finite(state, str(path))
     built.load_state_dict({name.removeprefix('module.'): value for name, value in state.items()}, strict=False)
     teacher = getattr(built, 'enhancer', None)
-    if teacher is not None and not has_teacher and getattr(teacher, 'weights_of_its_own', False):
-        teacher.needs_weights = True
+    if isinstance(teacher, OwnWeights) and not has_teacher:
+        teacher.needs_weights = teacher.weights_of_its_own
     built.dataset_meta = _dataset_meta(checkpoint.get('meta') or {}, cfg)
     built.cfg = cfg
     return LoadedDetector(built.to(chosen).eval(), cfg, path)

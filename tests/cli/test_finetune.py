@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from mmdark.apis import find_config, load_config
 from mmdark.cli import ERROR, main
-from mmdark.engine import LiveProgress
+from mmdark.engine.hooks import LiveProgress
 from mmdark.inference.weights import shipped_weights
 from tests.tiny_own_data import write_coco, write_voc, write_yolo
 from tests.tiny_wider import FACE, write_wider

@@ -52,6 +52,7 @@ ODD = {
     'message_hub.runtime_info': [..., 'x'],
     'message_hub.runtime_info.keep_ckpt_ids': [3],
     'message_hub.runtime_info.last_ckpt': [3],
+    'message_hub.runtime_info.own_ckpts': ['x'],
     'message_hub.runtime_info.trained_samples': [3, {'iter': 5}, {'iter': 5, 'of': 'x', 'epoch': 0, 'samples': 3}],
     'message_hub.runtime_info.validation_seconds': ['x'],
     'message_hub.runtime_info.best_score': ['x'],

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmdark.apis import leave_distributed, load_config, prepare_distributed
-from mmdark.engine.hooks.strict_checkpoint import detector_of
+from mmdark.engine.trained_model import detector_of
 from tests.tiny_wider import LITE, ROOT
 
 ITERATIONS = 4
@@ -22,11 +22,7 @@ ITERATIONS = 4
 STOP = 3
 """Where a training resumes: within an epoch."""
 EMA = {'type': 'EMAHook', 'ema_type': 'ExpMomentumEMA', 'momentum': 0.2}
-TRAININGS = {
-    'plain': [],
-    'moving average': [EMA],
-    'moving average of buffers, too': [{**EMA, 'update_buffers': True}],
-}
+TRAININGS = {'plain': [], 'moving average of buffers, too': [{**EMA, 'update_buffers': True}]}
 """Names and custom hooks."""
 OPTIONS = {
     'train_cfg.max_iters': ITERATIONS,

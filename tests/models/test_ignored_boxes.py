@@ -21,7 +21,7 @@ from mmengine.structures import InstanceData
 from mmdark.apis import load_config
 from mmdark.datasets.transforms import DataAnchorSampling, KeepFaces, RandomSquareCrop
 from mmdark.datasets.transforms.data_anchor_sampling import AnchorWindow
-from mmdark.engine import ValidationLoss
+from mmdark.engine.hooks import ValidationLoss
 from tests.tiny_own_data import write_coco, write_voc
 from tests.tiny_wider import FACE, photo, write_annotation, write_wider
 
@@ -107,7 +107,7 @@ def test_a_face_keeps_its_best_prior_in_a_crowd() -> None:
     )
     assert matches.positive.sum() == 1 and matches.ignored.sum() > 4
     assert not (matches.positive & matches.ignored).any()
-    of_face = matches.faces[0, :, matches.positive[0]].flatten() * torch.tensor([WIDTH, HEIGHT] * 2)
+    of_face = matches.faces[0, matches.positive[0]].flatten() * torch.tensor([WIDTH, HEIGHT] * 2)
     assert of_face.tolist() == pytest.approx(face)
 
 

@@ -6,7 +6,6 @@ from .compile_parts import CompileParts
 from .draw_dark_panels import DrawDarkPanels
 from .draw_train_panels import DrawTrainPanels
 from .keep_freed_memory import KeepFreedMemory, keep_freed_memory
-from .leave_out_weights import LeaveOutWeights
 from .live_progress import LiveProgress
 from .name_scalars import NameScalars
 from .plain_checkpoint import PlainCheckpoint
@@ -15,7 +14,7 @@ from .resume_by_config import ResumeByConfig
 from .save_on_sigterm import SaveOnSigterm
 from .sqrt_scale_lr import SqrtScaleLR
 from .stop_on_non_finite import StopOnNonFinite
-from .strict_checkpoint import StrictCheckpoint
+from .strict_checkpoint import LeaveOutWeights, StrictCheckpoint
 from .survive_full_disk import SurviveFullDisk
 from .time_left import TimeLeft
 from .validate_first import ValidateFirst

@@ -1,4 +1,4 @@
-"""Give all processes the same batch norm statistics, so that what is validated is what is saved."""
+"""The same batch norm statistics in all processes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.nn import Parameter
 
-from .strict_checkpoint import detector_of
+from ..trained_model import detector_of
 
 
 @HOOKS.register_module()
 class AverageBuffers(Hook):
-    """Replace the running statistics of batch norm by their mean over the processes, after each training iteration.
+    """Average the running statistics of batch norm over the processes after each training iteration.
 
-    Each process has statistics of its own images, each validates its part of the images, and the checkpoint holds
-    those of the first process. mmengine's ``SyncBuffersHook`` takes the mean before a validation only, so a training
-    that resumes from a checkpoint in between would end with other numbers.
+    Each process has statistics of its own images and validates its part of the images, but the checkpoint holds the
+    statistics of the first. mmengine's ``SyncBuffersHook`` averages only before a validation, so a training that
+    resumes in between would end with other numbers.
 
-    The mean is taken of all floating-point buffers that a checkpoint holds, in float64, where a buffer that is the
-    same everywhere keeps its bits. A model without such buffers, or a single process, costs nothing.
+    The mean is taken in float64, which keeps the bits of equal buffers, of all floating-point buffers of a checkpoint.
     """
 
     priority = 'VERY_HIGH'  # before a moving average copies them, and before any checkpoint
@@ -32,7 +31,7 @@ class AverageBuffers(Hook):
         """Exchange all buffers in one message."""
         if get_world_size() == 1:
             return
-        saved = detector_of(runner).state_dict(keep_vars=True).values()  # not by name: DAI-Net leaves out a prefix
+        saved = detector_of(runner).state_dict(keep_vars=True).values()
         buffers = [value for value in saved if not isinstance(value, Parameter) and value.is_floating_point()]
         if not buffers:
             return

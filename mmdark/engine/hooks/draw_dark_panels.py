@@ -1,4 +1,4 @@
-"""Draw what the detector saw and found: light | dark | reflectance | detections."""
+"""Pictures of a test: light | dark | reflectance | detections."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmdet.registry import HOOKS
+from mmdet.structures import DetDataSample
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -15,25 +16,24 @@ from torch import Tensor, nn
 from mmdark.drawing import FACE, brighten, draw_faces, join_panels
 from mmdark.whole_file import write_whole
 
-from ..panels import reflectance_of
-from .strict_checkpoint import detector_of
+from ..trained_model import detector_of, reflectance_of
 
 MIN_HEIGHT = 360
-"""Smaller images are drawn enlarged by a whole number, so that titles and scores can be read."""
+"""Smaller images are enlarged by an integer, so that titles and scores are readable."""
 
 
 @HOOKS.register_module()
 class DrawDarkPanels(Hook):
     """Write a PNG for each tested image: light | dark | reflectance | detections with scores.
 
-    Light is the image file, dark what the detector was given, reflectance what its decoder makes of that (left out
-    where the model has none); detections are drawn on the dark image, brightened for the person who looks. Several
-    processes write the pictures of one, under the same names: each its own images, in the order of ``DefaultSampler``.
+    Light is the image file, dark the detector's input, reflectance what the decoder makes of it (omitted if the model
+    has none); detections are drawn on the brightened dark image. Several processes together write the same files as
+    one, if the sampler is ``DefaultSampler``.
 
     Args:
-        out_dir: folder of the PNGs, named after the images.
+        out_dir: folder of the PNGs, which have the images' names.
         score_thr: detections below it are not drawn.
-        max_images: stop drawing after so many; None draws all.
+        max_images: number of images to draw; None draws all.
     """
 
     def __init__(self, out_dir: str, score_thr: float = 0.3, max_images: int | None = None) -> None:
@@ -48,7 +48,7 @@ class DrawDarkPanels(Hook):
         """Begin with the first image."""
         self.names.clear()
         self.seen = 0
-        meta = runner.test_dataloader.dataset.metainfo  # a list, where joined data sets differ
+        meta = runner.test_dataloader.dataset.metainfo  # a list if joined data sets differ
         self.class_names = tuple((meta[0] if isinstance(meta, list) else meta).get('classes', FACE))
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: list) -> None:
@@ -64,21 +64,21 @@ class DrawDarkPanels(Hook):
             ]
         rank, world = get_dist_info()
         for inputs, sample in zip(images, outputs, strict=True):
-            place = self.seen * world + rank
+            index = self.seen * world + rank
             self.seen += 1
-            if self.max_images is not None and place >= self.max_images:
+            if self.max_images is not None and index >= self.max_images:
                 return
             if world > 1:
                 dataset = runner.test_dataloader.dataset
-                if place >= len(dataset):  # fills up the last round
+                if index >= len(dataset):  # only fills up the last round
                     return
-                for other in range(len(self.names), place):  # the other processes' images
+                for other in range(len(self.names), index):  # images of the other processes
                     self._free_name(dataset.get_data_info(other)['img_path'])
             path = self.out_dir / f'{self._free_name(sample.img_path)}.png'
             write_whole(path, cv2.imencode('.png', self._panels(model, inputs, sample))[1].tobytes())
 
     def _free_name(self, img_path: str) -> str:
-        """The next image's name; a data set may hold the same name twice, by day and in the dark."""
+        """Name of the next image; a data set may hold a name twice, by day and in the dark."""
         stem = name = Path(img_path).stem
         number = 1
         while name in self.names:
@@ -87,8 +87,8 @@ class DrawDarkPanels(Hook):
         self.names.add(name)
         return name
 
-    def _panels(self, model: nn.Module, inputs: Tensor, sample: object) -> np.ndarray:
-        """``inputs``: what went into the preprocessor, ``(3, H, W)`` BGR on the 0-255 scale."""
+    def _panels(self, model: nn.Module, inputs: Tensor, sample: DetDataSample) -> np.ndarray:
+        """``(H, W, 3)`` BGR uint8 from the preprocessor's input, ``(3, H, W)`` BGR in [0, 255]."""
         enlarge = -(-MIN_HEIGHT // sample.ori_shape[0])
         height, width = (side * enlarge for side in sample.ori_shape)
         dark = cv2.resize(inputs.permute(1, 2, 0).float().numpy(), (width, height), interpolation=cv2.INTER_NEAREST)
@@ -97,13 +97,13 @@ class DrawDarkPanels(Hook):
         reflectance = reflectance_of(model, inputs.flip(0).float() / 255.0)
         if reflectance is not None:
             panels.append(('reflectance', cv2.resize(reflectance, (width, height))))
-        found = sample.pred_instances
-        found = found[found.scores >= self.score_thr].cpu().numpy()
+        faces = sample.pred_instances
+        faces = faces[faces.scores >= self.score_thr].cpu().numpy()
         drawn = draw_faces(
             brighten(dark),
-            found.bboxes * enlarge,
-            found.scores,
-            classes=found.get('labels'),
+            faces.bboxes * enlarge,
+            faces.scores,
+            classes=faces.get('labels'),
             class_names=self.class_names,
         )
         return join_panels([*panels, (f'detections (dark brightened), score >= {self.score_thr:g}', drawn)])

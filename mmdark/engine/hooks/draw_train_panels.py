@@ -1,4 +1,4 @@
-"""Draw what the detector is trained on and finds in it, while it is trained."""
+"""Pictures of training batches, with predictions and ground truth."""
 
 from __future__ import annotations
 
@@ -13,27 +13,24 @@ from torch import Tensor, nn
 
 from mmdark.drawing import GREEN, MAGENTA, WHITE, Title, brighten, draw_faces, join_panels, pixels_of
 
-from ..panels import reflectance_of
-from ..undisturbed import undisturbed
-from .strict_checkpoint import detector_of
+from ..trained_model import detector_of, reflectance_of, undisturbed
 
 
 @HOOKS.register_module()
 class DrawTrainPanels(Hook):
-    """Every ``interval`` iterations, a picture of the training batch: light | dark | reflectance | faces.
+    """Every ``interval`` iterations, add a picture of the training batch to the visualizer.
 
-    The images are those that the network was given, the reflectance is that of the dark one (left out where the model
-    has no decoder), and predictions and ground truth are drawn on the dark image, brightened for the person who looks.
-    A detector that is trained by day alone gets light | faces, on the light image. The picture goes to the visualizer:
-    ``vis_data/vis_image/train_panels_ITERATION.png``, and TensorBoard where it is on. The model, its modes and the
-    random states stay as they are.
+    A row is light | dark | reflectance | faces: the network's inputs, the reflectance decoded from the dark one
+    (omitted if the model has no decoder), and predictions and ground truth on the brightened dark image. A detector
+    trained by day gets light | faces. The picture is ``vis_data/vis_image/train_panels_ITERATION.png``, and in
+    TensorBoard if that is on. The model, its modes and the random states stay as they are.
 
     Args:
         interval: in iterations; the published script draws every 500.
-        num_images: the first so many of the batch, below each other.
+        num_images: rows, for the first images of the batch.
         score_thr: predictions below it are not drawn.
         height: of a panel, pixels.
-        teacher: whether to show the teacher's reflectance of the dark image, too, where there is a teacher.
+        teacher: show the teacher's reflectance of the dark image too.
     """
 
     priority = 'LOW'
@@ -53,23 +50,26 @@ class DrawTrainPanels(Hook):
         self.teacher = teacher
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict | None = None) -> None:
-        """Draw the batch, in the main process."""
+        """Draw the batch in the main process."""
         if not (self.every_n_train_iters(runner, self.interval) and is_main_process()):
             return
-        model = detector_of(runner)
+        model, count = detector_of(runner), self.num_images
+        inputs = data_batch['inputs']
+        first = {key: value[:count] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[:count]
         with undisturbed(model):
-            batch = model.data_preprocessor(_first(data_batch, self.num_images), training=True)
+            raw = dict(inputs=first, data_samples=data_batch['data_samples'][:count])
+            batch = model.data_preprocessor(raw, training=True)
             rows = self._rows(model, batch['inputs'], batch['data_samples'])
         picture = np.ascontiguousarray(np.vstack(rows)[..., ::-1])
         runner.visualizer.add_image('train_panels', picture, step=runner.iter + 1)
 
     def _rows(self, model: nn.Module, inputs: dict[str, Tensor] | Tensor, samples: list[DetDataSample]) -> list:
-        """One row of panels for each image, ``(H, W, 3)`` BGR."""
+        """A row of panels for each image, ``(H, W, 3)`` BGR uint8."""
         light, dark = (inputs['light'], inputs['dark']) if isinstance(inputs, dict) else (inputs, None)
         images = light if dark is None else model.data_preprocessor.from_unit(dark)
-        found = model.predict(images, [sample.clone() for sample in samples], rescale=False)
+        results = model.predict(images, [sample.clone() for sample in samples], rescale=False)
         rows = []
-        for index, (sample, result) in enumerate(zip(samples, found, strict=True)):
+        for index, (sample, result) in enumerate(zip(samples, results, strict=True)):
             panels = [('light', pixels_of(light[index]))]
             if dark is not None:
                 panels += [('dark', pixels_of(dark[index])), *self._reflectances(model, dark[index])]
@@ -87,32 +87,19 @@ class DrawTrainPanels(Hook):
     def _faces(
         self, image: np.ndarray, sample: DetDataSample, result: DetDataSample, what: str
     ) -> tuple[Title, np.ndarray]:
-        """Ground truth and, over it, predictions; drawn at the panel's size so that lines stay lines."""
+        """Ground truth and predictions, drawn at the panel's size for thin lines."""
         scale = self.height / image.shape[0]
         truth = sample.gt_instances.bboxes.cpu().numpy() * scale
         predicted = result.pred_instances
         predicted = predicted[predicted.scores >= self.score_thr].cpu().numpy()
         boxes = predicted.bboxes * scale
         drawn = draw_faces(self._scaled(image), boxes, predicted.scores, truth=truth, caption=False)
-        title = [
-            (f'{what}: ', WHITE),
-            (f'predictions >= {self.score_thr:g}', GREEN),
-            (', ', WHITE),
-            ('ground truth', MAGENTA),
-        ]
-        return title, drawn
+        threshold = (f'predictions >= {self.score_thr:g}', GREEN)
+        return [(f'{what}: ', WHITE), threshold, (', ', WHITE), ('ground truth', MAGENTA)], drawn
 
     def _scaled(self, image: np.ndarray) -> np.ndarray:
-        """The image at the panels' height."""
         height, width = image.shape[:2]
         if height == self.height:
             return image
         way = cv2.INTER_AREA if height > self.height else cv2.INTER_NEAREST
         return cv2.resize(image, (round(width * self.height / height), self.height), interpolation=way)
-
-
-def _first(data_batch: dict, count: int) -> dict:
-    """The first images of a collated batch, raw, as the preprocessor takes them."""
-    inputs = data_batch['inputs']
-    first = {key: value[:count] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[:count]
-    return dict(inputs=first, data_samples=data_batch['data_samples'][:count])

@@ -1,4 +1,4 @@
-"""One line that shows how far training is, how fast it goes and how good it was."""
+"""A progress line of a training."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 SCORES = ('AP', 'mAP', 'bbox_mAP_50')
-"""The numbers of a validation that the line shows, by the last part of their names."""
+"""Last parts of the names of the scores in the line."""
 MIN_WIDTH = 100
-"""Of a terminal, in letters, for the bar and the time that has gone by; a narrower one does without."""
+"""Columns of a terminal with room for the bar and the elapsed time."""
 MIN_SECONDS = 0.25
-"""Between two looks at the loss: each makes the CPU wait for the GPU."""
+"""Between two updates: each reads the loss, which makes the CPU wait for the GPU."""
 
 
 @HOOKS.register_module()
 class LiveProgress(Hook):
-    """A progress line with the loss, images a second, the time that remains and the AP of the last validation.
-
-    It is drawn on a terminal; elsewhere the log has to do.
+    """A line on the terminal with the loss, images per second, the time left and the AP of the last validation.
 
     Args:
-        plain_interval: without a terminal, print a line every so many iterations, and one as a validation begins; None
-            leaves it to the log.
+        plain_interval: where there is no terminal, print a line every so many iterations and at the beginning of each
+            validation; None prints nothing there.
         console: where to draw; stderr by default.
     """
 
@@ -41,7 +39,7 @@ class LiveProgress(Hook):
         self.console = console or Console(stderr=True)
         self.progress: Progress | None = None
         self.scores = ''
-        self.shown = float('-inf')
+        self.shown_at = float('-inf')
 
     def before_train(self, runner: Runner) -> None:
         """Start the line."""
@@ -51,75 +49,70 @@ class LiveProgress(Hook):
         wide = self.console.width >= MIN_WIDTH
         columns = [
             TextColumn('training'),
-            BarColumn(bar_width=None) if wide else None,
+            *([BarColumn(bar_width=None)] if wide else []),
             MofNCompleteColumn(),
             TextColumn('loss {task.fields[loss]:.3f}'),
             TextColumn('{task.fields[speed]:.3g} img/s'),
-            TimeElapsedColumn() if wide else None,
+            *([TimeElapsedColumn()] if wide else []),
             TextColumn('ETA {task.fields[eta]}'),
             TextColumn('{task.fields[scores]}'),
         ]
-        self.progress = Progress(*filter(None, columns), console=self.console, expand=wide)
+        self.progress = Progress(*columns, console=self.console, expand=wide)
         self.task = self.progress.add_task(
             '', total=runner.max_iters, completed=runner.iter, loss=float('nan'), speed=0.0, eta='', scores=self.scores
         )
         self.progress.start()
-        atexit.register(self.progress.stop)  # an error must not leave the terminal without a cursor
+        atexit.register(self.progress.stop)  # after an error, too, the terminal needs its cursor
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]) -> None:
         """Move the line."""
+        done = runner.iter + 1
         if self.progress is not None:
-            self._move(runner, data_batch, outputs)
+            now = time.monotonic()
+            self.progress.update(self.task, completed=done)
+            if now - self.shown_at >= MIN_SECONDS or done >= runner.max_iters:
+                self.shown_at = now
+                images = len(data_batch['data_samples']) * get_world_size()
+                speed = (self.progress.tasks[self.task].speed or 0.0) * images
+                eta = self._eta(runner, now)
+                self.progress.update(self.task, loss=outputs['loss'].item(), speed=speed, eta=eta)
         elif self.plain_interval and self.every_n_train_iters(runner, self.plain_interval) and is_main_process():
-            done, eta = runner.iter + 1, self._eta(runner, time.monotonic())
-            self._print(f'training {done}/{runner.max_iters}  loss {outputs["loss"].item():.3f}  ETA {eta}')
+            loss, eta = outputs['loss'].item(), self._eta(runner, time.monotonic())
+            self._print(f'training {done}/{runner.max_iters}  loss {loss:.3f}  ETA {eta}')
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
     ) -> None:
-        """Say how far a validation within the training is."""
-        if self.progress is not None and time.monotonic() - self.shown >= MIN_SECONDS:
-            self.shown = time.monotonic()
-            done = f'validating {batch_idx + 1}/{len(runner.val_loop.dataloader)}'
-            self.progress.update(self.task, scores=done)
+        """Show the progress of a validation."""
+        total = len(runner.val_loop.dataloader)
+        if self.progress is not None and time.monotonic() - self.shown_at >= MIN_SECONDS:
+            self.shown_at = time.monotonic()
+            self.progress.update(self.task, scores=f'validating {batch_idx + 1}/{total}')
         elif self.progress is None and self.plain_interval and batch_idx == 0 and is_main_process():
-            self._print(f'validating {len(runner.val_loop.dataloader)}')
+            self._print(f'validating {total}')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Keep the AP of this validation in sight, as ``AP day 0.812 dark 0.437``."""
+        """Show the AP, as ``AP day 0.812 dark 0.437``."""
         shown = [(name.split('/'), value) for name, value in (metrics or {}).items() if name.split('/')[-1] in SCORES]
         self.scores = ' '.join(['AP', *(f'{words[0]} {value:.3f}' for words, value in shown)]) if shown else ''
         if self.progress is not None:
             self.progress.update(self.task, scores=self.scores)
 
+    def after_train(self, runner: Runner) -> None:
+        """Leave the last state of the line."""
+        if self.progress is not None:
+            self.progress.stop()
+
+    after_run = after_train
+
     def _print(self, line: str) -> None:
-        """A line where there is no terminal."""
-        with suppress(OSError):  # in a file on a full disk it is not worth a training
+        with suppress(OSError):  # a file on a full disk must not end a training
             self.console.print(line, highlight=False)
 
-    def _move(self, runner: Runner, data_batch: dict, outputs: dict[str, Tensor]) -> None:
-        done, now = runner.iter + 1, time.monotonic()
-        self.progress.update(self.task, completed=done)
-        if now - self.shown < MIN_SECONDS and done < runner.max_iters:
-            return
-        self.shown = now
-        images = len(data_batch['data_samples']) * get_world_size()
-        speed = (self.progress.tasks[self.task].speed or 0.0) * images
-        self.progress.update(self.task, loss=outputs['loss'].item(), speed=speed, eta=self._eta(runner, now))
-
     def _eta(self, runner: Runner, now: float) -> str:
-        """Hours, minutes and seconds that are left: what ``TimeLeft`` says, or else those of the iterations alone."""
+        """Time left, ``h:mm:ss``, as ``TimeLeft`` computes it; without that hook, that of the iterations alone."""
         done = runner.iter + 1
         left = (now - self.start) / (done - self.start_iter) * (runner.max_iters - done)
         left = getattr(getattr(runner, 'message_hub', None), 'runtime_info', {}).get('eta', left)
         minutes, seconds = divmod(round(left), 60)
         return f'{minutes // 60}:{minutes % 60:02}:{seconds:02}'
-
-    def after_run(self, runner: Runner) -> None:
-        """Leave the line as it is."""
-        if self.progress is not None:
-            self.progress.stop()
-
-    def after_train(self, runner: Runner) -> None:
-        """End the line with the training."""
-        self.after_run(runner)

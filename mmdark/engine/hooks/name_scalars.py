@@ -1,4 +1,4 @@
-"""A name of its own for each number in the log, where mmengine gives it none, or gives it to two."""
+"""Distinct names for numbers in the log."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from torch import nn
 
 @HOOKS.register_module()
 class NameScalars(Hook):
-    """Log the learning rate of every part of the model that has its own, and the times of a validation as its own.
+    """Log the learning rate of each part of the model that has its own, and the times of validations by themselves.
 
-    mmengine logs the learning rate of the first parameter group as ``lr``; a part with another one becomes
-    ``PART.lr``, such as ``reflectance_decoder.lr``. And it logs how long a batch took as ``time`` and ``data_time`` in
-    training and in validation, which end up in one curve of TensorBoard, over iterations and over epochs; those of a
-    validation become ``validation/time`` and ``validation/data_time``, their means over its batches.
+    mmengine logs only the rate of the first parameter group, as ``lr``; others become ``PART.lr``, such as
+    ``reflectance_decoder.lr``. It logs ``time`` and ``data_time`` of batches in training and in validation to the same
+    curve; those of a validation become ``validation/time`` and ``validation/data_time``, means over its batches.
     """
 
     priority = 'NORMAL'  # before LoggerHook writes
 
     def before_train(self, runner: Runner) -> None:
-        """See which parts have a learning rate of their own; the schedulers are built by now."""
+        """Find the parts with their own rate."""
         self.groups = named_groups(runner.model, runner.optim_wrapper.optimizer.param_groups)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
@@ -40,28 +39,21 @@ class NameScalars(Hook):
 
 
 def named_groups(model: nn.Module, groups: list[dict]) -> dict[str, int]:
-    """Names for the parts of a model whose learning rate is not that of the first parameter group.
+    """Names of the parts whose learning rate differs from the first parameter group's → index of a group.
 
-    Groups that started with the same learning rate are one part. Its name is what the names of its parameters share,
-    such as ``reflectance_decoder``, ``l2norm`` or ``bias``, or else the modules it is made of, ``backbone+neck``.
-
-    Args:
-        model: whose parameters are in the groups.
-        groups: of the optimizer, with ``initial_lr`` where there is a schedule.
-
-    Returns:
-        The name of each part, and the place of its first group.
+    Groups with the same initial rate are one part. Its name is a word that the names of all its parameters share, such
+    as ``reflectance_decoder`` or ``bias``, or else its top-level modules, ``backbone+neck``.
     """
-    names = {
+    words = {
         id(parameter): name.removeprefix('module.').removeprefix('detector.').split('.')
         for name, parameter in model.named_parameters()
     }
-    parts: dict[float, list[int]] = {}
+    by_rate: dict[float, list[int]] = {}
     for index, group in enumerate(groups):
-        parts.setdefault(group.get('initial_lr', group['lr']), []).append(index)
-    found = {}
-    for part in list(parts.values())[1:]:
-        paths = [names[id(parameter)] for index in part for parameter in groups[index]['params']]
+        by_rate.setdefault(group.get('initial_lr', group['lr']), []).append(index)
+    named = {}
+    for indices in list(by_rate.values())[1:]:
+        paths = [words[id(parameter)] for index in indices for parameter in groups[index]['params']]
         shared = [word for word in paths[0] if all(word in path for path in paths)]
-        found[shared[0] if shared else '+'.join(dict.fromkeys(path[0] for path in paths))] = part[0]
-    return found
+        named[shared[0] if shared else '+'.join(dict.fromkeys(path[0] for path in paths))] = indices[0]
+    return named

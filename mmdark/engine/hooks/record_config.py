@@ -1,4 +1,4 @@
-"""Note which config a training wrote beside its checkpoints, so that they are used together and nothing else is run."""
+"""Record which config a training wrote beside its checkpoints; only a recorded one is run with them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mmdark.config_record import record_config
 
 @HOOKS.register_module()
 class RecordConfig(Hook):
-    """Record the config that the Runner wrote into its work directory."""
+    """Record the hash of the config in the work directory."""
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Record it; a Runner that was built without a file has named it after its start."""
+        """Record it; a config without a file is named after the start of the Runner."""
         written = Path(runner.work_dir, Path(runner.cfg.filename or f'{runner.timestamp}.py').name)
         if written.is_file():
             record_config(written)

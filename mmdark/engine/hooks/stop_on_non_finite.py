@@ -1,4 +1,4 @@
-"""Stop training when a loss is no number, before a checkpoint is written over a good one."""
+"""Stop the training at the first non-finite loss, before a checkpoint replaces a good one."""
 
 from __future__ import annotations
 
@@ -12,24 +12,21 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmdark.engine.optimizers import wrappers_of
+from mmdark.engine.optim_wrappers import wrappers_of
 from mmdark.engine.scalar_queue import queue_of
 from mmdark.errors import InputError
 
-SKIPPED_BY_A_SCALER = 20
-"""In a row: torch's loss scaler starts at 2**16 and halves the scale at each of them; these bring it below 1."""
+MOST_SKIPPED = 20
+"""Steps that a loss scaler may skip in a row: torch's starts at 2**16, halves at each and is then below 1."""
 
 
 @HOOKS.register_module()
 class StopOnNonFinite(Hook):
-    """Name the iteration, the loss terms and the images of the first non-finite loss, and stop.
+    """Stop with the iteration, the loss terms and the images of the first non-finite loss.
 
-    It runs before the checkpoint hook, and no checkpoint with a non-finite weight is ever written (in distributed
-    training another process may have seen the bad batch), so the last checkpoint stays good. Where the losses of many
-    iterations are read at once (:class:`WorldRuntimeInfo`), it looks at them then.
-
-    A loss scaler (``AmpOptimWrapper``, float16) expects such losses now and then, and skips their steps: there it takes
-    more than 20 of them in a row to stop.
+    No checkpoint with a non-finite weight is written either (another process may have seen the bad batch). Where losses
+    are read later (:class:`WorldRuntimeInfo`), they are checked then. A loss scaler (``AmpOptimWrapper``, float16)
+    skips steps with such losses: it may do so 20 times in a row.
     """
 
     priority = 'HIGHEST'  # before WorldRuntimeInfo, which reads the losses
@@ -38,10 +35,10 @@ class StopOnNonFinite(Hook):
         self.in_a_row = 0
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]) -> None:
-        """Check the losses of the iteration, of which ``loss`` is the total.
+        """Check the total ``loss`` of the iteration, or each term if there is no total.
 
         Raises:
-            InputError: one of them is infinite or not a number.
+            InputError: it is not finite.
         """
         total, queue = outputs.get('loss'), queue_of(runner)
         terms = {name: value.detach() for name, value in outputs.items() if 'loss' in name}
@@ -49,18 +46,15 @@ class StopOnNonFinite(Hook):
         if total is None:
             check(finite=False)
         elif queue is None:
-            check(finite=bool(torch.isfinite(total).all()))  # every term is a part of it; one look at the device
+            check(finite=bool(torch.isfinite(total).all()))
         else:
             queue.add({'loss': total}, lambda numbers: check(finite=math.isfinite(numbers['loss'])))
 
     def _check(self, runner: Runner, iteration: int, samples: list, terms: dict[str, Tensor], finite: bool) -> None:
-        """Look at the terms of an iteration whose total is not finite, or is not known."""
+        """Raise if a term is not finite; ``finite`` says that the total is."""
         terms = {} if finite else {name: value for name, value in terms.items() if not torch.isfinite(value).all()}
-        if not terms:
-            self.in_a_row = 0
-            return
-        self.in_a_row += 1
-        if self.in_a_row <= SKIPPED_BY_A_SCALER and _is_scaled(runner):
+        self.in_a_row = self.in_a_row + 1 if terms else 0
+        if not terms or (self.in_a_row <= MOST_SKIPPED and _has_scaler(runner)):
             return
         shown = [name for name in terms if name != 'loss'] or terms
         values = ', '.join(f'{name} = {terms[name].sum().item()}' for name in shown)
@@ -71,10 +65,10 @@ class StopOnNonFinite(Hook):
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to write weights that are no numbers.
+        """Refuse to write non-finite weights.
 
         Raises:
-            InputError: a weight is infinite or not a number, or a loss was that has not been looked at yet.
+            InputError: a weight is not finite, or a loss was that had not been checked yet.
         """
         queue = queue_of(runner)
         if queue is not None:
@@ -87,7 +81,6 @@ class StopOnNonFinite(Hook):
                 )
 
 
-def _is_scaled(runner: Runner) -> bool:
-    """Whether a loss scaler skips the steps that such a loss would spoil."""
+def _has_scaler(runner: Runner) -> bool:
     wrapper = getattr(runner, 'optim_wrapper', None)
     return wrapper is not None and all(isinstance(each, AmpOptimWrapper) for each in wrappers_of(runner).values())

@@ -1,36 +1,34 @@
-"""Refuse a checkpoint that does not fit the model, where mmengine only logs what it leaves out."""
+"""Refuse checkpoints that do not fit the model; mmengine only logs what it leaves out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
 from mmdark.engine.resumable import check_resumable
 from mmdark.errors import InputError
+from mmdark.protocols import OwnWeights
+
+from ..trained_model import detector_of
 
 PUBLISHED_KEY = 'loc_pal1.0.weight'
 """In every detector of the published DSFD and DAI-Net code."""
 PARAMETERS = ('.weight', '.bias')
-"""How the names of parameters end; others may be buffers."""
-
-
-def detector_of(runner: Runner) -> nn.Module:
-    """The model that was trained, without the wrappers of several processes and of test-time augmentation."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return model.module if isinstance(model, BaseTTAModel) else model
+"""Ends of the names of parameters; other names may be buffers."""
 
 
 @HOOKS.register_module()
 class StrictCheckpoint(Hook):
-    """Compare keys and shapes of a loaded checkpoint with the model's.
+    """Compare names and shapes of a loaded checkpoint with the model's.
 
-    Modules with ``weights_of_its_own = True`` may be missing as a whole: their weights come from another file.
+    Modules with ``weights_of_its_own`` may be missing as a whole: their weights come from another file.
 
     Args:
-        strict: False lets a checkpoint load in part, as mmengine does; for fine-tuning from another model.
+        strict: False loads a checkpoint partly, as mmengine does, for fine-tuning from another model.
     """
 
     priority = 'VERY_HIGH'
@@ -42,31 +40,58 @@ class StrictCheckpoint(Hook):
         """Check a checkpoint before it goes into the model.
 
         Raises:
-            InputError: keys are missing or left over, shapes differ, a weight is no number, or training cannot go on
-                from it.
+            InputError: keys are missing or unexpected, shapes differ, a weight is not finite, or training cannot
+                resume from it.
         """
         name = getattr(runner, '_load_from', None) or 'the checkpoint'
-        if getattr(runner, '_resume', False) and 'optimizer' not in checkpoint:
-            raise InputError(
-                f'{name} holds weights but no training to go on with; start from it with --cfg-options load_from={name}'
-            )
+        state = checkpoint.get('state_dict', checkpoint)
         if getattr(runner, '_resume', False):
+            if 'optimizer' not in checkpoint:
+                raise InputError(
+                    f'{name} holds weights but no training to go on with; start from it with --cfg-options '
+                    f'load_from={name}'
+                )
             check_resumable(checkpoint, name)
-        check_finite(checkpoint.get('state_dict', checkpoint), name)
+        check_finite(state, name)
         if self.strict:
             partly = ', or load what fits with --cfg-options default_hooks.strict_checkpoint.strict=False'
-            check_fits(checkpoint.get('state_dict', checkpoint), detector_of(runner), name, partly)
+            check_fits(state, detector_of(runner), name, partly)
+
+
+@HOOKS.register_module()
+class LeaveOutWeights(Hook):
+    """Remove keys from a loaded checkpoint before ``StrictCheckpoint`` sees it.
+
+    For fine-tuning a part of a model, whose own weights must still be complete.
+
+    Args:
+        prefixes: starts of the keys to remove, such as ``reflectance_decoder.``.
+        start_anew: starts of the keys of layers that predict other classes (``bbox_head.convs_pred.``). In a training,
+            where the checkpoint has them in another shape, they keep their initial weights.
+    """
+
+    priority = 'HIGHEST'
+
+    def __init__(self, prefixes: Sequence[str], start_anew: Sequence[str] = ()) -> None:
+        self.prefixes, self.start_anew = tuple(prefixes), tuple(start_anew)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Change ``checkpoint`` before it goes into the model."""
+        weights = checkpoint.get('state_dict', checkpoint)
+        initial = detector_of(runner).state_dict() if isinstance(runner._train_loop, BaseLoop) else {}
+        for key in [*weights]:
+            name = key.removeprefix('module.')
+            if name.startswith(self.prefixes):
+                del weights[key]
+            elif name.startswith(self.start_anew) and name in initial and initial[name].shape != weights[key].shape:
+                weights[key] = initial[name]
 
 
 def check_finite(state: dict[str, Tensor], name: str) -> None:
-    """See that weights are numbers; a buffer may be infinite, as a mask is.
-
-    Args:
-        state: the weights.
-        name: of the checkpoint, for the error.
+    """Check weights for NaN and infinity; a buffer, such as a mask, may be infinite.
 
     Raises:
-        InputError: one of them is not.
+        InputError: a weight is not finite; ``name`` stands for the checkpoint.
     """
     strange = [key for key, value in state.items() if isinstance(value, Tensor) and not _is_finite(key, value)]
     if strange:
@@ -79,49 +104,46 @@ def check_finite(state: dict[str, Tensor], name: str) -> None:
 def _is_finite(key: str, value: Tensor) -> bool:
     if not value.is_floating_point():
         return True
-    value = value.float() if value.element_size() == 1 else value  # eight bits have no isnan
+    value = value.float() if value.element_size() == 1 else value  # float8 has no isnan
     return bool((value.isfinite() if key.endswith(PARAMETERS) else ~value.isnan()).all())
 
 
 def check_fits(state: dict[str, Tensor], model: nn.Module, name: str, otherwise: str = '') -> None:
-    """Compare weights with those of a model.
+    """Compare weights with those of a model without wrappers.
+
+    The weights of an :class:`OwnWeights` module are added to ``state`` if all of them are missing.
 
     Args:
-        state: the weights; those of modules that have their own are added where all of them are missing.
-        model: a detector without wrappers.
+        state: the weights.
+        model: a detector.
         name: of the checkpoint, for the error.
-        otherwise: what else could be done, for the end of the error.
+        otherwise: another remedy, for the end of the error.
 
     Raises:
-        InputError: keys are missing or left over, or shapes differ.
+        InputError: keys are missing or unexpected, or shapes differ.
     """
-    _complete(state, model)
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {
-        name.removeprefix('module.'): tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)
-    }
+    for prefix, module in model.named_modules():
+        if isinstance(module, OwnWeights) and module.weights_of_its_own and not _has(state, f'{prefix}.'):
+            state.update({f'{prefix}.{key}': value for key, value in module.state_dict().items()})
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    given = {key.removeprefix('module.'): tuple(v.shape) for key, v in state.items() if isinstance(v, Tensor)}
     if PUBLISHED_KEY in given:
         raise InputError(
             f'{name} has the key names of the published code; convert it first with '
             'tools/model_converters/published_to_mmdark.py'
         )
-    faults = (
-        ('lacks', [name for name in wanted if name not in given]),
-        ('has besides', [name for name in given if name not in wanted]),
-        ('has in another shape', [name for name in wanted if name in given and given[name] != wanted[name]]),
-    )
-    found = ', '.join(f'it {fault} {len(names)} keys ({names[0]}, ...)' for fault, names in faults if names)
-    if found:
+    faults = {
+        'lacks': [key for key in wanted if key not in given],
+        'has besides': [key for key in given if key not in wanted],
+        'has in another shape': [key for key in wanted if key in given and given[key] != wanted[key]],
+    }
+    listed = ', '.join(f'it {fault} {len(keys)} keys ({keys[0]}, ...)' for fault, keys in faults.items() if keys)
+    if listed:
         raise InputError(
-            f'{name} does not fit {type(model).__name__} as configured: {found} '
-            f'of {len(wanted)}; give the config it was trained with{otherwise}'
+            f'{name} does not fit {type(model).__name__} as configured: {listed} of {len(wanted)}; give the config it '
+            f'was trained with{otherwise}'
         )
 
 
-def _complete(state: dict, model: nn.Module) -> None:
-    """Give the checkpoint the weights of those modules that have their own and are missing in it as a whole."""
-    for room, module in model.named_modules():
-        if getattr(module, 'weights_of_its_own', False) and not any(
-            name.removeprefix('module.').startswith(f'{room}.') for name in state
-        ):
-            state.update({f'{room}.{name}': value for name, value in module.state_dict().items()})
+def _has(state: dict, prefix: str) -> bool:
+    return any(key.removeprefix('module.').startswith(prefix) for key in state)

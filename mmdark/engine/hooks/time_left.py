@@ -1,4 +1,4 @@
-"""The time that a training still takes, validations included."""
+"""The time that a training still takes, including validations."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from mmengine.hooks import IterTimerHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 SECONDS = 'validation_seconds'
-"""In the message hub: how long the last validation took."""
+"""In the message hub: duration of the last validation."""
 
 
 @HOOKS.register_module()
 class TimeLeft(IterTimerHook):
-    """``IterTimerHook`` whose ETA includes the validations that are still to come.
+    """``IterTimerHook`` whose ETA includes the remaining validations.
 
-    Each is taken to last as long as the last one did, before a resume, too; before the first, each of its batches as
-    long as an iteration of the training.
+    Each counts with the duration of the last one, also of one before a resume; before the first, each of its batches
+    counts as an iteration of the training.
     """
 
     def before_val(self, runner: Runner) -> None:
@@ -45,12 +45,7 @@ class TimeLeft(IterTimerHook):
 
 
 def validations_left(runner: Runner, batch_idx: int) -> int:
-    """How many validations are still to come.
-
-    Args:
-        runner: after an iteration of the training, not yet counted.
-        batch_idx: of that iteration, in its epoch.
-    """
+    """Number of remaining validations after an iteration that is not counted yet, ``batch_idx`` of its epoch."""
     loop = runner.train_loop
     if isinstance(loop, IterBasedTrainLoop):
         now, last = loop.iter, loop.max_iters
@@ -58,7 +53,7 @@ def validations_left(runner: Runner, batch_idx: int) -> int:
         length = len(loop.dataloader)
         after_this_epoch = loop.max_iters - (loop.iter - batch_idx) - length
         now, last = loop.epoch, loop.epoch + 1 + max(0, -(-after_this_epoch // length))
-    if last < loop.val_begin:  # ours validates at the end all the same
+    if last < loop.val_begin:  # ResumableEpochLoop validates at the end in any case
         return int(not isinstance(loop, IterBasedTrainLoop))
     before = max(now, loop.val_begin - 1)
     return last // loop.val_interval - before // loop.val_interval + int(last % loop.val_interval != 0)

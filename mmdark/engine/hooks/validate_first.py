@@ -11,12 +11,12 @@ from .whole_checkpoint import VALIDATED
 
 @HOOKS.register_module()
 class ValidateFirst(Hook):
-    """Validate the weights that a training starts from, so that its log begins with what they can do.
+    """Validate the initial weights of a training, so that its log shows where it began.
 
-    A training that was stopped in this validation begins with it again. One that goes on later does not repeat it.
+    A resumed training does not repeat it, except one that was stopped in this validation.
     """
 
-    priority = 'LOWEST'  # after SaveOnSigterm, which listens from then on, and repeats a validation that was stopped
+    priority = 'LOWEST'  # after SaveOnSigterm, which handles signals from then on
 
     def before_train(self, runner: Runner) -> None:
         """Validate, unless that is done."""

@@ -11,38 +11,34 @@ from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce, get_dist_info
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
 
 from mmdark.errors import InputError
 
-from ..undisturbed import undisturbed
-from .save_on_sigterm import obey_the_parent_only
-from .strict_checkpoint import detector_of
+from ..trained_model import detector_of, undisturbed
+from .save_on_sigterm import protect_workers
 
 
 @HOOKS.register_module()
 class ValidationLoss(Hook):
-    """Add the loss of the second shot on validation images to the numbers of each validation.
+    """Add the loss of the second shot on validation images to the metrics of each validation.
 
-    The published code validates on images stretched to the training size and darkened anew each time, and takes the
-    checkpoint where this loss is lowest for the best; its mean is over batches, and over one process. Here the darkness
-    is fixed by a seed, and the loss of each image is divided by the positives of that image alone (an image
-    without faces counts as 0). So the mean over the images is the same for any batch size and number of processes, and
-    the same for the same weights.
-
-    The number goes where AP goes: log, ``scalars.json``, TensorBoard, and ``save_best`` with ``rule='less'``.
+    The published code validates on images stretched to the training size and darkened anew each time, and its best
+    checkpoint is the one with the lowest loss; its mean is over batches, on one process. Here a seed fixes the
+    darkness, and the loss of each image is divided by the positives of that image (0 for an image without faces), so
+    that the mean over the images does not depend on the batch size and the number of processes.
 
     Args:
         input_size: side of the square that each image is stretched to, pixels.
-        darken: the step that darkens a stretched image, with a seed; None where the images are dark already.
-        part: the place of the dark images in the ``ConcatDataset`` of the validation; else all are taken.
-        name: of the number.
-        batch_size: images in a forward pass, on each process; the value does not depend on it.
-        max_images: take so many images at most, spread evenly over the set; None takes all.
+        darken: the transform that darkens a stretched image, with a seed; None where the images are dark already.
+        part: index of the dark images in the ``ConcatDataset`` of the validation; another data set is taken whole.
+        name: of the metric, for the log and ``save_best`` (with ``rule='less'``).
+        batch_size: images in a forward pass on each process.
+        max_images: use at most so many images, spread evenly; None uses all.
     """
 
-    priority = 'HIGHEST'  # before RuntimeInfoHook passes the numbers on
+    priority = 'HIGHEST'  # before RuntimeInfoHook passes the metrics on
 
     def __init__(
         self,
@@ -72,10 +68,10 @@ class ValidationLoss(Hook):
         self.dataloader: DataLoader | None = None
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Add the loss to the numbers of this validation.
+        """Add the loss to the metrics of this validation.
 
         Raises:
-            InputError: the validation has no data set in this place.
+            InputError: the validation has no data set with the index ``part``.
         """
         if metrics is None:
             return
@@ -86,9 +82,14 @@ class ValidationLoss(Hook):
             metrics[self.name] = self._mean(model)
 
     def _build(self, runner: Runner) -> DataLoader:
-        """The dark images of the validation through the pipeline of this hook; annotations are not read again."""
+        """The dark validation images with the pipeline of this hook; annotations are not read again."""
         loader = runner.val_dataloader
-        dataset = copy.copy(_part_of(loader.dataset, self.part))
+        parts = getattr(loader.dataset, 'datasets', [loader.dataset] * (self.part + 1))
+        if not 0 <= self.part < len(parts):
+            raise InputError(
+                f'ValidationLoss: part={self.part}, but the validation has {len(parts)} data sets, counted from 0'
+            )
+        dataset = copy.copy(parts[self.part])
         dataset.pipeline = Compose(self.pipeline)
         step = -(-len(dataset) // self.max_images) if self.max_images else 1
         built = Runner.build_dataloader(
@@ -100,41 +101,26 @@ class ValidationLoss(Hook):
             ),
             seed=runner.seed,
         )
-        obey_the_parent_only(built)
+        protect_workers(built)
         return built
 
     def _mean(self, model: nn.Module) -> float:
-        """Over the images of all processes; those that fill up the last round count once."""
+        """Over the images of all processes; images that only fill up the last round do not count."""
         rank, world = get_dist_info()
         images = len(self.dataloader.dataset)
-        device = next(model.parameters()).device
-        total = torch.zeros(2, dtype=torch.float64, device=device)
-        for place, loss in enumerate(self._losses(model)):
-            if place * world + rank < images:
+        total = torch.zeros(2, dtype=torch.float64, device=next(model.parameters()).device)
+        for index, loss in enumerate(self._losses(model)):
+            if index * world + rank < images:
                 total += torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
         all_reduce(total)
         return float(total[0] / total[1])
 
-    def _losses(self, model: nn.Module) -> Iterator[torch.Tensor]:
-        """The second shot's loss of each image of this process, classification and boxes."""
-        shot = getattr(model, 'detector', model).bbox_head.second_shot
+    def _losses(self, model: nn.Module) -> Iterator[Tensor]:
+        """Loss of the second shot of each image of this process, classification plus boxes."""
+        head = getattr(model, 'detector', model).bbox_head.second_shot
         for batch in self.dataloader:
             batch = model.data_preprocessor(batch, training=False)
             _, enhanced = model.extract_feat(batch['inputs'])
             for index, sample in enumerate(batch['data_samples']):
-                losses = shot.loss(tuple(level[index : index + 1] for level in enhanced), [sample])
-                yield sum(part.sum() for value in losses.values() for part in _listed(value))
-
-
-def _part_of(dataset: Dataset, part: int) -> Dataset:
-    """The data set in place ``part`` of a ``ConcatDataset``; another data set as it is."""
-    parts = getattr(dataset, 'datasets', None)
-    if parts is None:
-        return dataset
-    if not 0 <= part < len(parts):
-        raise InputError(f'ValidationLoss: part={part}, but the validation has {len(parts)} data sets, counted from 0')
-    return parts[part]
-
-
-def _listed(value: torch.Tensor | list[torch.Tensor]) -> list[torch.Tensor]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+                losses = head.loss(tuple(level[index : index + 1] for level in enhanced), [sample])
+                yield sum(losses.values())

@@ -11,8 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdark.compat import read_checkpoint
-from mmdark.engine import AverageBuffers, ValidationLoss
-from mmdark.engine.hooks import average_buffers
+from mmdark.engine.hooks import AverageBuffers, ValidationLoss, average_buffers
 from tests.engine.world_validation import ITERATIONS, STOP, TRAININGS, lite_config, main
 from tests.tiny_wider import write_wider
 from tests.two_processes import run_two_processes

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from mmdark.compat import read_checkpoint
-from mmdark.engine import ChannelsLast
+from mmdark.engine.hooks import ChannelsLast
 from tests.models.tiny_models import pair_of, samples_of, tiny_dai_net
 from tests.tiny_wider import lite_runner, write_wider
 

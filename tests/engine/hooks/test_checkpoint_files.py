@@ -76,16 +76,16 @@ def test_a_crafted_best_removes_nothing(tmp_path: Path, place: str, is_folder: b
     else:
         named.write_text('mine')
     checkpoint = torch.load(run / 'iter_4.pth', weights_only=True)
-    checkpoint['message_hub']['runtime_info'].update(best_ckpt=str(named), unplanned_ckpts=[str(named), '../precious'])
+    checkpoint['message_hub']['runtime_info'].update(
+        best_ckpt=str(named), own_ckpts={str(named): False, '../precious': False}
+    )
     torch.save(checkpoint, run / 'iter_4.pth')
     line_runner(run, [], [0.5], epochs=2, **BEST, resume=run / 'iter_4.pth').train()
     assert (named / 'inside' if is_folder else named).read_text() == 'mine'
     assert 'best_score_iter_8.pth' in written(run)
 
 
-@pytest.mark.parametrize(
-    'crafted', [{'best_ckpt': 7}, {'keep_ckpt_ids': ['../x', 2.5, None]}, {'unplanned_ckpts': 'x'}]
-)
+@pytest.mark.parametrize('crafted', [{'best_ckpt': 7}, {'keep_ckpt_ids': ['../x', 2.5, None]}, {'own_ckpts': 'x'}])
 def test_nonsense_in_a_checkpoint_is_left_alone(tmp_path: Path, crafted: dict[str, Any]) -> None:
     line_runner(tmp_path, [], [0.1], epochs=1, max_keep_ckpts=2, **BEST).train()
     checkpoint = torch.load(tmp_path / 'iter_4.pth', weights_only=True)
@@ -93,6 +93,16 @@ def test_nonsense_in_a_checkpoint_is_left_alone(tmp_path: Path, crafted: dict[st
     torch.save(checkpoint, tmp_path / 'iter_4.pth')
     line_runner(tmp_path, [], [0.5], epochs=2, max_keep_ckpts=2, **BEST, resume=tmp_path / 'iter_4.pth').train()
     assert {'iter_6.pth', 'iter_8.pth', 'best_score_iter_8.pth'} <= set(written(tmp_path))
+
+
+def test_the_record_of_mmengines_hook_is_taken_over(tmp_path: Path) -> None:
+    line_runner(tmp_path, [], [0.1], epochs=1, max_keep_ckpts=2, interval=1).train()
+    checkpoint = torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+    del checkpoint['message_hub']['runtime_info']['own_ckpts']
+    checkpoint['message_hub']['runtime_info']['keep_ckpt_ids'] = [3, 4]
+    torch.save(checkpoint, tmp_path / 'iter_4.pth')
+    line_runner(tmp_path, epochs=2, max_keep_ckpts=2, interval=2, resume=tmp_path / 'iter_4.pth').train()
+    assert written(tmp_path) == ['iter_6.pth', 'iter_8.pth']
 
 
 def test_parts_of_other_programs_stay(tmp_path: Path) -> None:
@@ -171,9 +181,9 @@ def test_time_that_is_up_in_the_last_iteration_writes_no_checkpoint_more(
     names: list[str] = []
     write = whole_checkpoint.WholeCheckpoint._write
 
-    def note(hook: Hook, runner: Runner, name: str, *rest: Any) -> bool:
+    def note(hook: Hook, runner: Runner, name: str, *rest: Any, **options: Any) -> None:
         names.append(name)
-        return write(hook, runner, name, *rest)
+        write(hook, runner, name, *rest, **options)
 
     monkeypatch.setattr(whole_checkpoint.WholeCheckpoint, '_write', note)
     line_runner(tmp_path, [Look(clock)], epochs=2, by_epoch=True, interval=2, max_minutes=10).train()
@@ -205,7 +215,7 @@ def test_a_full_disk_is_tried_again_after_a_minute(
         tries.append(clock.now / 60)
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('mmdark.engine.whole_file_backend.write_verified', full)
+    monkeypatch.setattr('mmdark.engine.checkpoint_files.write_verified', full)
     with pytest.raises(InputError, match=r'iter_16\.pth could not be written'):
         line_runner(tmp_path, [Look(clock, minutes=0.75)], epochs=4, interval=99, max_minutes=3).train()
     assert tries == [3, 4.5, 6, 7.5, 9, 10.5, 12]

@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, nn
 
-from mmdark.engine import CompileParts
+from mmdark.engine.hooks import CompileParts
 from mmdark.errors import InputError
 from tests.models.tiny_models import pair_of, samples_of, tiny_dai_net, tiny_dsfd
 from tests.tiny_wider import lite_runner, write_wider

@@ -21,7 +21,7 @@ from mmengine.structures import InstanceData
 
 from mmdark.apis import leave_distributed, prepare_distributed
 from mmdark.drawing import GAP, GREEN, HEADER, brighten
-from mmdark.engine import DrawDarkPanels
+from mmdark.engine.hooks import DrawDarkPanels
 from mmdark.errors import InputError
 from tests.meeting import meeting
 from tests.tiny_wider import lite_config, photo, write_annotation, write_wider

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdark.drawing import GAP, GREEN, HEADER, MAGENTA, OUTLINE, brighten
-from mmdark.engine import DrawTrainPanels
+from mmdark.engine.hooks import DrawTrainPanels
 from tests.models.tiny_models import pair_of, samples_of, tiny_dai_net, tiny_dsfd
 from tests.tiny_wider import lite_config, write_wider
 

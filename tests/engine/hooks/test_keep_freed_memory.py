@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mmdark.apis import load_config
-from mmdark.engine import KeepFreedMemory, keep_freed_memory
+from mmdark.engine.hooks import KeepFreedMemory, keep_freed_memory
 from tests.tiny_wider import ROOT
 from tests.two_processes import fork_server
 

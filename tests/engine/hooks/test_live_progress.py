@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from mmdark.engine import LiveProgress
+from mmdark.engine.hooks import LiveProgress
 
 SHOW_CURSOR, HIDE_CURSOR = '\x1b[?25h', '\x1b[?25l'
 BATCH = {'data_samples': ['a', 'b', 'c']}

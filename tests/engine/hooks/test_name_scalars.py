@@ -8,7 +8,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
-from mmdark.engine import NameScalars
+from mmdark.engine.hooks import NameScalars
 from mmdark.engine.hooks.name_scalars import named_groups
 
 

@@ -16,7 +16,7 @@ from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.runner import Runner
 
 from mmdark.compat import plain, read_checkpoint
-from mmdark.engine import PlainCheckpoint
+from mmdark.engine.hooks import PlainCheckpoint
 from tests.tiny_line import line_runner
 
 STRANGERS_VIEW = """

@@ -60,8 +60,19 @@ def test_an_unchanged_config_is_the_uninterrupted_training_bit_by_bit(schedule: 
     assert not second.said('differ')
 
 
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Trainings with two schedules and a checkpoint after each iteration."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ('steps', 'cosine')}
+    for name, folder in folders.items():
+        train(folder, schedule=SCHEDULES[name], default_hooks__checkpoint__interval=1)
+    return folders
+
+
 @pytest.mark.parametrize('schedule', SCHEDULES)
-def test_a_changed_config_holds_as_if_it_had_from_the_beginning(schedule: str, tmp_path: Path) -> None:
+def test_a_changed_config_holds_as_if_it_had_from_the_beginning(
+    schedule: str, trained: dict[str, Path], tmp_path: Path
+) -> None:
     """Rates, decays and momenta of all groups, to the last bit; from another schedule and a single group, too.
 
     Iterations 1, 8, 13: in the first epoch, at its end, in the second.
@@ -72,13 +83,9 @@ def test_a_changed_config_holds_as_if_it_had_from_the_beginning(schedule: str, t
         **PARTS,
     )
     whole = train(tmp_path / 'whole', **new)
-    train(
-        tmp_path,
-        schedule=SCHEDULES['cosine' if schedule == 'steps' else 'steps'],
-        default_hooks__checkpoint__interval=1,
-    )
+    before = trained['cosine' if schedule == 'steps' else 'steps']
     for stop in (1, 8, 13):
-        resumed = train(tmp_path / str(stop), resume=tmp_path / f'iter_{stop}.pth', **new)
+        resumed = train(tmp_path / str(stop), resume=before / f'iter_{stop}.pth', **new)
         assert resumed.seen[0].iteration == stop
         assert [entry.groups for entry in resumed.seen] == [entry.groups for entry in whole.seen[stop:]]
     assert {entry.groups[-1]['weight_decay'] for entry in resumed.seen} == {0.0}
@@ -135,41 +142,6 @@ def one_cycle(step: int, total: int, top: float = 0.1, share: float = 0.3) -> fl
     return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
 
 
-def test_one_cycle_of_10_that_is_extended_to_14_is_that_of_14(tmp_path: Path) -> None:
-    def options(total: int) -> dict[str, Any]:
-        return dict(
-            schedule=[dict(type='OneCycleLR', eta_max=0.1, total_steps=total, **BY_ITER)], train_cfg__max_iters=total
-        )
-
-    first = train(tmp_path, **options(10))
-    life = train(tmp_path, resume=True, **options(14))
-    assert first.rates == pytest.approx([one_cycle(step, 10) for step in range(10)], rel=1e-9)
-    assert life.rates == pytest.approx([one_cycle(step, 14) for step in range(10, 14)], rel=1e-9)
-    assert life.rates == train(tmp_path / 'whole', **options(14)).rates[10:]
-    assert [entry.iteration for entry in life.seen] == [10, 11, 12, 13]
-    assert not [line for line in life.lines if 'batch size' in line or 'starts anew' in line]
-    with pytest.raises(InputError, match=r'ends after total_steps=14, the training after 18 iterations'):
-        train(tmp_path, resume=True, **(options(14) | dict(train_cfg__max_iters=18)))
-
-
-def test_steps_that_are_extended_go_on_decaying(tmp_path: Path) -> None:
-    schedule = [dict(type='MultiStepLR', milestones=[1, 3, 4], gamma=0.1)]
-    train(tmp_path, schedule=schedule)
-    life = train(tmp_path, resume=True, schedule=schedule, train_cfg__max_epochs=5)
-    assert life.rates == pytest.approx([1e-3] * 8 + [1e-4] * 8, rel=1e-9)
-    assert [(entry.epoch, entry.iteration) for entry in (life.seen[0], life.seen[-1])] == [(3, 24), (4, 39)]
-    assert not [line for line in life.lines if 'batch size' in line or 'starts anew' in line]
-
-
-def test_a_shorter_training_than_what_is_done_trains_no_more_and_says_so(tmp_path: Path) -> None:
-    train(tmp_path, 13)
-    for options in (dict(train_cfg__max_epochs=1), dict(train_cfg__max_iters=10)):
-        life = train(tmp_path, resume=True, **options)
-        assert life.seen == [] and len(life.said('nothing is left to train: iteration 13 is done')) == 1
-    with pytest.raises(InputError, match='max_iters=0: train at least one iteration'):
-        train(tmp_path, train_cfg__max_iters=0)
-
-
 def momenta(life: Life) -> dict[str, torch.Tensor]:
     """By the name of their parameter."""
     state = life.runner.optim_wrapper.optimizer.state
@@ -187,15 +159,6 @@ def test_groups_may_change_in_number(before: dict, after: dict, groups: int, tmp
     assert 'base_lr' in life.runner.optim_wrapper.get_lr() if groups > 1 else True
     (line,) = life.said('differ')
     assert 'optim_wrapper.paramwise_cfg' in line and 'absent' in line
-
-
-def test_other_parameters_end_in_one_line(tmp_path: Path) -> None:
-    train(tmp_path, 5)
-    checkpoint = torch.load(tmp_path / 'iter_5.pth', weights_only=True)
-    checkpoint['optimizer']['param_groups'][0]['params'].pop()
-    torch.save(checkpoint, tmp_path / 'other.pth')
-    with pytest.raises(InputError, match=r'other\.pth has the state of an optimizer of other parameters: .*load_from='):
-        train(tmp_path, resume=tmp_path / 'other.pth')
 
 
 @pytest.mark.parametrize(

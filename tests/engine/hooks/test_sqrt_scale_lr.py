@@ -18,7 +18,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmdark.engine import SqrtScaleLR
+from mmdark.engine.hooks import SqrtScaleLR
 from mmdark.errors import InputError
 from tests.tiny_wider import ROOT
 

@@ -10,7 +10,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 
 from mmdark.compat import read_checkpoint
-from mmdark.engine import StopOnNonFinite
+from mmdark.engine.hooks import StopOnNonFinite
 from mmdark.errors import InputError
 from tests.tiny_wider import lite_runner, write_wider
 

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from mmdark.engine import StrictCheckpoint
+from mmdark.engine.hooks import StrictCheckpoint
 from mmdark.errors import InputError
 from tests.models.tiny_models import tiny_dai_net
 from tests.tiny_wider import lite_runner, write_wider
@@ -107,7 +107,7 @@ def test_testing_with_a_checkpoint_of_another_model(tmp_path: Path) -> None:
 
 def test_a_module_with_weights_of_its_own_may_be_missing_as_a_whole() -> None:
     teacher = nn.Linear(3, 1)
-    teacher.weights_of_its_own = True
+    teacher.weights_of_its_own, teacher.needs_weights = True, False
     runner = SimpleNamespace(model=nn.Sequential(nn.Linear(2, 3), teacher), _load_from='given.pth')
     state = runner.model.state_dict()
     for names, fits in (({'0.weight', '0.bias'}, True), (set(state), True), ({'0.weight', '0.bias', '1.bias'}, False)):

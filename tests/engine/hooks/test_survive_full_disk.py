@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend
 
 from mmdark.apis import load_config
-from mmdark.engine import guarded_backend
+from mmdark.engine.hooks import survive_full_disk
 from tests.tiny_line import line_runner
 from tests.tiny_wider import QUICKSTART
 
@@ -136,7 +136,7 @@ def test_tensorboard_costs_a_line_and_goes_on(
         write(self, data)
 
     monkeypatch.setattr(writer, 'write', full)
-    monkeypatch.setattr(guarded_backend, 'MINUTE', 0)
+    monkeypatch.setattr(survive_full_disk, 'MINUTE', 0)
     runner = line_runner(tmp_path, [GUARD, LogAll()], epochs=3, interval=100)
     board = TensorboardVisBackend(str(tmp_path / 'board'))
     runner.visualizer._vis_backends['TensorboardVisBackend'] = board

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmdark.engine import SaveOnSigterm, ValidateFirst
+from mmdark.engine.hooks import SaveOnSigterm, ValidateFirst
 from mmdark.engine.hooks.whole_checkpoint import VALIDATED
 
 

@@ -17,7 +17,7 @@ from mmengine.dataset import ConcatDataset
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmdark.engine import ValidationLoss
+from mmdark.engine.hooks import ValidationLoss
 from mmdark.errors import InputError
 from tests.meeting import meeting
 from tests.models.tiny_models import samples_of, tiny_dai_net, tiny_dsfd

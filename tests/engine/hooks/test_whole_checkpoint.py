@@ -17,7 +17,8 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmdark.apis import last_checkpoint
-from mmdark.engine import WholeCheckpoint, WholeFileBackend
+from mmdark.engine import WholeFileBackend
+from mmdark.engine.hooks import WholeCheckpoint
 from mmdark.errors import InputError
 from tests.tiny_line import line_runner
 
@@ -99,7 +100,7 @@ def test_a_disk_that_stays_full_leaves_the_last_whole_one_and_an_error(tmp_path:
     assert torch.load(tmp_path / 'iter_2.pth', weights_only=True)['meta']['iter'] == 2
     assert (tmp_path / 'last_checkpoint').read_text() == last_checkpoint(str(tmp_path)) == f'{tmp_path}/iter_2.pth'
     info = runner.message_hub.runtime_info
-    assert (info['keep_ckpt_ids'], info['last_ckpt']) == ([2], f'{tmp_path}/iter_2.pth')
+    assert (info['own_ckpts'], info['last_ckpt']) == ({'iter_2.pth': True}, f'{tmp_path}/iter_2.pth')
 
 
 def test_nothing_written_at_all(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_all_options_leave_the_files_that_mmengines_hook_leaves(tmp_path: Path, 
 
 
 def test_published_files_hold_the_named_keys_and_plain_types(tmp_path: Path) -> None:
-    keys = ['meta', 'state_dict', 'message_hub']
+    keys = ['meta', 'state_dict']
     line_runner(tmp_path, epochs=1, interval=4, published_keys=keys, save_best='score', rule='greater').train()
     published = [name for name in written(tmp_path) if '-' in name]
     assert [name[: name.index('-')] for name in published] == ['best_score_iter_4', 'iter_4']

@@ -1,22 +1,24 @@
-"""A learning rate for trainings of which nobody knows yet how long they will be."""
+"""Learning-rate schedules that mmengine lacks."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from mmdet.registry import PARAM_SCHEDULERS
+from mmengine.optim import OneCycleLR
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 
 
 def trapezoid(step: int, warm_up: int, max_iters: int, cool_down: float) -> float:
-    """Factor of the learning rate: a straight line up, a constant, a straight line down to zero.
+    """Factor of the learning rate after ``step`` iterations: linear up to 1, constant, linear down to 0.
 
     Args:
-        step: iterations that are done.
+        step: iterations done.
         warm_up: iterations until the factor is 1.
-        max_iters: where the factor is 0.
-        cool_down: part of ``max_iters`` at the end in which the factor falls.
+        max_iters: iteration at which the factor is 0.
+        cool_down: last fraction of ``max_iters``, in which the factor falls.
 
     Example:
         >>> [trapezoid(step, 2, 10, 0.4) for step in (0, 1, 5, 6, 8, 9)]
@@ -31,15 +33,9 @@ def trapezoid(step: int, warm_up: int, max_iters: int, cool_down: float) -> floa
 class TrapezoidLR(LRSchedulerMixin, _ParamScheduler):
     """Warm-up, constant learning rate, cool-down (Hägele et al., NeurIPS 2024, arXiv:2405.18392).
 
-    Before the cool-down the learning rate does not depend on the end of the training. A training may therefore be
-    resumed with another ``max_iters``, which is why the settings are always those of the config, not of a checkpoint.
-
-    Args:
-        optimizer: see mmengine.
-        max_iters: end of the training, iterations.
-        warm_up: iterations.
-        cool_down: part of ``max_iters``, between 0 and 1.
-        **kwargs: of mmengine's schedulers.
+    Until the cool-down the learning rate does not depend on the length of the training, so a training may be resumed
+    with another ``max_iters``: the settings come from the config, never from the checkpoint. Arguments as of
+    :func:`trapezoid`.
     """
 
     def __init__(
@@ -54,3 +50,18 @@ class TrapezoidLR(LRSchedulerMixin, _ParamScheduler):
 
     def _get_value(self) -> list[float]:
         return [value * trapezoid(self.last_step, **self.settings) for value in self.base_values]
+
+
+@PARAM_SCHEDULERS.register_module(name='OneCycleLR')
+class ShortOneCycleLR(OneCycleLR):
+    """``OneCycleLR`` that skips phases of length zero, which very short trainings have.
+
+    mmengine 0.10.7 divides by the length of the first phase, which is zero if ``pct_start * total_steps == 1``.
+    """
+
+    def _get_value(self) -> list[float]:
+        phases = self._schedule_phases
+        ends = [0, *(phase['end_step'] for phase in phases)]
+        kept = [phase for (start, end), phase in zip(pairwise(ends), phases, strict=True) if start != end]
+        self._schedule_phases = kept or [dict(phases[-1], end_step=1)]
+        return super()._get_value()

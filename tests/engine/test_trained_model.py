@@ -1,10 +1,12 @@
 """A look at a model leaves nothing behind: modes, statistics, random numbers, gradients."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from mmdark.engine.undisturbed import undisturbed
+from mmdark.engine.trained_model import reflectance_of, undisturbed
+from tests.models.tiny_models import tiny_dai_net, tiny_dsfd
 
 
 def model() -> nn.Module:
@@ -34,3 +36,12 @@ def test_after_an_error_too() -> None:
         torch.rand(1)
         raise KeyError
     assert looked_at.training and not looked_at[3].training and torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_reflectance_is_the_decoders() -> None:
+    model = tiny_dai_net('none')
+    assert reflectance_of(model, torch.rand(3, 64, 64)) is None is reflectance_of(tiny_dsfd(), torch.rand(3, 64, 64))
+    model, image = tiny_dai_net('max_rgb'), torch.rand(3, 64, 96)
+    with torch.no_grad():
+        rgb = model.reflectance_decoder(model.detector.backbone.stem(image[None]), (64, 96))[0].permute(1, 2, 0).numpy()
+    assert np.abs(reflectance_of(model, image)[..., ::-1] / 255 - rgb).max() <= 0.5 / 255 + 1e-6
