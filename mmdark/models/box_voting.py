@@ -1,4 +1,4 @@
-"""Box voting: boxes of several views that overlap become their mean, weighted with their scores."""
+"""Box voting: overlapping boxes of several views become their mean, weighted by their scores."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from torch import Tensor
 
 LARGE_FROM = 30
 SMALL_UNTIL = 100
-"""Limits of the published test script, pixels of the original image, of sides that have one pixel added."""
+"""Limits of the published test script for sides plus one, pixels of the original image."""
 
 
 def keeps_size(boxes: Tensor, kind: str) -> Tensor:
-    """Which boxes a view may contribute: a shrunk view is trusted with large faces only, an enlarged one with small.
-
-    Sides are counted as published, with one pixel added.
+    """Mask ``(N,)`` of the boxes that a view contributes: large ones of a shrunk view, small ones of an enlarged one.
 
     Args:
-        boxes: x1 y1 x2 y2 in pixels of the original image, shape ``(N, 4)``.
+        boxes: corners ``(N, 4)`` in pixels of the original image; one pixel is added to the sides, as published.
         kind: ``'all'``, ``'large'`` (longer side above 30) or ``'small'`` (shorter side below 100).
-
-    Returns:
-        A bool mask of shape ``(N,)``.
 
     Raises:
         ValueError: the kind is unknown.
@@ -40,15 +35,7 @@ def keeps_size(boxes: Tensor, kind: str) -> Tensor:
 
 
 def part_inside(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Which part of each box lies in an image.
-
-    Args:
-        boxes: x1 y1 x2 y2, shape ``(N, 4)``.
-        height: of the image, in the units of the boxes.
-        width: of the image.
-
-    Returns:
-        Shape ``(N,)``, 0 to 1; 0 for a box without an area.
+    """Fraction of each box ``(N, 4)`` inside an image of the given size, ``(N,)``; 0 for a box without area.
 
     Example:
         >>> part_inside(torch.tensor([[0.0, 0.0, 4.0, 4.0], [-6.0, 0.0, 2.0, 4.0]]), 10, 10)
@@ -60,15 +47,12 @@ def part_inside(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def not_nested(boxes: Tensor, max_nested: float) -> Tensor:
-    """Which boxes stay where of two, one in the other, the second is dropped.
+    """Indices of the boxes that are not nested with a better one.
 
     Args:
-        boxes: x1 y1 x2 y2, the best first, shape ``(N, 4)``.
-        max_nested: a box is dropped where more than this part of the smaller of it and a better one that stays is in
-            both; 1 keeps all.
-
-    Returns:
-        Indices of those that stay, in their order.
+        boxes: corners ``(N, 4)``, best first.
+        max_nested: a box is dropped if its intersection with a better one that stays is more than this fraction of the
+            smaller of the two; 1 keeps all.
 
     Example:
         >>> not_nested(torch.tensor([[0.0, 0.0, 9.0, 9.0], [2.0, 2.0, 4.0, 4.0], [8.0, 8.0, 12.0, 12.0]]), 0.8)
@@ -96,25 +80,23 @@ def box_voting(
     max_per_img: int = 750,
     drop_singletons: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Merge overlapping boxes into one each: the mean weighted with the scores, and the highest score.
+    """Merge each cluster of overlapping boxes into their mean, weighted by the scores, with their highest score.
 
-    The best box and all that overlap it make a cluster; what is left goes on in the same way. Overlaps are computed
-    with one pixel added to widths and heights, as published. Of equal scores the last one comes first, as in the
-    published ``argsort()[::-1]`` (with a stable sort; NumPy's default mixes equal scores on some processors).
+    The best box and all that overlap it are a cluster; the remaining boxes are clustered in the same way. Overlaps are
+    computed with one pixel added to the sides, and of equal scores the last comes first, both as published
+    (``argsort()[::-1]``, here with a stable sort).
 
-    It runs on the CPU in float64, whatever the input: the clusters follow one from another, and each is a row of
-    overlaps too short for a GPU.
+    Runs on the CPU in float64: the clusters depend on each other, and each is too short for a GPU.
 
     Args:
-        boxes: x1 y1 x2 y2, shape ``(N, 4)``.
-        scores: shape ``(N,)``.
-        iou_threshold: a box that overlaps the best one by this much or more votes with it.
-        max_per_img: so many boxes are returned at most.
-        drop_singletons: True drops what a single box found. The published script does so, which costs every face that
-            only one view sees; by default such a box is returned as it is.
+        boxes: corners ``(N, 4)``.
+        scores: ``(N,)``.
+        iou_threshold: a box with at least this overlap with the best votes with it.
+        max_per_img: maximum number of returned boxes.
+        drop_singletons: drop clusters of one box, as published; this loses every face that only one view sees.
 
     Returns:
-        Boxes ``(M, 4)`` and scores ``(M,)``, the highest score first, with the dtypes and on the device of the input.
+        Boxes ``(M, 4)`` and scores ``(M,)``, highest first, with dtype and device of the input.
 
     Example:
         >>> boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 13.0], [50.0, 50.0, 60.0, 60.0]])

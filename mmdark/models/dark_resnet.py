@@ -9,7 +9,7 @@ from mmdet.utils import ConfigType, OptMultiConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dark_vgg import EXTRA_CHANNELS, at_least
+from .dark_vgg import EXTRA_CHANNELS, at_least, widened
 
 BATCH_NORM = dict(type='BN', requires_grad=True)
 
@@ -19,17 +19,16 @@ class DarkResNet(ResNet):
     """mmdet's ResNet with the four extra convolutions of DSFD: six maps of stride 4 to 128.
 
     ``forward(x)`` is ``forward_stages(stem(x))``; the stem (conv1 and its normalisation) gives shallow features of the
-    same width and stride as :class:`DarkVGG`'s. The published code never leaves eval mode after its first validation,
-    which fixes the statistics of batch norm while its scales go on learning; ``norm_eval=True`` does so from the start,
-    so that light and dark images are normalised alike.
+    same width and stride as :class:`DarkVGG`'s.
 
     Args:
         depth: 50, 101 or 152 as published; 18 and 34 work too.
-        widen_factor: factor on all widths; below 1 for lite variants. Widths are multiples of 8.
+        widen_factor: factor on all widths, which are multiples of 8.
         norm_cfg: normalisation of the ResNet; the extras have none.
-        norm_eval: keep the statistics of batch norm as they are. For training from scratch: False.
+        norm_eval: keep the statistics of batch norm, so that light and dark images are normalised alike. The published
+            code does so after its first validation, as it never leaves eval mode. For training from scratch: False.
         frozen_stages: mmdet's; -1 trains everything, as published.
-        init_cfg: see mmdet; Kaiming without it.
+        init_cfg: see mmdet; Kaiming by default.
 
     Example:
         >>> import torch
@@ -37,7 +36,7 @@ class DarkResNet(ResNet):
         [torch.Size([32, 32, 32]), torch.Size([32, 1, 1])]
     """
 
-    published_room = 'resnet'
+    published_prefix = 'resnet'
 
     def __init__(
         self,
@@ -48,7 +47,7 @@ class DarkResNet(ResNet):
         frozen_stages: int = -1,
         init_cfg: OptMultiConfig = None,
     ) -> None:
-        base, *extras = (max(8, round(width * widen_factor / 8) * 8) for width in (64, *EXTRA_CHANNELS))
+        base, *extras = (widened(width, widen_factor) for width in (64, *EXTRA_CHANNELS))
         super().__init__(
             depth,
             base_channels=base,
@@ -86,7 +85,7 @@ class DarkResNet(ResNet):
         return self.forward_stages(self.stem(images))
 
     def train(self, mode: bool = True) -> DarkResNet:
-        """As mmdet's, which forgets to return the module."""
+        """As mmdet's, which does not return the module."""
         super().train(mode)
         return self
 

@@ -13,26 +13,26 @@ STAGE_CONVS = (2, 2, 3, 3, 3)
 STAGE_CHANNELS = (64, 128, 256, 512, 512)
 FC_CHANNELS = 1024
 EXTRA_CHANNELS = (256, 512, 128, 256)
+WIDTHS = (STAGE_CHANNELS, EXTRA_CHANNELS)
 PUBLISHED_CONVS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)
-"""Where the convolutions stand in the published ``vgg`` list (the other places are ReLU and pooling)."""
+"""Indices of the convolutions in the published ``vgg`` list."""
 SMALLEST_SHALLOW = 14
-"""The smallest side of the shallow features of which four more poolings leave something."""
+"""Smallest side of shallow features that four more poolings do not reduce to nothing."""
 
 
 @MODELS.register_module()
 class DarkVGG(BaseModule):
     """VGG-16 with dilated "reducedfc" layers and four extra convolutions: six maps of stride 4 to 128.
 
-    ``forward(x)`` is ``forward_stages(stem(x))``; the stem (conv1_1, conv1_2 and pool1) gives the shallow features
-    that the reflectance decoder and the mutual alignment look at. Images under 28 pixels, down to a single one, are
-    padded on the way with zeros at their right and lower ends.
+    ``forward(x)`` is ``forward_stages(stem(x))``; the stem (conv1_1, conv1_2 and pool1) gives the shallow features of
+    DAI-Net. Features of images under 28 pixels are padded with zeros at the right and at the bottom.
 
     Args:
-        widen_factor: factor on all widths; below 1 for lite variants. Widths are multiples of 8.
-        norm_cfg: a normalisation after each convolution, for training from scratch; none as published.
-        init_cfg: see mmengine. Without it the convolutions keep their Kaiming initialisation.
-        stem_channels: width of the stem alone, so of what light and dark share; ``64 * widen_factor`` without it. The
-            reflectance decoder's ``in_channels`` goes with it.
+        widen_factor: factor on all widths, which are multiples of 8.
+        norm_cfg: normalisation after each convolution, for training from scratch; none as published.
+        init_cfg: see mmengine; Kaiming by default.
+        stem_channels: width of the stem, ``64 * widen_factor`` by default; the ``in_channels`` of the reflectance
+            decoder.
 
     Example:
         >>> import torch
@@ -40,7 +40,7 @@ class DarkVGG(BaseModule):
         [torch.Size([32, 32, 32]), torch.Size([32, 1, 1])]
     """
 
-    published_room = 'vgg'
+    published_prefix = 'vgg'
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class DarkVGG(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.widen_factor = widen_factor
         self.norm_cfg = norm_cfg
-        channels, fc, extras = self._widths()
-        channels = (stem_channels or channels[0], *channels[1:])
+        channels, extras = ([widened(width, widen_factor) for width in widths] for widths in WIDTHS)
+        channels[0], fc = stem_channels or channels[0], widened(FC_CHANNELS, widen_factor)
         self.stages = nn.ModuleList()
         previous = 3
         for convs, width in zip(STAGE_CONVS, channels, strict=True):
@@ -67,12 +67,6 @@ class DarkVGG(BaseModule):
         )
         self.shallow_channels = channels[0]
         self.out_channels = (*channels[2:], fc, extras[1], extras[3])
-
-    def _widths(self) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
-        def widen(width: int) -> int:
-            return max(8, round(width * self.widen_factor / 8) * 8)
-
-        return tuple(map(widen, STAGE_CHANNELS)), widen(FC_CHANNELS), tuple(map(widen, EXTRA_CHANNELS))
 
     def _conv(self, inputs: int, outputs: int, kernel_size: int, **kwargs: int) -> ConvModule:
         return ConvModule(inputs, outputs, kernel_size, norm_cfg=self.norm_cfg, **kwargs)
@@ -93,8 +87,8 @@ class DarkVGG(BaseModule):
         x = self.fc(x)
         maps.append(x)
         for squeeze, expand in self.extras:
-            # These zeros are those that the convolution pads with. On maps one pixel wide oneDNN leaves the bfloat16
-            # gradient of weights of stride 2 unwritten (torch 2.13, CPU with AMX), which ends in NaN.
+            # The convolution pads with the same zeros. On maps one pixel wide oneDNN does not write the bfloat16
+            # gradient of weights with stride 2 (torch 2.13, CPU with AMX), which becomes NaN.
             x = expand(at_least(squeeze(x), 2))
             maps.append(x)
         return tuple(maps)
@@ -111,6 +105,11 @@ class DarkVGG(BaseModule):
             for index, place in zip(PUBLISHED_CONVS, [*places, 'fc.0', 'fc.1'], strict=True)
             for kind in ('weight', 'bias')
         }
+
+
+def widened(width: int, factor: float) -> int:
+    """``width * factor``, rounded to a multiple of 8."""
+    return max(8, round(width * factor / 8) * 8)
 
 
 def at_least(maps: Tensor, side: int) -> Tensor:

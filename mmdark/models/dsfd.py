@@ -16,14 +16,14 @@ class DSFD(SingleStageDetector):
     """
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """Faces of each image, which do not depend on the images that it is batched with.
+        """Faces of each image, independent of the other images of the batch.
 
-        A batch fills up its smaller images, and group norm and the convolutions would see that. So images of one size
-        go through the network together, without what the batch added.
+        Group norm and convolutions would see the padding of smaller images, so images of the same size go through the
+        network together, without padding.
 
         Args:
-            batch_inputs: RGB images in [0, 1], filled up to one size, ``(B, 3, H, W)``.
-            batch_data_samples: of the images; ``pad_shape`` is the size that an image has alone.
+            batch_inputs: RGB images in [0, 1], padded to one size, ``(B, 3, H, W)``.
+            batch_data_samples: ``pad_shape`` is the size of an image without the padding of the batch.
             rescale: boxes in pixels of the original image.
 
         Returns:

@@ -17,12 +17,7 @@ Maps = tuple[Tensor, ...]
 class DualShotHead(BaseModule):
     """PAL-1 on the original maps and PAL-2 on the enhanced maps in training; PAL-2 alone in testing.
 
-    Args:
-        first_shot: config of the PAL-1 head.
-        second_shot: config of the PAL-2 head.
-        train_cfg: given to both heads.
-        test_cfg: given to both heads.
-        init_cfg: see mmengine.
+    ``train_cfg`` and ``test_cfg`` go to both heads.
     """
 
     def __init__(
@@ -39,21 +34,21 @@ class DualShotHead(BaseModule):
         self.second_shot = MODELS.build({**second_shot, **shared})
 
     def forward(self, shots: tuple[Maps, Maps]) -> tuple[list[Tensor], list[Tensor]]:
-        """(original, enhanced) maps to the second shot's (class scores, box deltas), a list entry a level."""
+        """(original, enhanced) maps to the second shot's (class scores, box deltas), one entry per level."""
         return self.second_shot(shots[1])
 
     def loss(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList) -> dict:
         """Losses of both shots, prefixed ``pal1_`` and ``pal2_``."""
         heads = self.first_shot, self.second_shot
         faces, ignored, metas = unpack_gt_instances(batch_data_samples)
-        found = [head.sums_by_feat(*head(maps), faces, metas, ignored) for head, maps in zip(heads, shots, strict=True)]
-        numbers = torch.stack([each for _, each in found])
-        divisors = self.first_shot.divisor(numbers, len(faces))  # of both shots, by one message between processes
+        sums = [head.sums_by_feat(*head(maps), faces, metas, ignored) for head, maps in zip(heads, shots, strict=True)]
+        numbers = torch.stack([numbers for _, numbers in sums])
+        divisors = self.first_shot.divisor(numbers, len(faces))  # one exchange between the processes for both shots
         losses: dict[str, Tensor] = {}
-        for prefix, (sums, _), divisor in zip(('pal1_', 'pal2_'), found, divisors, strict=True):
-            losses |= rename_loss_dict(prefix, {name: value / divisor for name, value in sums.items()})
+        for prefix, (shot_sums, _), divisor in zip(('pal1_', 'pal2_'), sums, divisors, strict=True):
+            losses |= rename_loss_dict(prefix, {name: value / divisor for name, value in shot_sums.items()})
         return losses
 
     def predict(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList, rescale: bool = False) -> InstanceList:
-        """Faces found by the second shot; boxes in pixels of the original image if ``rescale``."""
+        """Faces of the second shot; boxes in pixels of the original image if ``rescale``."""
         return self.second_shot.predict(shots[1], batch_data_samples, rescale=rescale)

@@ -19,15 +19,10 @@ Maps = tuple[Tensor, ...]
 
 
 class L2Norm(nn.Module):
-    """Unit length over the channels at each place, times a learnable scale a channel (ParseNet, arXiv:1506.04579).
+    """Unit length over the channels at each pixel, times a learnable scale per channel (ParseNet, arXiv:1506.04579).
 
-    The published module, and mmdet's, divide by ``norm + 1e-10``: their gradient is not a number where all channels
-    are zero, and without bounds near it. Here ``1e-10`` stands under the root, which bounds it; norms above 1e-3 give
-    the same values to 5e-5.
-
-    Args:
-        channels: C.
-        scale: initial scale of each channel.
+    The published module, and mmdet's, divide by ``norm + 1e-10``: their gradient is NaN where all channels are zero and
+    unbounded nearby. Here ``1e-10`` is under the root, which bounds it; for norms above 1e-3 the values agree to 5e-5.
     """
 
     def __init__(self, channels: int, scale: float) -> None:
@@ -42,12 +37,7 @@ class L2Norm(nn.Module):
 
 
 class DilatedBranches(nn.Module):
-    """Three branches of one, two and three dilated 3x3 convolutions, concatenated to the input's width.
-
-    Args:
-        channels: C; the branches have ``C // 3``, ``C // 3`` and the rest.
-        norm_cfg: a normalisation after each convolution.
-    """
+    """Three branches of one, two and three dilated 3x3 convolutions, concatenated to the input's width."""
 
     def __init__(self, channels: int, norm_cfg: OptConfigType = None) -> None:
         super().__init__()
@@ -87,9 +77,9 @@ class FEM(BaseModule):
     three maps of both shots are L2-normalised with learnable scales; the path itself sees the maps as they are.
 
     Args:
-        in_channels: widths of the original maps, finest first; the enhanced maps have the same.
+        in_channels: widths of the original maps and of the enhanced ones, finest first.
         l2norm_scales: initial scales for the first maps; empty for none.
-        norm_cfg: a normalisation after each convolution, for training from scratch; none as published.
+        norm_cfg: normalisation after each convolution, for training from scratch; none as published.
         init_cfg: Xavier as published.
     """
 
@@ -121,7 +111,7 @@ class FEM(BaseModule):
         """Original maps, finest first, to (L2-normalised originals, L2-normalised enhanced maps).
 
         Raises:
-            InputError: the backbone gives other maps than ``in_channels`` says.
+            InputError: the maps have other widths.
         """
         widths = [int(original.shape[1]) for original in originals]
         if widths != self.in_channels:

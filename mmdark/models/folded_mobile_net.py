@@ -15,13 +15,11 @@ BATCH_NORM_EPS = 1e-5
 
 @MODELS.register_module()
 class FoldedMobileNetV2(MobileNetV2):
-    """mmdet's ``MobileNetV2`` without batch norm, and without the layers behind the last output.
+    """mmdet's ``MobileNetV2`` without batch norm, and without the layers after the last output.
 
-    Batch norm of a pretrained backbone is usually frozen for detection. It is then a fixed scale and shift, which
-    :meth:`translate_published` multiplies into the convolutions. A training step on a CPU takes less time and memory.
-
-    Args:
-        **kwargs: of ``MobileNetV2``, without ``norm_cfg`` and ``norm_eval``.
+    Frozen batch norm is a fixed scale and shift; :meth:`translate_published` multiplies them into the convolutions,
+    which makes a training step on a CPU faster and smaller. Arguments as of ``MobileNetV2``, without ``norm_cfg`` and
+    ``norm_eval``.
     """
 
     def __init__(self, **kwargs: object) -> None:
@@ -31,23 +29,16 @@ class FoldedMobileNetV2(MobileNetV2):
         del self.layers[max(self.out_indices) + 1 :]
 
     def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says, also ``conv1``: a ``ConvModule`` initialises itself after its parent."""
+        """Initialise by ``init_cfg``, also ``conv1``, which as a ``ConvModule`` initialises itself after its parent."""
         super().init_weights()
         initialize(self, self.init_cfg)
 
     def published_names(self) -> dict[str, str]:
-        """Every own name for itself: :meth:`translate_published` has renamed those of torchvision."""
+        """Own names: :meth:`translate_published` renames those of torchvision."""
         return {name: name for name in self.state_dict()}
 
     def translate_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Fold torchvision's ``mobilenet_v2`` into the weights of this module.
-
-        Args:
-            weights: of torchvision's model. Others are returned as they are.
-
-        Returns:
-            Own names to tensors.
-        """
+        """Fold torchvision's ``mobilenet_v2`` into the weights of this module; other weights stay as they are."""
         pairs = list(self._published_layers())
         if not all(f'{norm}.running_var' in weights for _, _, norm in pairs):
             return dict(weights)
@@ -60,7 +51,7 @@ class FoldedMobileNetV2(MobileNetV2):
         return folded
 
     def _published_layers(self) -> Iterator[tuple[str, str, str]]:
-        """Own name of each convolution, torchvision's, and torchvision's of the batch norm behind it."""
+        """Own name of each convolution, torchvision's, and torchvision's of its batch norm."""
         yield 'conv1.conv', 'features.0.0', 'features.0.1'
         index = 0
         for layer in [name for name in self.layers if name != 'conv2']:

@@ -1,4 +1,4 @@
-"""A data preprocessor that sees day and night alike: logarithms of the pixels, standardised per image."""
+"""A data preprocessor that makes day and night alike: logarithms of the pixels, standardised per image."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 SMALLEST_STD = 1e-3
-"""An image of one colour has no spread to divide by."""
+"""Lower bound, for images of one colour."""
 
 
 def log_standardized(pixels: Tensor, knee: float = 8.0) -> Tensor:
     """``log(1 + pixels / knee)`` with mean 0 and standard deviation 1.
 
-    A darker exposure multiplies the pixels, which shifts their logarithms, and the mean takes the shift away. Pixels
-    well below the knee, where noise is, stay on a linear scale.
+    A darker exposure multiplies the pixels, which shifts their logarithms; subtracting the mean removes the shift.
+    Pixels well below the knee, where noise is, stay on a linear scale.
 
     Args:
-        pixels: of one image on the 0-255 scale, any shape; negative ones count as 0.
+        pixels: of one image in [0, 255], any shape; negative values count as 0.
         knee: pixel value at which the linear part ends.
 
     Example:
@@ -31,9 +31,9 @@ def log_standardized(pixels: Tensor, knee: float = 8.0) -> Tensor:
 
 @MODELS.register_module()
 class LogPreprocessor(DetDataPreprocessor):
-    """``DetDataPreprocessor`` that gives :func:`log_standardized` images instead of mean and standard deviation.
+    """``DetDataPreprocessor`` with :func:`log_standardized` instead of mean and standard deviation.
 
-    Where a batch pads images to a common size, the padding is 0 and does not count.
+    The padding of a batch is 0 and does not count.
 
     Args:
         knee: of :func:`log_standardized`.
@@ -57,5 +57,5 @@ class LogPreprocessor(DetDataPreprocessor):
         return batch
 
     def from_unit(self, images: Tensor) -> Tensor:
-        """The same of images in [0, 1], ``(B, 3, H, W)``, of which all pixels count."""
+        """The same for unpadded images in [0, 1], ``(B, 3, H, W)``."""
         return torch.stack([log_standardized(255 * image, self.knee) for image in images])

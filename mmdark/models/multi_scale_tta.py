@@ -19,21 +19,19 @@ from .box_voting import box_voting, keeps_size, not_nested, part_inside
 
 @MODELS.register_module()
 class MultiScaleTTA(BaseTTAModel):
-    """Test a detector on the views that ``MultiScaleViews`` makes, and merge by box voting, class by class.
+    """Test a detector on the views of ``MultiScaleViews``, and merge by box voting, class by class.
 
-    Views go through the detector one after another. What is kept of each is its detections, in pixels of the original
-    image, so only one view is on the device at a time. An image without any detection gets empty instances; the
-    published script writes a box of zeros for each view without one.
+    Views go through the detector one after another, so only one is on the device at a time. An image without any
+    detection gets empty instances; the published script writes a box of zeros for each view without one.
 
     Args:
         iou_threshold: see :func:`box_voting`.
-        max_per_img: so many of all classes at most; see :func:`box_voting`.
+        max_per_img: maximum number of boxes of all classes.
         drop_singletons: see :func:`box_voting`; True as published.
-        min_inside: a view contributes boxes of which this part at least lies in the image. In a view smaller than the
-            largest anchors, boxes larger than the image come from its borders; cut at them, one covers half of it.
-        max_nested: of two merged boxes, the one with the lower score is dropped where more than this part of the
-            smaller lies in the other. One view takes a part of a face for a face, another its surroundings; they
-            overlap too little to vote together. Nothing is dropped by 1, nor by a ``min_inside`` of 0, as published.
+        min_inside: least fraction of a contributed box inside the image; 0 as published. In a view smaller than the
+            largest anchors, boxes larger than the image come from its borders.
+        max_nested: see :func:`not_nested`; 1 as published. One view detects a part of a face, another its
+            surroundings; they overlap too little to vote together.
         **kwargs: of mmengine's ``BaseTTAModel``: ``module``, the detector.
     """
 
@@ -57,11 +55,11 @@ class MultiScaleTTA(BaseTTAModel):
         """Merge the views of each image.
 
         Args:
-            data_samples_list: predictions, for each image one a view; boxes in pixels of the original image, those of
-                a flipped view in coordinates of the flipped image.
+            data_samples_list: for each image its views, with boxes in pixels of the original image; those of a flipped
+                view in coordinates of the flipped image.
 
         Returns:
-            For each image its first view's sample with merged ``pred_instances``, the highest score first.
+            For each image the sample of its first view with merged ``pred_instances``, highest score first.
         """
         return [self._merge(views) for views in data_samples_list]
 
@@ -79,17 +77,16 @@ class MultiScaleTTA(BaseTTAModel):
         return merged
 
     def _voted(self, boxes: Tensor, scores: Tensor, label: Tensor) -> InstanceData:
-        """The boxes of one class, merged."""
         boxes, scores = box_voting(boxes, scores, self.iou_threshold, self.max_per_img, self.drop_singletons)
         kept = not_nested(boxes, self.max_nested)
         boxes, scores = boxes[kept], scores[kept]
         return InstanceData(bboxes=boxes, scores=scores, labels=label.expand(len(boxes)).clone())
 
     def _contribution(self, view: DetDataSample) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes, flipped back, scores and labels of the sizes that the view is trusted with, those outside left out.
+        """Boxes (flipped back), scores and labels of the sizes that the view keeps.
 
         Raises:
-            InputError: the view does not say which sizes it keeps.
+            InputError: the view has no ``keep``.
         """
         if 'keep' not in view.metainfo:
             raise InputError(

@@ -1,9 +1,10 @@
-"""Weight files of the published code, and what each seems to be by its keys."""
+"""Weight files of the published code, and what each is by its keys."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,21 +17,19 @@ from mmdark.compat.checkpoints import MapLocation
 from mmdark.errors import InputError
 
 PACKAGED = 'mmdark://'
-"""How names of weight files begin that come with mmdark: ``mmdark://retinexnet_wider.pth``."""
+"""Start of the names of weight files in the package: ``mmdark://retinexnet_wider.pth``."""
 WRAPPERS = ('state_dict', 'weight', 'model')
 RESNET_BLOCKS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
-"""Blocks a stage → depth, of the ResNets with bottlenecks."""
+"""Blocks per stage → depth, of ResNets with bottlenecks."""
 
 
 class WeightFile(NamedTuple):
     """The weights in a file.
 
     Attributes:
-        kind: ``dark``, ``vgg``, ``resnet50``, ``resnet101``, ``resnet152``: published detectors; ``retinexnet``: the
-            teacher; ``vgg16_reducedfc``, ``torchvision_resnet50``, ``..._101``, ``..._152``: where backbones start;
-            with ``mmdark_`` before it what mmdark calls so; ``unknown``.
-        description: the same for an error line.
-        weights: name → tensor; a prefix ``module.`` is taken off.
+        kind: a key of :data:`DESCRIPTIONS`, with the depth of a ResNet (``resnet50``).
+        description: for an error line.
+        weights: name → tensor, without the prefix ``module.``.
     """
 
     kind: str
@@ -56,10 +55,10 @@ DESCRIPTIONS = {
     'unknown': 'nothing known here (its keys begin with {keys})',
 }
 
-ROOMS = {'retinexnet': 'DecomNet.', 'mmdark_retinexnet': 'net.'}
-"""Where a part lies in a larger module: in the published detector, in a checkpoint of ``RetinexTraining``."""
+PARTS = {'retinexnet': 'DecomNet.', 'mmdark_retinexnet': 'net.'}
+"""Prefix of a teacher's keys in a published detector, and in a checkpoint of ``RetinexTraining``."""
 
-# What a kind's keys must hold, the most telling first; the depth of a ResNet is counted behind the prefix.
+# Kind, keys that identify it (the most specific first), and the prefix of a ResNet's keys.
 SIGNS = (
     ('dark', ('vgg.0.weight', 'loc_pal1.0.weight', 'ref.0.weight'), None),
     ('vgg', ('vgg.0.weight', 'loc_pal1.0.weight'), None),
@@ -81,20 +80,17 @@ SIGNS = (
 
 
 def weight_path(name: str | os.PathLike) -> Path:
-    """Where a weight file lies.
-
-    Args:
-        name: a path, or ``mmdark://NAME`` for a file that comes with mmdark.
+    """Path of a weight file, from a path or ``mmdark://NAME``.
 
     Raises:
-        InputError: no such file comes with mmdark.
+        InputError: the package has no file of this name.
     """
     if not str(name).startswith(PACKAGED):
         return Path(name).expanduser()
     packaged = packaged_weights()
     if str(name).removeprefix(PACKAGED) not in packaged:
         raise InputError(
-            f'{name} does not come with mmdark: name {", ".join(PACKAGED + one for one in packaged) or "a file"}, or '
+            f'{name} does not come with mmdark: name {", ".join(PACKAGED + file for file in packaged) or "a file"}, or '
             f'install mmdark again if files are missing in {Path(__file__).parent}'
         )
     return packaged[str(name).removeprefix(PACKAGED)]
@@ -107,15 +103,12 @@ def load_from_package(filename: str, map_location: MapLocation = None) -> dict[s
 
 
 def packaged_weights() -> dict[str, Path]:
-    """The weight files that come with mmdark, by their names."""
+    """Name → path of the weight files in the package."""
     return {path.name: path for path in sorted(Path(__file__).parent.glob('*.pth'))}
 
 
 def read_weight_file(path: str | os.PathLike) -> WeightFile:
-    """Read a file without running code from it, and say what it seems to be.
-
-    Args:
-        path: as :func:`weight_path` takes it.
+    """Read and identify a file, given as to :func:`weight_path`, without running code from it.
 
     Raises:
         InputError: the file is missing, damaged, or not a file of weights.
@@ -124,7 +117,7 @@ def read_weight_file(path: str | os.PathLike) -> WeightFile:
 
 
 def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: bare, or wrapped as ``{'weight': ...}``; without ``module.`` before their names."""
+    """The tensors of a checkpoint, bare or under one of :data:`WRAPPERS`, without the prefix ``module.``."""
     for wrapper in WRAPPERS:
         if isinstance(checkpoint.get(wrapper), Mapping):
             checkpoint = checkpoint[wrapper]
@@ -133,7 +126,7 @@ def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
 
 
 def identify(weights: dict[str, Tensor]) -> WeightFile:
-    """What these weights seem to be, by their names."""
+    """Find the kind of weights by their names."""
     mmdet = 'mmdet' if any(name.startswith('backbone.') for name in weights) else 'unknown'
     kind, resnet = next(
         ((kind, r) for kind, signs, r in SIGNS if all(sign in weights for sign in signs)), (mmdet, None)
@@ -141,17 +134,14 @@ def identify(weights: dict[str, Tensor]) -> WeightFile:
     depth = '' if resnet is None else _resnet_depth(weights, resnet)
     shown = f'-{depth}' if isinstance(depth, int) else depth
     description = DESCRIPTIONS[kind].format(depth=shown, keys=list(weights)[:2])
-    if kind in ROOMS:
-        weights = {name.removeprefix(ROOMS[kind]): value for name, value in weights.items()}
+    if kind in PARTS:
+        weights = {name.removeprefix(PARTS[kind]): value for name, value in weights.items()}
     return WeightFile(f'{kind}{depth}', description, weights)
 
 
 def _resnet_depth(weights: Mapping[str, Tensor], prefix: str) -> int | str:
-    places = {
-        tuple(map(int, found.groups()))
-        for found in (re.match(re.escape(prefix) + r'layer(\d)\.(\d+)\.', name) for name in weights)
-        if found
-    }
-    blocks = tuple(sum(1 for stage, _ in places if stage == wanted) for wanted in (1, 2, 3, 4))
+    matches = [re.match(re.escape(prefix) + r'layer(\d)\.(\d+)\.', name) for name in weights]
+    stages = Counter(stage for stage, _ in {match.groups() for match in matches if match})
+    blocks = tuple(stages[stage] for stage in '1234')
     bottleneck = f'{prefix}layer1.0.conv3.weight' in weights
     return RESNET_BLOCKS.get(blocks, f' of {blocks} blocks') if bottleneck else f' of {blocks} basic blocks'

@@ -1,4 +1,4 @@
-"""Names of whole detectors in the state dicts of the published DSFD and DAI-Net code, next to ours."""
+"""Names of whole detectors in the state dicts of the published DSFD and DAI-Net code."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from torch import nn
 
 CLASS_LAYERS = 'conf_pal'
-"""Published layers with two output channels, background before face; here the background comes last."""
+"""Published layers with two output channels, background before face; here the background is last."""
 
 
 def detector_names(detector: nn.Module) -> dict[str, str]:
     """Published key → key here, for each entry of a detector's state dict but the teacher's.
 
     Args:
-        detector: a :class:`DSFD`, or a DAI-Net around one; also one built on the meta device.
+        detector: a :class:`DSFD`, or a DAI-Net around one; also on the meta device.
 
     Example:
         ``vgg.0.weight`` → ``backbone.stages.0.0.conv.weight``, ``conf_pal1.0.bias`` →
         ``bbox_head.first_shot.cls_convs.0.0.bias``.
     """
-    inner = getattr(detector, 'detector', detector)  # what DAI-Net is built around
+    inner = getattr(detector, 'detector', detector)
     backbone = inner.backbone
-    names = {f'{backbone.published_room}.{old}': f'backbone.{new}' for old, new in backbone.published_names().items()}
+    names = {f'{backbone.published_prefix}.{old}': f'backbone.{new}' for old, new in backbone.published_names().items()}
     layers = [*_extras(backbone), *_neck(inner.neck), *_shots(inner.bbox_head)]
     if hasattr(detector, 'reflectance_decoder'):
         layers += [('ref.0', 'reflectance_decoder.hidden'), ('ref.3', 'reflectance_decoder.reflectance')]
@@ -35,8 +35,8 @@ def detector_names(detector: nn.Module) -> dict[str, str]:
 
 def _extras(backbone: nn.Module) -> Iterator[tuple[str, str]]:
     for pair, convs in enumerate(backbone.extras):
-        for place in range(len(convs)):
-            yield f'extras.{2 * pair + place}', f'backbone.extras.{pair}.{place}.conv'
+        for index in range(len(convs)):
+            yield f'extras.{2 * pair + index}', f'backbone.extras.{pair}.{index}.conv'
 
 
 def _neck(neck: nn.Module) -> Iterator[tuple[str, str]]:
@@ -46,7 +46,7 @@ def _neck(neck: nn.Module) -> Iterator[tuple[str, str]]:
     for level, module in enumerate(neck.enhance):
         for branch, convs in enumerate(module.branches):
             for depth in range(len(convs)):
-                # The first branch is a bare convolution; in the others a ReLU stands behind each.
+                # The first branch is a bare convolution; the others have a ReLU after each convolution.
                 old = f'fpn_fem.{level}.branch{branch + 1}' + (f'.{2 * depth}' if branch else '')
                 yield old, f'neck.enhance.{level}.branches.{branch}.{depth}.conv'
 

@@ -7,22 +7,23 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmdark.errors import InputError
+from mmdark.protocols import TranslatesPublished
 
 from .published_files import read_weight_file, weight_path
 
 PREFIXES = ('', 'vgg.', 'resnet.')
 COUNTERS = '.num_batches_tracked'
-"""Files from before torch 0.4.1 do not have these counters of batch norm, which nothing here reads."""
+"""Counters of batch norm, which files from before torch 0.4.1 lack and nothing here reads."""
 
 
 @WEIGHT_INITIALIZERS.register_module()
 class PublishedWeights:
-    """Load a module's weights from a file in its published key names, strictly; see :func:`load_published`.
+    """``init_cfg`` that calls :func:`load_published`.
 
     Args:
         checkpoint: of :func:`load_published`.
-        source: where a user gets the file, for the error line.
-        without: which option trains without it, for the error line.
+        source: where to get the file, for the error.
+        without: option that trains without it, for the error.
     """
 
     def __init__(self, checkpoint: str, source: str, without: str) -> None:
@@ -34,53 +35,53 @@ class PublishedWeights:
         """Fill ``module``.
 
         Raises:
-            InputError: the file is missing, or is not what the module expects.
+            InputError: the file is missing or does not fit the module.
         """
         try:
             load_published(module, self.checkpoint)
         except InputError as error:
             raise InputError(f'{error}: get it from {self.source}, or train without it: {self.without}') from error
-        if hasattr(module, '_params_init_info'):  # what mmengine logs about each parameter
+        if hasattr(module, '_params_init_info'):  # mmengine's log of initialisations
             update_init_info(module, init_info=f'{type(self).__name__}: {self.checkpoint}')
 
 
 def load_published(module: nn.Module, checkpoint: str) -> None:
     """Fill a module from a weight file, strictly.
 
-    The module names the keys: its ``published_names()`` maps each published key to its own. Files in its own names do,
-    too. A module that has ``translate_published(weights)`` first changes the weights by it. Keys of the file that the
-    module does not ask for are left alone (``vgg16_reducedfc.pth`` holds nothing else, whole detectors do).
+    The file has the published names (``module.published_names()``) or the module's own. A
+    :class:`TranslatesPublished` module first translates the weights. Other keys are ignored: a backbone may start from
+    a whole detector.
 
     Args:
-        module: what to fill.
-        checkpoint: path of the file, or ``mmdark://NAME`` for one that comes with mmdark; a bare state dict or one
-            wrapped as ``{'weight': ...}``.
+        module: has ``published_names()``.
+        checkpoint: path, or ``mmdark://NAME`` for a file of the package.
 
     Raises:
-        InputError: the file is missing, or is not what the module expects.
+        InputError: the file is missing or does not fit the module.
     """
+    name = type(module).__name__
     if not weight_path(checkpoint).is_file():
-        raise InputError(f'{type(module).__name__} starts from {checkpoint}, which does not exist')
+        raise InputError(f'{name} starts from {checkpoint}, which does not exist')
     file = read_weight_file(checkpoint)
     published, names = file.weights, module.published_names()
-    if hasattr(module, 'translate_published'):
+    if isinstance(module, TranslatesPublished):
         published = module.translate_published(published)
     if all(new in published for new in names.values()):
         names = {new: new for new in names.values()}
-    needed = [name for name in names if not name.endswith(COUNTERS)]
-    prefix = next((p for p in PREFIXES if all(p + name in published for name in needed)), None)
+    needed = [key for key in names if not key.endswith(COUNTERS)]
+    prefix = next((prefix for prefix in PREFIXES if all(prefix + key in published for key in needed)), None)
     if prefix is None:
-        missing = next(name for name in needed if name not in published)
+        missing = next(key for key in needed if key not in published)
         raise InputError(
-            f'{checkpoint} does not hold the published weights of {type(module).__name__}: it lacks '
-            f"'{missing}' and seems to be {file.description}"
+            f"{checkpoint} does not hold the published weights of {name}: it lacks '{missing}' and seems to be "
+            f'{file.description}'
         )
     own = module.state_dict()
     for old, new in names.items():
         value = published.get(prefix + old, own[new])
         if own[new].shape != value.shape:
             raise InputError(
-                f"{checkpoint}: '{prefix + old}' has shape {tuple(value.shape)}, but {type(module).__name__} "
-                f'as configured needs {tuple(own[new].shape)}; published weights fit only the published widths'
+                f"{checkpoint}: '{prefix + old}' has shape {tuple(value.shape)}, but {name} as configured needs "
+                f'{tuple(own[new].shape)}; published weights fit only the published widths'
             )
         own[new].copy_(value)

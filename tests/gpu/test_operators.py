@@ -8,7 +8,7 @@ from mmcv.ops import nms
 from torch import Tensor
 
 from mmdark.dark_isp import PRESETS, darken, sample_noise, sample_parameters
-from mmdark.models.prior_matching import match_priors, pad_faces
+from mmdark.models.prior_matching import match_priors
 from tests.adaptation.hosts import build, small
 
 pytestmark = pytest.mark.gpu
@@ -39,12 +39,10 @@ def test_equal_overlaps_are_matched_alike(device: str) -> None:
     sides, cells = 16.0, 12
     ticks = torch.arange(cells) * 8.0
     y, x = torch.meshgrid(ticks, ticks, indexing='ij')
-    priors = torch.stack([x, y, x + sides, y + sides]).flatten(1)[None] / 128
+    priors = torch.stack([x, y, x + sides, y + sides], dim=-1).flatten(0, 1) / 128
     faces = [[4.0, 4, 20, 20], [4.0, 4, 20, 20], [12.0, 20, 28, 36], [100.0, 100, 104, 104]]
-    padded, real = pad_faces([torch.tensor(faces) / 128])
-    results = [
-        match_priors(priors.to(to), [(cells, cells)], padded.to(to), real.to(to), 0.35) for to in ('cpu', device)
-    ]
+    faces, inside = torch.tensor(faces) / 128, torch.ones(len(priors), dtype=torch.bool)
+    results = [match_priors(priors.to(to), faces.to(to), None, 0.35, inside.to(to)) for to in ('cpu', device)]
     assert int(results[0].positive.sum()) >= 4
     for wanted, found in zip(*results, strict=True):
         assert torch.equal(found.cpu(), wanted)

@@ -17,8 +17,6 @@ from mmengine.runner import Runner
 
 from mmdark.apis import enable_amp, settle_for_gpu
 from mmdark.compat import read_checkpoint
-from mmdark.models import pal_head
-from mmdark.models.hard_negatives import hardest_by_rank
 from tests.host_waits import host_waits
 from tests.tiny_wider import lite_config, write_wider
 
@@ -99,7 +97,6 @@ def test_the_host_waits_for_the_log_alone(
     if device == 'cuda':
         settle_for_gpu(cfg)
     else:
-        monkeypatch.setattr(pal_head, 'hardest', hardest_by_rank)
         stack = 'mmengine.model.base_model.data_preprocessor.stack_batch'
         monkeypatch.setattr(stack, lambda images, *_: torch.stack(images))
     runner = Runner.from_cfg(cfg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -17,7 +16,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdark.errors import InputError
-from mmdark.models import PALHead, hard_negatives
+from mmdark.models import PALHead
+from mmdark.models.pal_head import hardest
 from mmdark.models.prior_cache import CAPACITY
 
 from .test_pal_head import CONFIG, FEW, HEIGHT, MANY, STRIDES, WIDTH, maps_of, samples_of, shot_of
@@ -107,15 +107,6 @@ def test_cells_in_the_padding_take_no_part() -> None:
     compare(head, slow_of(head), maps_of(2), samples)
 
 
-def test_faces_are_matched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image at a time and all at once."""
-    head, maps, samples = shot_of(2), maps_of(3), samples_of(MANY, FEW, random_faces(30, 0))
-    whole = head.loss(maps, samples)
-    monkeypatch.setattr('mmdark.models.prior_matching.AT_ONCE_ON_CPU', 1)
-    parts = head.loss(maps, samples)
-    assert all(torch.equal(parts[name], whole[name]) for name in whole)
-
-
 @pytest.mark.parametrize('cfg', [dict(), dict(max_per_img=5), dict(score_thr=0.5, nms_pre=60), dict(min_bbox_size=40)])
 @pytest.mark.parametrize('rescale', [True, False])
 def test_faces_are_those_of_mmdet(cfg: dict, rescale: bool) -> None:
@@ -149,11 +140,7 @@ def test_the_loss_does_not_wait_for_the_device(monkeypatch: pytest.MonkeyPatch) 
     head.loss_by_feat(*maps, faces, metas)
     meta, cpu = torch.device('meta'), torch.device('cpu')
     for key, priors in list(head.priors._kept.items()):
-        moved = (
-            priors.to(meta)
-            if isinstance(priors, Tensor)
-            else priors._make(x if x is None else x.to(meta) for x in priors)
-        )
+        moved = priors.to(meta) if isinstance(priors, Tensor) else priors._make(x.to(meta) for x in priors)
         head.priors._kept[tuple(meta if part == cpu else part for part in key)] = moved
     before = head.priors.builds
     with NoWaiting(), pytest.raises(AssertionError, match='waits for the device'):
@@ -168,9 +155,8 @@ def test_the_loss_does_not_wait_for_the_device(monkeypatch: pytest.MonkeyPatch) 
     assert all(loss.shape == () for loss in losses.values()) and maps[0][0].grad.shape == maps[0][0].shape
 
 
-@pytest.mark.parametrize('hardest', [hard_negatives.hardest, hard_negatives.hardest_by_rank])
 @pytest.mark.parametrize('count', [0, 5, 40, 99])
-def test_hardest_picks_or_sorts(count: int, hardest: Callable) -> None:
+def test_hardest_are_those_of_a_sort(count: int) -> None:
     losses = torch.rand(2, 40, generator=torch.Generator().manual_seed(0)).requires_grad_()
     found = hardest(losses, torch.tensor([count, count // 2]))
     found.sum().backward()
@@ -181,8 +167,7 @@ def test_hardest_picks_or_sorts(count: int, hardest: Callable) -> None:
     assert found.tolist() == pytest.approx((losses.detach() * wanted).sum(dim=1).tolist(), rel=1e-6)
 
 
-@pytest.mark.parametrize('hardest', [hard_negatives.hardest, hard_negatives.hardest_by_rank])
-def test_other_images_do_not_decide_between_equal_losses(hardest: Callable) -> None:
+def test_other_images_do_not_decide_between_equal_losses() -> None:
     """Which of them learn must not depend on the batch, or two processes would not train as one does."""
     gradients = []
     for counts in ([30], [30, 200], [30, 700]):
@@ -223,30 +208,3 @@ def test_another_rule_of_matching_is_refused(change: dict, line: str) -> None:
     with pytest.raises(InputError, match=line) as error:
         MODELS.build({**model.bbox_head, 'train_cfg': model.train_cfg, 'test_cfg': model.test_cfg})
     assert '\n' not in str(error.value)
-
-
-def test_losses_take_a_fraction_of_the_time_of_mmdet() -> None:
-    """Batch 4, 40 faces, 320 pixels; the better of a few turns in alternation, processor time."""
-    head, threads = shot_of(2), torch.get_num_threads()
-    slow = slow_of(head)
-    generator = torch.Generator().manual_seed(0)
-    sizes = [-(-320 // stride) for stride in STRIDES]
-    maps = [[torch.randn(4, n, side, side, generator=generator).requires_grad_() for side in sizes] for n in (2, 4)]
-    samples = samples_of(*(random_faces(40, seed) for seed in range(4)))
-    for sample in samples:
-        sample.set_metainfo(dict(img_shape=(320, 320), pad_shape=(320, 320)))
-    faces, metas = [sample.gt_instances for sample in samples], [sample.metainfo for sample in samples]
-    seconds = {head: [], slow: []}
-    torch.set_num_threads(1)
-    try:
-        for _ in range(6):
-            for each, taken in seconds.items():
-                start = time.process_time()
-                losses = each.loss_by_feat(*maps, faces, metas)
-                sum(
-                    sum(value) if isinstance(value, tuple | list) else value for value in losses.values()
-                ).sum().backward()
-                taken.append(time.process_time() - start)
-    finally:
-        torch.set_num_threads(threads)
-    assert min(seconds[slow]) > 2 * min(seconds[head])
