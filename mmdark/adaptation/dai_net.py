@@ -18,40 +18,39 @@ from .tap import Tap
 
 RECOMPOSITIONS = ('interchanged', 'own', None)
 OWN_WEIGHTS = ('enhancer.', 'reflectance_decoder.', 'losses.')
-"""How the names of those weights in a checkpoint begin that are not the detector's."""
+"""Prefixes of the weights in a checkpoint that are not the detector's."""
 DETECTOR = 'detector.'
-"""What the names of the detector's weights begin with here, but not in a checkpoint."""
+"""Prefix of the detector's weights in this module, but not in a checkpoint."""
 
 
 @MODELS.register_module()
 class DAINet(BaseDetector):
     """Dark adaptation around any detector of mmdet; at test time it is that detector.
 
-    A training step takes pairs: the detector learns on the dark image by its own ``loss``; shallow features of both
-    images, tapped in its backbone, are aligned and decoded into reflectances that follow a frozen Retinex teacher; then
-    the images are recomposed with their reflectances interchanged and decomposed once more.
+    A training step takes pairs of light and dark images. The detector learns on the dark image by its own ``loss``.
+    Shallow features of both images, tapped in its backbone, are aligned and decoded into reflectances that follow a
+    frozen Retinex teacher. Then the images are recomposed with interchanged reflectances and decomposed again.
 
-    In a checkpoint the detector's weights have the names that it gives them, so its own config loads them.
+    In a checkpoint the detector's weights have their own names, so the detector's own config loads them.
 
     Args:
         detector: config of the detector, with its ``data_preprocessor``.
-        tap: the layer that gives the shallow features, by its name in the detector; see :class:`Tap`.
-        losses: name → config of a loss, a module that takes a :class:`DarkPair` and returns a scalar, logged as
-            ``loss_NAME``. Its attribute ``needs`` may name ``'teacher'`` and ``'recomposition'``: without what it needs
-            it is left out, and so is one that is None.
-        enhancer: Retinex teacher, image → ``Decomposition``. None trains without decomposition: there is nothing to
-            decode, so there is no reflectance decoder either.
+        tap: name in the detector of the layer that gives the shallow features; see :class:`Tap`.
+        losses: name → config of a module that takes a :class:`DarkPair` and returns a scalar, logged as ``loss_NAME``.
+            A module may need ``'teacher'`` and ``'recomposition'`` (its attribute ``needs``): without them it is left
+            out, and so is None.
+        enhancer: Retinex teacher, image → ``Decomposition``; None trains without decomposition and reflectance decoder.
         reflectance_decoder: (shallow features, size) → reflectance.
-        recomposition: whose reflectance an image is recomposed with: ``interchanged``, the other one's, or ``own``.
-            None recomposes nothing, so there is no coherence, and alignment of the images themselves alone.
-        data_preprocessor: of the pairs, around that of the detector; without it, a ``DarkPairPreprocessor``.
+        recomposition: ``interchanged`` recomposes an image with the other one's reflectance, ``own`` with its own. With
+            None there is no coherence loss, and only the images themselves are aligned.
+        data_preprocessor: of the pairs, around that of the detector; a ``DarkPairPreprocessor`` by default.
         init_cfg: see mmengine.
         backbone: empty; mmdet's ``init_detector`` fails on a config without it (``'init_cfg' in model.backbone``).
-        **before: what a config said before the detector had a place of its own; refused.
+        **before: keys of configs of mmdark 0.1, which are refused.
 
     Raises:
-        InputError: no such recomposition; the tap cannot be used; there is a teacher, but no loss that teaches the
-            reflectance decoder; or the config is one from before.
+        InputError: unknown recomposition, unusable tap, a teacher without a loss that teaches the reflectance decoder,
+            or a config of mmdark 0.1.
     """
 
     def __init__(
@@ -101,14 +100,14 @@ class DAINet(BaseDetector):
         """Losses of one step.
 
         Args:
-            batch_inputs: ``light`` and ``dark`` images, each RGB in [0, 1] of shape ``(B, 3, H, W)``.
-            batch_data_samples: the objects, which are the same in both.
+            batch_inputs: ``light`` and ``dark`` images, each RGB in [0, 1], ``(B, 3, H, W)``.
+            batch_data_samples: the objects, the same in both.
 
         Returns:
-            The losses of the detector on the dark images, and ``loss_NAME`` for each of ours.
+            The losses of the detector on the dark images, and ``loss_NAME`` for each of ``losses``.
 
         Raises:
-            InputError: the images are no pairs.
+            InputError: the images are not pairs.
         """
         if not isinstance(batch_inputs, Mapping):
             raise InputError(
@@ -133,7 +132,7 @@ class DAINet(BaseDetector):
         return self.tap(self.data_preprocessor.from_unit(images))
 
     def reflectance(self, images: Tensor) -> Tensor:
-        """The reflectance that the detector sees: RGB in [0, 1], ``(B, 3, H, W)``, to the same shape and range.
+        """Decode the reflectance of RGB images in [0, 1], ``(B, 3, H, W)``, with the same shape and range.
 
         Raises:
             ValueError: the model has no reflectance decoder (it was built without a teacher).
@@ -143,7 +142,7 @@ class DAINet(BaseDetector):
         return self.reflectance_decoder(self._shallow(images), images.shape[-2:])
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """What the detector finds."""
+        """Predict as the detector."""
         return self.detector.predict(batch_inputs, batch_data_samples, rescale=rescale)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> object:
@@ -155,13 +154,13 @@ class DAINet(BaseDetector):
 
 
 def _leave_out_prefix(module: DAINet, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
-    """Give the detector's weights its own names in a state dict; the order stays."""
+    """Remove the prefix of the detector's weights in a state dict; the order stays."""
     for name in [name for name in state if name.startswith(prefix)]:
         state[prefix + name.removeprefix(prefix).removeprefix(DETECTOR)] = state.pop(name)
 
 
 def _put_in_prefix(module: DAINet, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Back to the names of modules, in a copy that torch made."""
+    """Restore the prefix, in a copy that torch made."""
     for name in [name for name in state if name.startswith(prefix)]:
         inner = name.removeprefix(prefix)
         if inner.split('.')[0] not in module._modules:

@@ -1,4 +1,4 @@
-"""The record of one training step: both images of each pair and all that the losses of DAI-Net compare."""
+"""The record of one training step: both images of each pair and everything that the losses of DAI-Net compare."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .retinex_net import Decomposition
 
 @dataclass(frozen=True)
 class Networks:
-    """What a pair is looked at with.
+    """The networks that a pair goes through.
 
     Attributes:
-        enhancer: Retinex teacher, images to their decomposition; None without a teacher.
-        decoder: shallow features and the size of the image to its reflectance.
-        stem: images to their shallow features.
-        recomposition: whose reflectance an image is recomposed with: ``interchanged``, ``own``, or None.
+        enhancer: Retinex teacher, images → decomposition.
+        decoder: (shallow features, image size) → reflectance.
+        stem: images → shallow features.
+        recomposition: ``interchanged``, ``own`` or None; see :class:`DAINet`.
     """
 
     enhancer: Callable[[Tensor], Decomposition] | None
@@ -30,12 +30,12 @@ class Networks:
 
 
 class View:
-    """The light images of a batch, or the dark ones; what no loss asks for is not computed.
+    """The light or the dark images of a batch; what no loss needs is not computed.
 
     Attributes:
         image: RGB in [0, 1], ``(B, 3, H, W)``.
         shallow: the detector's features at the tap, ``(B, C, h, w)``.
-        given: the reflectance that a recomposed image was made with, ``(B, 3, H, W)``; None for the images themselves.
+        given: reflectance that a recomposed image was made with, ``(B, 3, H, W)``; None for original images.
     """
 
     def __init__(self, image: Tensor, shallow: Tensor, networks: Networks, given: Tensor | None = None) -> None:
@@ -46,22 +46,17 @@ class View:
 
     @cached_property
     def teacher(self) -> Decomposition:
-        """What the teacher sees: reflectance ``(B, 3, H, W)`` and illumination ``(B, 1, H, W)``."""
+        """Decomposition by the teacher: reflectance ``(B, 3, H, W)`` and illumination ``(B, 1, H, W)``."""
         return self._networks.enhancer(self.image)
 
     @cached_property
     def reflectance(self) -> Tensor:
-        """What the reflectance decoder makes of the shallow features, ``(B, 3, H, W)``."""
+        """Decoded from the shallow features, ``(B, 3, H, W)``."""
         return self._networks.decoder(self.shallow, self.image.shape[-2:])
 
 
 class DarkPair:
-    """Light and dark views of the same scenes; every loss of DAI-Net takes one and returns a scalar.
-
-    Attributes:
-        light: view of the light images.
-        dark: view of their dark versions.
-    """
+    """Light and dark views of the same scenes; every loss of DAI-Net takes one and returns a scalar."""
 
     def __init__(self, light: View, dark: View, networks: Networks) -> None:
         self.light = light
@@ -70,9 +65,9 @@ class DarkPair:
 
     @cached_property
     def recomposed(self) -> DarkPair | None:
-        """Both images made again of illumination and reflectance, by default the other one's, and looked at once more.
+        """Both images, recomposed from illumination and (interchanged) reflectance; without gradients to these.
 
-        They are the ends of their gradients. None where the model has no teacher, or recomposes nothing.
+        None if the model has no teacher or no recomposition.
         """
         networks, light, dark = self._networks, self.light, self.dark
         if networks.enhancer is None or networks.recomposition is None:

@@ -19,22 +19,21 @@ from mmdark.errors import InputError
 
 @MODELS.register_module()
 class DarkPairPreprocessor(nn.Module):
-    """A detector's data preprocessor for training inputs ``dict(light=[...], dark=[...])``; others it takes as ever.
+    """A detector's data preprocessor that also takes pairs, ``dict(light=[...], dark=[...])``.
 
-    Light and dark images are one batch to it, so its batch augments treat both alike. Pairs are RGB in [0, 1], as
-    DarkISP and the Retinex teacher want them; :meth:`from_unit` makes of them what the detector gets.
+    Light and dark images are preprocessed as one batch, so batch augments treat both alike. Pairs are RGB in [0, 1], as
+    DarkISP and the Retinex teacher need them; :meth:`from_unit` converts them to the detector's input.
 
     Args:
-        preprocessor: config of the detector's, a ``DetDataPreprocessor``; it takes BGR images, as mmdet loads them. One
-            that does more to images than mean and standard deviation can be used if it has a method ``from_unit``,
-            which does it to images in [0, 1], ``(B, 3, H, W)``, in the order of channels that the detector takes.
-        dark_isp: a DarkISP preset; the dark partner of each training image is then made here, on the device and for
-            the whole batch at once, and the pipeline gives the light images alone. Its darkness depends on the
-            ``random_seed`` of the data sample (see ``CountedDataset``) and the kind of device alone, not on the
-            batch; samples without one get a seed from torch's global generator.
+        preprocessor: config of the detector's ``DetDataPreprocessor``, which takes BGR images as mmdet loads them. One
+            that changes images in another way than by mean and standard deviation needs a method ``from_unit``, which
+            does the same to ``(B, 3, H, W)`` images in [0, 1] with the detector's order of channels.
+        dark_isp: a DarkISP preset that darkens each batch here, on its device; the pipeline then gives light images
+            only. The darkness depends on the ``random_seed`` of the data sample (see ``CountedDataset``) and the kind
+            of device only, not on the batch; samples without a seed draw one from torch's global generator.
 
     Raises:
-        InputError: it is another preprocessor, or there is no such preset.
+        InputError: the preprocessor cannot be used, or the preset is unknown.
     """
 
     def __init__(self, preprocessor: ConfigType, dark_isp: str | None = None) -> None:
@@ -42,7 +41,7 @@ class DarkPairPreprocessor(nn.Module):
         self.preprocessor = MODELS.build(preprocessor)
         name, forward = type(self.preprocessor).__name__, type(self.preprocessor).forward
         self._finish = getattr(self.preprocessor, 'from_unit', None)
-        finished = forward is DetDataPreprocessor.forward or self._finish  # what else it does would be left out
+        finished = forward is DetDataPreprocessor.forward or self._finish  # other steps would be left out
         if not (isinstance(self.preprocessor, DetDataPreprocessor) and finished):
             raise InputError(
                 f'{name} cannot prepare pairs: the detector needs a DetDataPreprocessor as data_preprocessor, '
@@ -51,7 +50,7 @@ class DarkPairPreprocessor(nn.Module):
         if dark_isp is not None and dark_isp not in PRESETS:
             raise InputError(f'unknown DarkISP preset {dark_isp!r}; choose one of {", ".join(PRESETS)}')
         self.dark_isp = dark_isp
-        # From the config, so that no step waits for a device to tell whether there is anything to do.
+        # From the config: reading the buffers in each step would make a GPU wait.
         mean, std = preprocessor.get('mean') or [0.0], preprocessor.get('std') or [1.0]
         self.is_unit = self.preprocessor._channel_conversion and {*mean} == {0} and {*std} == {255}
         self.register_buffer('shift', torch.tensor(mean).view(-1, 1, 1) / 255.0, False)
@@ -59,7 +58,7 @@ class DarkPairPreprocessor(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where batches go; mmdet's ``inference_detector`` asks for it."""
+        """Device of the batches, which mmdet's ``inference_detector`` reads."""
         return self.preprocessor.device
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -82,28 +81,23 @@ class DarkPairPreprocessor(nn.Module):
         return dict(inputs=dict(light=light, dark=dark), data_samples=samples)
 
     def to_unit(self, images: Tensor) -> Tensor:
-        """Images with the mean and standard deviation of the detector, ``(B, 3, H, W)``, to RGB in [0, 1]."""
+        """Convert images normalised for the detector, ``(B, 3, H, W)``, to RGB in [0, 1]."""
         if self.is_unit:
             return images
         unit = (images * self.scale + self.shift).clamp(0.0, 1.0)
         return unit if self.preprocessor._channel_conversion else unit.flip(1)
 
     def from_unit(self, images: Tensor) -> Tensor:
-        """RGB in [0, 1], ``(B, 3, H, W)``, to images as the detector gets them from its own preprocessor."""
+        """Convert RGB in [0, 1], ``(B, 3, H, W)``, to the detector's input."""
         if self.is_unit:
             return images
         ordered = images if self.preprocessor._channel_conversion else images.flip(1)
         return (ordered - self.shift) / self.scale if self._finish is None else self._finish(ordered)
 
     def sample(self, light: Tensor, data_samples: SampleList) -> tuple[ISPParameters, ISPNoise]:
-        """Draw the darkness of each image by a generator of its own.
+        """Draw parameters (on the CPU) and noise (on the device) for a batch ``(B, 3, H, W)``, each image by its seed.
 
-        Args:
-            light: the batch, shape ``(B, 3, H, W)``.
-            data_samples: of the batch; ``pad_shape`` is the size of the image before the batch filled it up.
-
-        Returns:
-            Parameters on the CPU, and noise on the device of the images, zero where the batch filled them up.
+        The noise is zero in the padding of the batch; ``pad_shape`` of a sample is the size without it.
         """
         seeds = [sample.get('random_seed') for sample in data_samples]
         sources = [torch.Generator().manual_seed(_draw_seed() if seed is None else seed) for seed in seeds]
@@ -117,13 +111,7 @@ class DarkPairPreprocessor(nn.Module):
         return parameters, ISPNoise(shot_read, torch.cat([_filled_up(noise.quantisation, size) for noise in noises]))
 
     def darken(self, light: Tensor, parameters: ISPParameters, noise: ISPNoise) -> Tensor:
-        """Dark partners of a batch of light images, on their device.
-
-        Args:
-            light: RGB in [0, 1], shape ``(B, 3, H, W)``.
-            parameters: of DarkISP, on the CPU.
-            noise: of DarkISP, on the device of the images.
-        """
+        """Darken RGB images in [0, 1], ``(B, 3, H, W)``, on their device; see :func:`mmdark.dark_isp.darken`."""
         with torch.no_grad():
             return darken(light.clamp(0.0, 1.0), parameters, noise, self.dark_isp)
 
@@ -133,7 +121,7 @@ def _draw_seed(source: torch.Generator | None = None) -> int:
 
 
 def _filled_up(noise: Tensor, size: torch.Size) -> Tensor:
-    """``(1, 3, h, w)`` noise with zeros at the right and at the bottom, to the size ``(H, W)`` of the batch."""
-    if noise.shape[-2:] in (size, (1, 1)):  # (1, 1): one number a channel
+    """``(1, 3, h, w)`` noise, padded with zeros at the right and at the bottom to ``(H, W)``."""
+    if noise.shape[-2:] in (size, (1, 1)):  # (1, 1): one number per channel
         return noise
     return F.pad(noise, (0, size[1] - noise.shape[-1], 0, size[0] - noise.shape[-2]))

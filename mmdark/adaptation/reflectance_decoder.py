@@ -29,8 +29,8 @@ class ReflectanceDecoder(BaseModule):
     def forward(self, shallow: Tensor, size: tuple[int, int]) -> Tensor:
         """Shallow features ``(B, C, h, w)`` to the reflectance ``(B, 3, *size)`` in [0, 1].
 
-        The published code upsamples by exactly 2, which fails for odd image sizes; here ``size`` is the image's. Under
-        autocast the reflectance is float32 all the same: the 8 bits of bfloat16 are too few for what is made of it.
+        The published code upsamples by exactly 2, which fails for odd image sizes; here ``size`` is the image's. The
+        reflectance is float32 also under autocast, as the losses need more than the 8 bits of bfloat16.
         """
         hidden = F.relu(self.hidden(shallow))
         if size == (2 * hidden.shape[-2], 2 * hidden.shape[-1]):
@@ -43,15 +43,15 @@ class ReflectanceDecoder(BaseModule):
 def _doubled(maps: Tensor, conv: nn.Conv2d) -> Tensor:
     """A 3x3 convolution of maps upsampled by 2, ``(B, C, h, w)`` to ``(B, D, 2h, 2w)``, without upsampling them.
 
-    Four neighbours in the result see the same 3x3 places of the maps, each with other sums of the weights: one
-    convolution gives all four, from a quarter of the memory.
+    Each 2x2 block of the result depends on the same 3x3 pixels of the maps, with different sums of the weights: one
+    convolution computes all four from a quarter of the memory.
     """
-    weight = _of_both_places(_of_both_places(conv.weight, -1), -2).flatten(0, 2)
+    weight = _even_and_odd(_even_and_odd(conv.weight, -1), -2).flatten(0, 2)
     return F.pixel_shuffle(F.conv2d(maps, weight, conv.bias.repeat_interleave(4), padding=1), 2)
 
 
-def _of_both_places(weight: Tensor, dim: int) -> Tensor:
-    """Weights on the upsampled side ``dim`` to those on the maps, for even and odd places: ``(D, 2, ...)``."""
+def _even_and_odd(weight: Tensor, dim: int) -> Tensor:
+    """Sum the weights along the upsampled ``dim`` for even and odd pixels: ``(D, 2, ...)``."""
     before, here, after = weight.unbind(dim)
     zero = torch.zeros_like(here)
     even, odd = (before, here + after, zero), (zero, before + here, after)

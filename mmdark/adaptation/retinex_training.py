@@ -14,17 +14,17 @@ from .retinex_net import Decomposition
 
 @MODELS.register_module()
 class RetinexTraining(BaseModel):
-    """Both images of a pair are decomposed; they share their reflectance, and light is smooth.
+    """Both images of a pair are decomposed; they share their reflectance, and illumination is smooth.
 
-    RetinexNet trains on photographs taken with two exposures; here the dark one is made by DarkISP.
+    RetinexNet trains on photographs with two exposures; here DarkISP makes the dark one.
 
     Args:
         net: the decomposition net, ``dict(type='RetinexNet', frozen=False)``.
-        loss_reconstruction: (reflectance times illumination, image), of each image.
+        loss_reconstruction: of (reflectance times illumination, image), for each image.
         loss_mutual_reconstruction: the same with the reflectance of the other image.
-        loss_consistency: (dark reflectance, light reflectance, which learns nothing from it, as in the PyTorch code of
-            the published teacher; in TensorFlow, RetinexNet lets both learn).
-        smoothness_weight: of :func:`illumination_smoothness`, of each image.
+        loss_consistency: of (dark reflectance, light reflectance). The light one gets no gradient, as in the PyTorch
+            code of the published teacher; in RetinexNet's TensorFlow code both do.
+        smoothness_weight: of :func:`illumination_smoothness`, for each image.
         data_preprocessor: makes pairs; ``dict(type='DarkPairPreprocessor', dark_isp=...)``.
         init_cfg: see mmengine.
     """
@@ -49,12 +49,7 @@ class RetinexTraining(BaseModel):
     def forward(
         self, inputs: dict[str, Tensor] | Tensor, data_samples: SampleList | None = None, mode: str = 'tensor'
     ) -> dict[str, Tensor] | Decomposition:
-        """Losses of pairs, or the decomposition of images.
-
-        Args:
-            inputs: ``light`` and ``dark`` images for ``loss``, images for ``tensor``; RGB in [0, 1], ``(B, 3, H, W)``.
-            data_samples: not used.
-            mode: ``loss`` or ``tensor``.
+        """Losses of pairs (mode ``loss``) or the decomposition of images (``tensor``), RGB in [0, 1], ``(B, 3, H, W)``.
 
         Raises:
             ValueError: another mode.
@@ -66,18 +61,13 @@ class RetinexTraining(BaseModel):
         return self.loss(inputs['light'], inputs['dark'])
 
     def loss(self, light: Tensor, dark: Tensor) -> dict[str, Tensor]:
-        """Losses of a batch of light images and their dark partners, each RGB in [0, 1] of shape ``(B, 3, H, W)``."""
-        of_light, of_dark = self.net(light), self.net(dark)
+        """Losses of light images and their dark versions, each RGB in [0, 1], ``(B, 3, H, W)``."""
+        (r_light, i_light), (r_dark, i_dark) = self.net(light), self.net(dark)
+        own, mutual = self.loss_reconstruction, self.loss_mutual_reconstruction
         return dict(
-            loss_reconstruction=self.loss_reconstruction(of_light.reflectance * of_light.illumination, light)
-            + self.loss_reconstruction(of_dark.reflectance * of_dark.illumination, dark),
-            loss_mutual_reconstruction=self.loss_mutual_reconstruction(
-                of_dark.reflectance * of_light.illumination, light
-            )
-            + self.loss_mutual_reconstruction(of_light.reflectance * of_dark.illumination, dark),
-            loss_consistency=self.loss_consistency(of_dark.reflectance, of_light.reflectance.detach()),
-            loss_smoothness=sum(
-                self.smoothness_weight * illumination_smoothness(of_image.illumination, of_image.reflectance)
-                for of_image in (of_light, of_dark)
-            ),
+            loss_reconstruction=own(r_light * i_light, light) + own(r_dark * i_dark, dark),
+            loss_mutual_reconstruction=mutual(r_dark * i_light, light) + mutual(r_light * i_dark, dark),
+            loss_consistency=self.loss_consistency(r_dark, r_light.detach()),
+            loss_smoothness=self.smoothness_weight * illumination_smoothness(i_light, r_light)
+            + self.smoothness_weight * illumination_smoothness(i_dark, r_dark),
         )

@@ -15,23 +15,22 @@ FAST_PATH = 'backbone.stem', 'forward_stages'
 
 
 class _Reached(Exception):
-    """Ends a forward pass early: the tapped layer has given its features, and nothing behind it is needed."""
+    """Ends a forward pass after the tapped layer."""
 
 
 class Tap:
-    """Shallow features of a detector, at the output of a named layer of its backbone.
+    """Shallow features of a detector: the output of a named layer of its backbone.
 
-    A forward hook sees what the layer gives. It lies on the layer during a training step alone, so at test time the
-    detector is as it was. A backbone with the methods ``stem`` and ``forward_stages``, of which
-    ``forward(x)`` is ``forward_stages(stem(x))``, can be tapped at ``backbone.stem`` without a hook, so that both parts
-    can be compiled.
+    A forward hook reads the output, only during a training step, so at test time the detector is unchanged. A backbone
+    with the methods ``stem`` and ``forward_stages``, where ``forward(x)`` is ``forward_stages(stem(x))``, can be tapped
+    at ``backbone.stem`` without a hook, which allows compiling both parts.
 
     Args:
         detector: has a ``backbone``.
         name: of the layer in the detector, such as ``backbone.maxpool``.
 
     Raises:
-        InputError: the detector has no backbone, the backbone has no such layer, or all weights up to it are frozen.
+        InputError: there is no backbone or no such layer, or all weights up to it are frozen.
     """
 
     def __init__(self, detector: nn.Module, name: str) -> None:
@@ -47,18 +46,18 @@ class Tap:
 
     @contextmanager
     def split(self) -> Iterator[list[Tensor]]:
-        """Within it, the detector gets a batch ``[light; dark]`` and what lies behind the tap sees the dark half only.
+        """Context in which the detector takes a batch ``[light; dark]`` and layers after the tap get the dark half.
 
         Yields:
-            A list; after the detector's run it holds the shallow features of the light and of the dark images.
+            A list; after the forward pass it holds the shallow features of the light and of the dark images.
 
         Raises:
-            InputError: the detector did not run the layer, or its features are no maps of this batch, or frozen.
+            InputError: the layer did not run, is frozen, or does not give maps ``(B, C, H, W)``.
         """
         halves: list[Tensor] = []
 
         def divide(features: Tensor) -> Tensor:
-            if halves:  # a layer that is used again, behind the tap
+            if halves:  # the layer runs again, after the tap
                 return features
             self._check(features)
             halves.extend(features.chunk(2))
@@ -79,7 +78,7 @@ class Tap:
             )
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Run images ``(B, 3, H, W)``, as the backbone takes them, to the tap only: features ``(B, C, h, w)``."""
+        """Run the backbone on its input ``(B, 3, H, W)`` up to the tap: features ``(B, C, h, w)``."""
         if self.staged:
             return self.backbone.stem(images)
         reached: list[Tensor] = []
@@ -97,7 +96,7 @@ class Tap:
 
     @contextmanager
     def _watched(self, see: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-        """Give the features to ``see``; what it returns, if anything, takes their place."""
+        """Call ``see`` with the features; what it returns, if anything, replaces them."""
         if not self.staged:
             layer = self.backbone.get_submodule(self.name.partition('.')[2])
             handle = layer.register_forward_hook(lambda _, __, features: see(features))
@@ -127,9 +126,9 @@ class Tap:
             )
 
     def _check_learns(self) -> None:
-        """Refuse a stem of frozen weights: those registered up to the end of the layer. Of a method none are known."""
+        """Refuse a layer whose weights, and all registered before it, are frozen."""
         if self.staged:
-            return  # the first step of training shows it
+            return  # the weights of a method are unknown: _check finds out in the first step
         modules, layer = list(self.backbone.modules()), self.backbone.get_submodule(self.name.partition('.')[2])
         until = modules.index(list(layer.modules())[-1])
         before = [parameter for module in modules[: until + 1] for parameter in module.parameters(recurse=False)]

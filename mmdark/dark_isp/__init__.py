@@ -3,7 +3,7 @@
 The low-light synthesis of MAET (ICCV 2021) in the form DAI-Net (arXiv:2312.01220) uses it: the image is taken back to
 the linear sensor signal, darkened there, given the noise of a sensor, and developed again.
 
-Sampling the parameters and the noise is apart from applying them, so that any darkening can be repeated exactly.
+Sampling of parameters and noise is separate from applying them, so that any darkening can be repeated exactly.
 """
 
 from mmdark.dark_isp.camera_colours import PUBLISHED_CAMERA_TO_RGB, RGB_TO_XYZ, XYZ_TO_CAMERA

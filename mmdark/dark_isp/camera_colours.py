@@ -49,8 +49,8 @@ PUBLISHED_CAMERA_TO_RGB = (
 )
 """Inverses of the published colour matrices in float32: LU decomposition with row pivots, each operation rounded.
 
-A library's inverse differs from these in the last digits, from machine to machine, and near the floor the last root
-makes 2e-5 of that. With them the ``dainet`` preset gives what the published code printed.
+A library's inverse differs in the last digits from machine to machine, which the last root enlarges to 2e-5 near the
+floor. With these the ``dainet`` preset reproduces the published code.
 """
 
 
@@ -59,7 +59,7 @@ def colour_matrices(normalise_rows: bool) -> tuple[Tensor, Tensor]:
     """Linear RGB to sensor colours and back for each camera, both float32 on the CPU, shape ``(4, 3, 3)``.
 
     Args:
-        normalise_rows: white stays white. The published code divides columns instead of rows (it lacks ``keepdims``).
+        normalise_rows: keeps white. The published code divides columns instead of rows (it lacks ``keepdims``).
     """
     to_camera, to_xyz = (torch.tensor(m, dtype=torch.float64, device='cpu') for m in (XYZ_TO_CAMERA, RGB_TO_XYZ))
     matrices = to_camera @ to_xyz

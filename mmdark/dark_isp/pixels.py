@@ -1,4 +1,4 @@
-"""What DarkISP does to the pixels of a batch, once the parameters and the noise are drawn."""
+"""DarkISP on the pixels of a batch, with given parameters and noise."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from mmdark.dark_isp.camera_colours import colour_matrices
 from mmdark.dark_isp.sampling import ISPNoise, ISPParameters, find_preset
 
 FLOOR = 1e-8
-"""No signal and no noise variance is smaller than this before a power or a root is taken."""
+"""Lower bound of the signal and of the noise variance before a power or a root."""
 
 
 class PixelSteps(NamedTuple):
-    """What happens to the pixels of ``B`` images: the parameters worked out, float32.
+    """The parameters as they are applied to the pixels of ``B`` images, float32.
 
     Attributes:
         gamma: exponent that makes the signal linear, ``(B,)``.
         to_camera: matrices from linear RGB to the sensor, ``(B, 3, 3)``.
-        exposure: ``E`` factors of the sensor signal, one after the other, ``(B, E, 3)``; none where folded.
+        exposure: ``E`` consecutive factors of the sensor signal, ``(B, E, 3)``; E is 0 if folded.
         shot_noise: noise variance per unit of signal, ``(B,)``.
         read_noise: noise variance without signal, ``(B,)``.
         quantisation: factor of the quantisation noise, ``(B,)``.
-        balance: ``E`` factors of the noisy signal, ``(B, E, 3)``; none where folded.
+        balance: ``E`` factors of the noisy signal, ``(B, E, 3)``; E is 0 if folded.
         to_rgb: matrices from the sensor to linear RGB, ``(B, 3, 3)``.
-        root: exponent of the way back, ``(B,)``.
+        root: exponent that restores the tone curve, ``(B,)``.
     """
 
     gamma: Tensor
@@ -40,7 +40,7 @@ class PixelSteps(NamedTuple):
     root: Tensor
 
     def to(self, device: torch.device) -> PixelSteps:
-        """The same on ``device``, by one copy that the host does not wait for."""
+        """Copy to ``device`` in one transfer that the host does not wait for."""
         if self.gamma.device == device:
             return self
         rows = [field.flatten(1) if field.dim() > 1 else field[:, None] for field in self]
@@ -49,11 +49,7 @@ class PixelSteps(NamedTuple):
 
 
 def pixel_steps(parameters: ISPParameters, preset: str = 'corrected') -> PixelSteps:
-    """Work out what the parameters do to the pixels, on the device of the parameters: best the CPU.
-
-    Args:
-        parameters: of :func:`sample_parameters`.
-        preset: a name in :data:`PRESETS`.
+    """Compute the steps on the device of the parameters, preferably the CPU.
 
     Raises:
         ValueError: the preset is unknown.
@@ -86,12 +82,7 @@ def pixel_steps(parameters: ISPParameters, preset: str = 'corrected') -> PixelSt
 
 
 def linear_signal(images: Tensor, gamma: Tensor) -> Tensor:
-    """Images in [0, 1] taken back to linear RGB: the inverse of the tone curve (smoothstep), then of the gamma.
-
-    Args:
-        images: any shape.
-        gamma: exponent, of a shape that goes with the images.
-    """
+    """Images in [0, 1] to linear RGB: the inverse of the tone curve (smoothstep), then of the (broadcast) gamma."""
     return (0.5 - torch.sin(torch.asin(1.0 - 2.0 * images) / 3.0)).clamp(min=FLOOR) ** gamma
 
 
@@ -102,8 +93,8 @@ def darken(
 
     Args:
         images: RGB in [0, 1], shape ``(B, 3, H, W)``.
-        parameters: of :func:`sample_parameters`; left on the CPU, they reach the images without a wait.
-        noise: of :func:`sample_noise`, on the device of the images; None leaves the signal noiseless.
+        parameters: of :func:`sample_parameters`, preferably on the CPU, from where their copy makes nobody wait.
+        noise: of :func:`sample_noise`, on the device of the images; None adds no noise.
         preset: a name in :data:`PRESETS`.
 
     Returns:
@@ -138,6 +129,6 @@ def darken(
 
 
 def _mix_channels(matrices: Tensor, signal: Tensor) -> Tensor:
-    """``(B, 3, 3)`` on ``(B, 3, H, W)``, each product and each sum rounded, as published: a fused one rounds once."""
+    """``(B, 3, 3)`` times ``(B, 3, H, W)``, with each product and sum rounded as published; a fused one rounds once."""
     red, green, blue = (matrices[:, :, channel, None, None] * signal[:, channel, None] for channel in range(3))
     return red + green + blue

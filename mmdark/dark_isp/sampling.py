@@ -1,4 +1,4 @@
-"""What is random in DarkISP: the parameters of a darkening and its noise, with the published presets."""
+"""The random parameters and noise of DarkISP, with the published presets."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mmdark.dark_isp.camera_colours import XYZ_TO_CAMERA
 
 @dataclass(frozen=True)
 class Preset:
-    """What differs between the published form of DarkISP and its corrections.
+    """Differences between the published form of DarkISP and its corrections.
 
     Attributes:
         darkness: bounds of the darkness factor k.
-        normalise_rows: colour matrices keep white white. The published code divides columns instead of rows (it lacks
+        normalise_rows: colour matrices keep white. The published code divides columns instead of rows (it lacks
             ``keepdims``), which only changes the colour and the level of the noise.
-        quantise_pixels: quantisation noise is drawn for each pixel and is half a step of ``2**bits`` wide. The
-            published code draws three numbers an image, one a channel, of width ``1 / (255 * bits)``.
+        quantise_pixels: quantisation noise is drawn for each pixel, half a step of ``2**bits`` wide. The published code
+            draws three numbers per image, one per channel, of width ``1 / (255 * bits)``.
         clip: the result is clipped to [0, 1].
         fold: gains, darkness and colour matrix are multiplied into one matrix each way. The published code applies
-            one after the other, and where the rounding differs at the floor, so does the image: by 1e-4.
+            them one after another; the other rounding at the floor changes the image by 1e-4.
     """
 
     darkness: tuple[float, float]
@@ -38,12 +38,12 @@ PRESETS = {
     'maet': Preset(darkness=(0.01, 1.0)),
     'corrected': Preset(darkness=(0.01, 0.1), normalise_rows=True, quantise_pixels=True, clip=True, fold=True),
 }
-"""``dainet`` and ``maet``: as published; ``corrected``: the physics those two approximate."""
+"""``dainet`` and ``maet`` as published; ``corrected``: the physics that those two approximate."""
 
 
 @dataclass(frozen=True)
 class ISPParameters:
-    """The parameters of DarkISP for a batch of ``B`` images, each a tensor of shape ``(B,)``.
+    """The parameters of DarkISP for ``B`` images, each of shape ``(B,)``.
 
     Attributes:
         gamma: exponent of the tone curve.
@@ -86,26 +86,16 @@ class ISPNoise:
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises:
-        ValueError: it is unknown.
-    """
+    """The preset of that name; ValueError if it is unknown."""
     if name not in PRESETS:
         raise ValueError(f'unknown DarkISP preset {name!r}; choose one of {", ".join(PRESETS)}')
     return PRESETS[name]
 
 
 def sample_parameters(batch: int, preset: str = 'corrected', generator: torch.Generator | None = None) -> ISPParameters:
-    """Draw the parameters of ``batch`` darkenings.
+    """Draw the parameters for ``batch`` images, on the CPU.
 
-    Args:
-        batch: number of images.
-        preset: a name in :data:`PRESETS`; decides the range of the darkness.
-        generator: source of the randomness, on the CPU; torch's global one by default.
-
-    Returns:
-        Parameters on the CPU.
+    The preset decides the range of the darkness; the generator, on the CPU, is torch's global one by default.
 
     Raises:
         ValueError: the preset is unknown.
@@ -118,11 +108,7 @@ def sample_parameters(batch: int, preset: str = 'corrected', generator: torch.Ge
 
 
 def sample_parameters_each(generators: Sequence[torch.Generator], preset: str = 'corrected') -> ISPParameters:
-    """One darkening from each generator: what ``sample_parameters(1, preset, generator)`` draws, as a batch.
-
-    Args:
-        generators: one an image, on the CPU.
-        preset: a name in :data:`PRESETS`.
+    """``sample_parameters(1, preset, generator)`` of each generator, as a batch.
 
     Raises:
         ValueError: the preset is unknown.
@@ -132,7 +118,7 @@ def sample_parameters_each(generators: Sequence[torch.Generator], preset: str = 
 
 
 def _draw(batch: int, generator: torch.Generator | None) -> tuple[Tensor, ...]:
-    """The random numbers behind the parameters, each ``(batch,)``; their order is part of every seed's darkness."""
+    """Random numbers of the parameters, each ``(batch,)``; another order would change the darkness of each seed."""
     log_shot = torch.rand(batch, generator=generator)
     log_read = torch.randn(batch, generator=generator)
     gamma, red, blue = (torch.rand(batch, generator=generator) for _ in range(3))
@@ -144,7 +130,7 @@ def _draw(batch: int, generator: torch.Generator | None) -> tuple[Tensor, ...]:
 
 
 def _to_parameters(drawn: tuple[Tensor, ...], preset: str) -> ISPParameters:
-    """Bring the numbers of :func:`_draw` to the distributions of the paper."""
+    """Transform the numbers of :func:`_draw` to the distributions of the paper."""
     log_shot, log_read, gamma, red, blue, exposure, darkness, camera, bits = drawn
     log_shot = _uniform(torch.tensor(1e-4).log().item(), torch.tensor(0.012).log().item(), log_shot)
     log_read = 2.18 * log_shot + 1.20 + 0.26 * log_read
@@ -176,13 +162,10 @@ def sample_noise(
     generator: torch.Generator | None = None,
     device: torch.device | str = 'cpu',
 ) -> ISPNoise:
-    """Draw the noise of one batch.
+    """Draw the noise for images of shape ``(B, 3, H, W)`` on ``device``.
 
-    Args:
-        shape: ``(B, 3, H, W)`` of the images.
-        preset: a name in :data:`PRESETS`; decides the shape of the quantisation noise.
-        generator: source of the randomness, on ``device``; torch's global one by default.
-        device: where the noise is made.
+    The preset decides the shape of the quantisation noise; the generator, on ``device``, is torch's global one by
+    default.
 
     Raises:
         ValueError: the preset is unknown.

@@ -14,7 +14,7 @@ def redecomposition_coherence(redecomposed: Tensor, reflectance: Tensor) -> Tens
 
     Args:
         redecomposed: reflectance of the recomposed image, shape ``(B, 3, H, W)``.
-        reflectance: the one that the image was recomposed with, shape ``(B, 3, H, W)``; it receives no gradient.
+        reflectance: that the image was recomposed with, shape ``(B, 3, H, W)``; it receives no gradient.
 
     Returns:
         A scalar, zero when both are equal.
@@ -38,8 +38,5 @@ class RedecompositionCoherenceLoss(nn.Module):
 
     def forward(self, pair: DarkPair) -> Tensor:
         """Weighted loss of a pair that has recomposed images."""
-        again = pair.recomposed
-        return sum(
-            self.loss_weight * redecomposition_coherence(view.reflectance, view.given)
-            for view in (again.light, again.dark)
-        )
+        views = (pair.recomposed.light, pair.recomposed.dark)
+        return sum(self.loss_weight * redecomposition_coherence(view.reflectance, view.given) for view in views)

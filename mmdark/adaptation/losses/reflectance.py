@@ -1,4 +1,4 @@
-"""Reflectance losses of DAI-Net (arXiv:2312.01220): what the decoder should draw."""
+"""Reflectance losses of DAI-Net (arXiv:2312.01220): what the decoder should decode."""
 
 from __future__ import annotations
 

@@ -32,16 +32,16 @@ def reconstruction_loss(
 
 
 def illumination_smoothness(illumination: Tensor, reflectance: Tensor) -> Tensor:
-    """Gradients of the illumination, forgiven where the reflectance has edges (RetinexNet, BMVC 2018).
+    """Gradients of the illumination, weighted less at edges of the reflectance (RetinexNet, BMVC 2018).
 
     Args:
         illumination: shape ``(B, 1, H, W)``.
         reflectance: shape ``(B, 3, H, W)``.
 
     Returns:
-        A scalar, the sum of both directions' means.
+        A scalar: the mean over the pixels, summed over both directions.
     """
-    # Not an einsum, which autocast takes in half precision, and no tensor of weights, whose copy a GPU would wait for.
+    # No einsum, which autocast runs in half precision, and no tensor of weights, whose copy would make a GPU wait.
     grey = sum(weight * channel for weight, channel in zip(GREY, reflectance.split(1, dim=1), strict=True))
     return sum(
         (_gradient(illumination, axis) * torch.exp(-10.0 * F.avg_pool2d(_gradient(grey, axis), 3, 1, 1))).mean()

@@ -15,16 +15,16 @@ K1, K2 = 0.01, 0.03
 def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> Tensor:
     """``1 - SSIM`` in float32, with the 11x11 Gaussian window of the SSIM paper; images are mirrored at the border.
 
-    The same as torchmetrics' to rounding. That one is slow (its window has 121 weights, not 11 and 11) and keeps 100 MB
-    for the gradient of an image of 640 pixels; here, the gradient is taken at once, and nothing else is kept. There is
-    no gradient of the gradient. With ``data_range=None`` it is torchmetrics': spans of a tenth bring its rounding into
-    the fourth digit of the published numbers.
+    Equal to torchmetrics' to rounding, which is slow (its window has 121 weights, not 11 and 11) and keeps 100 MB for
+    the gradient of an image of 640 pixels. Here the gradient is computed at once; there is no second derivative. With
+    ``data_range=None`` torchmetrics computes it: for spans of 0.1 its rounding is in the fourth digit of the published
+    numbers.
 
     Args:
         image: shape ``(B, C, H, W)``, H and W over 5.
         target: shape ``(B, C, H, W)``.
-        data_range: span of the pixel values. None takes the larger span of the two batches, as published: the loss of
-            an image then depends on the batch it is in.
+        data_range: span of the pixel values. None takes the larger span of the two batches, as published; the loss of
+            an image then depends on its batch.
 
     Returns:
         A scalar, zero when both are equal.
@@ -35,10 +35,10 @@ def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> 
         tensor(True)
     """
     with torch.autocast(image.device.type, enabled=False):
-        # Depthwise convolutions on a GPU copy what is in any other order.
+        # Depthwise convolutions on a GPU copy any other memory order.
         image, target = image.float().contiguous(), target.float().contiguous()
         if data_range is None:
-            # Here, because it imports scipy: 0.4 s of every start.
+            # Imported here, because it imports SciPy.
             from torchmetrics.functional.image import structural_similarity_index_measure
 
             return 1.0 - structural_similarity_index_measure(image, target)
@@ -46,7 +46,7 @@ def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> 
 
 
 class _WithGradient(torch.autograd.Function):
-    """The loss and its gradients in one go."""
+    """Computes the gradients with the loss."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, image: Tensor, target: Tensor, data_range: float) -> Tensor:
@@ -78,9 +78,9 @@ def _loss(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 
 
 def _mirrored(image: Tensor) -> Tensor:
-    """The image with ``RADIUS`` pixels more on each side, mirrored at the border: ``(B, C, H + 10, W + 10)``.
+    """Pad by ``RADIUS`` mirrored pixels on each side: ``(B, C, H + 10, W + 10)``.
 
-    On a GPU the gradient of torch's own reflection adds up in no fixed order, and refuses where one is asked for.
+    On a GPU the gradient of torch's reflection is not deterministic, and fails in deterministic mode.
     """
     if not torch.are_deterministic_algorithms_enabled():
         return F.pad(image, (RADIUS,) * 4, mode='reflect')
