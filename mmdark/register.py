@@ -1,4 +1,4 @@
-"""Importing this module registers all of mmdark in MMDetection's registries, after building the bridges.
+"""Importing this module registers everything of mmdark in MMDetection's registries.
 
 Configs name it once: ``custom_imports = dict(imports=['mmdark.register'], allow_failed_imports=False)``.
 """

@@ -1,7 +1,7 @@
-"""A scope beside mmdet's, for a class of ours that stands in for one of mmcv's under its name.
+"""A registry scope in which ``LoadPhoto`` has the name of mmcv's loader.
 
 ``dict(type='LoadImageFromFile', _scope_='mmdark')`` in a config is ``LoadPhoto``. MMDetection's ``DetInferencer``, and
-tools that follow it, look for a step of that name to put their own loader in its place.
+tools like it, replace the transform of this name by their own loader.
 """
 
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
