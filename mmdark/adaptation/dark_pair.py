@@ -24,7 +24,7 @@ class Networks:
     """
 
     enhancer: Callable[[Tensor], Decomposition] | None
-    decoder: Callable[[Tensor, tuple[int, int]], Tensor]
+    decoder: Callable[[Tensor, tuple[int, int]], Tensor] | None
     stem: Callable[[Tensor], Tensor]
     recomposition: str | None
 
@@ -47,11 +47,13 @@ class View:
     @cached_property
     def teacher(self) -> Decomposition:
         """Decomposition by the teacher: reflectance ``(B, 3, H, W)`` and illumination ``(B, 1, H, W)``."""
+        assert self._networks.enhancer is not None, 'the loss needs a teacher'
         return self._networks.enhancer(self.image)
 
     @cached_property
     def reflectance(self) -> Tensor:
         """Decoded from the shallow features, ``(B, 3, H, W)``."""
+        assert self._networks.decoder is not None, 'the loss needs a teacher'
         return self._networks.decoder(self.shallow, self.image.shape[-2:])
 
 

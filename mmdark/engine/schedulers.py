@@ -41,7 +41,7 @@ class TrapezoidLR(LRSchedulerMixin, _ParamScheduler):
     def __init__(
         self, optimizer: object, max_iters: int, warm_up: int = 500, cool_down: float = 0.2, **kwargs: object
     ) -> None:
-        self.settings = dict(warm_up=warm_up, max_iters=max_iters, cool_down=cool_down)
+        self.settings: dict[str, Any] = dict(warm_up=warm_up, max_iters=max_iters, cool_down=cool_down)
         super().__init__(optimizer, **{'by_epoch': False, **kwargs})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -58,6 +58,8 @@ class ShortOneCycleLR(OneCycleLR):
 
     mmengine 0.10.7 divides by the length of the first phase, which is zero if ``pct_start * total_steps == 1``.
     """
+
+    _schedule_phases: list[dict[str, Any]]
 
     def _get_value(self) -> list[float]:
         phases = self._schedule_phases

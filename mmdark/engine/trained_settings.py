@@ -42,7 +42,7 @@ def _value(node: ast.expr) -> object:
     if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
         return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True)}
+        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True) if key}
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_value(item) for item in node.elts]
     try:

@@ -61,6 +61,7 @@ class FoldedMobileNetV2(MobileNetV2):
                 for step, name in enumerate(convs):
                     last = step == len(convs) - 1  # the linear convolution: torchvision does not nest it
                     ends = (f'{step}', f'{step + 1}') if last else (f'{step}.0', f'{step}.1')
-                    yield f'{layer}.{place}.{name}', *(f'features.{index}.conv.{end}' for end in ends)
+                    conv, norm = (f'features.{index}.conv.{end}' for end in ends)
+                    yield f'{layer}.{place}.{name}', conv, norm
         if 'conv2' in self.layers:
             yield 'conv2.conv', f'features.{index + 1}.0', f'features.{index + 1}.1'

@@ -178,6 +178,7 @@ class PALHead(SSDHead):
             rescale: boxes in pixels of the original image.
             with_nms: False leaves out the suppression and ``max_per_img``.
         """
+        assert batch_img_metas is not None
         cfg = self.test_cfg if cfg is None else cfg
         with torch.no_grad(), torch.autocast(cls_scores[0].device.type, enabled=False):
             scores = _flat(cls_scores).softmax(dim=1)[:, 0]

@@ -38,5 +38,6 @@ class RedecompositionCoherenceLoss(nn.Module):
 
     def forward(self, pair: DarkPair) -> Tensor:
         """Weighted loss of a pair that has recomposed images."""
+        assert pair.recomposed is not None, 'the loss needs a recomposition'
         views = (pair.recomposed.light, pair.recomposed.dark)
         return sum(self.loss_weight * redecomposition_coherence(view.reflectance, view.given) for view in views)

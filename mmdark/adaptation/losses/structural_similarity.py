@@ -53,7 +53,7 @@ class _WithGradient(torch.autograd.Function):
         learns = ctx.needs_input_grad[:2]
         with torch.enable_grad():
             pair = [x.detach().requires_grad_(needed) for x, needed in zip((image, target), learns, strict=True)]
-            loss = _loss(*pair, data_range)
+            loss = _loss(pair[0], pair[1], data_range)
             leaves = [x for x in pair if x.requires_grad]
             gradients = iter(torch.autograd.grad(loss, leaves) if leaves else ())
         ctx.save_for_backward(*(next(gradients) if needed else None for needed in learns))
