@@ -35,7 +35,7 @@ INTERVAL = training_lives.TRAINING['default_hooks.checkpoint.interval']
 ENDS = int(os.environ.get('MMDARK_TEST_ENDS', '10'))
 """Of both trainings; those of two processes take longer and are fewer."""
 SEED = int(os.environ.get('MMDARK_TEST_SEED', '5'))
-PATIENCE = 120
+PATIENCE = 900
 """Seconds that a life may last."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
