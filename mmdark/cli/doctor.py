@@ -1,4 +1,4 @@
-"""``mmdark doctor``: what is installed, what is missing, and what to do about it; it needs only Python."""
+"""``mmdark doctor``: what is installed, what is missing, and how to mend it; it needs Python and ``packaging``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import sys
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
 import mmdark
 from mmdark.cli import ERROR, register_everything
-from mmdark.cli.package_bounds import fits, required_versions, shown
 from mmdark.errors import InputError
 from mmdark.families import installed_packages
 
@@ -29,6 +31,11 @@ PACKAGES = {
     'numpy': ('numpy',),
     'cv2': ('opencv-python', 'opencv-python-headless'),
     'torchmetrics': ('torchmetrics',),
+    'scipy': ('scipy',),
+    'PIL': ('pillow',),
+    'matplotlib': ('matplotlib',),
+    'rich': ('rich',),
+    'yaml': ('pyyaml',),
     'mmengine': ('mmengine', 'onedl-mmengine'),
     'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
     'mmdet': ('mmdet', 'onedl-mmdetection'),
@@ -36,7 +43,6 @@ PACKAGES = {
 """Module → packages that provide it, in the order of their dependencies."""
 
 EXTRAS = {
-    'matplotlib': ('curves of trainings and precision', 'pip install matplotlib'),
     'safetensors': ('files *.safetensors', 'pip install safetensors'),
     'onnxruntime': ('mmdark export --format onnx', "pip install 'mmdark[onnx]'"),
     'tensorboard': ('mmdark train --tensorboard', 'pip install tensorboard'),
@@ -44,6 +50,7 @@ EXTRAS = {
 }
 """Package → its use, and how to install it."""
 
+ANY = SpecifierSet()
 PYTHON = (3, 10)
 DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face', 'ExDark': 'data/exdark'}
 """The folders of the configs' images, in the current folder."""
@@ -126,15 +133,28 @@ def _packages() -> Iterator[Finding]:
         yield _package(module, names, bounds)
 
 
-def _package(module: str, names: tuple[str, ...], bounds: dict[str, str]) -> Finding:
+def required_versions() -> dict[str, SpecifierSet]:
+    """Package → bounds, of mmdark and its extras as they are installed; empty where mmdark is not installed."""
+    try:
+        needed = map(Requirement, requires('mmdark') or [])
+    except PackageNotFoundError:
+        return {}
+    return {each.name: each.specifier for each in needed if each.specifier}
+
+
+def shown(bounds: SpecifierSet) -> str:
+    """Bounds with the lower one first."""
+    return ','.join(sorted(map(str, bounds), reverse=True))
+
+
+def _package(module: str, names: tuple[str, ...], bounds: dict[str, SpecifierSet]) -> Finding:
     there = {name: number for name in names if (number := _version(name))}
     if not there:
-        family = module.startswith('mm')
-        get = "pip install 'mmdark[openmmlab]'" if family else f"pip install '{names[0]}{bounds.get(names[0], '')}'"
-        return Finding(WRONG, module, 'not installed', f'{get}, or bash tools/setup_env.sh in a clone')
+        wanted = 'mmdark[openmmlab]' if module.startswith('mm') else names[0] + shown(bounds.get(names[0], ANY))
+        return Finding(WRONG, module, 'not installed', f"pip install '{wanted}', or bash tools/setup_env.sh in a clone")
     found = ', '.join(f'{name} {number}' for name, number in there.items())
     for name, number in there.items():
-        if not fits(number, bounds.get(name, '')):
+        if not bounds.get(name, ANY).contains(number, prereleases=True):
             return Finding(WRONG, module, f'{found} does not fit', f"pip install '{name}{shown(bounds[name])}'")
     try:
         import_module(module)

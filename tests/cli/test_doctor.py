@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from mmdark.cli import doctor, main
-from mmdark.cli.package_bounds import fits, required_versions, shown
+from mmdark.cli.doctor import required_versions, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = """
@@ -73,7 +74,7 @@ def test_a_sound_environment(tmp_path: Path) -> None:
     [
         ('torch', ('torch',), 'pip install torch>=2.1'),
         ('mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), "pip install 'mmdark[openmmlab]'"),
-        ('rich', (), ''),
+        ('rich', ('rich',), "pip install 'rich'"),
     ],
 )
 def test_what_is_missing_is_named_with_what_to_do(
@@ -84,11 +85,8 @@ def test_what_is_missing_is_named_with_what_to_do(
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert table['mmdark starts'][0] == 'WRONG'
     assert 'Detection cannot run' in done.stdout
-    if names:
-        assert table[module][0] == 'WRONG' and table[module][1].startswith('not installed')
-        assert remedy in table[module][1].replace("'torch>=2.1'", 'torch>=2.1')
-    else:  # it is no package of ours, but mmengine needs it
-        assert "No module named 'rich'" in done.stdout
+    assert table[module][0] == 'WRONG' and table[module][1].startswith('not installed')
+    assert remedy in table[module][1].replace("'torch>=2.1'", 'torch>=2.1')
 
 
 def of(state: str, what: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -137,7 +135,9 @@ def test_a_version_that_does_not_fit(
     package(tmp_path, 'torchmetrics', '0.0.1')
     package(tmp_path, 'numpy', '99')
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(doctor, 'required_versions', lambda: {'torchmetrics': '<2.0,>=1.0', 'numpy': '>=2'})
+    monkeypatch.setattr(
+        doctor, 'required_versions', lambda: {'torchmetrics': SpecifierSet('<2.0,>=1.0'), 'numpy': SpecifierSet('>=2')}
+    )
     said = of('WRONG', 'torchmetrics', capsys)
     assert said.startswith('torchmetrics 0.0.1 does not fit') and "-> pip install 'torchmetrics>=1.0,<2.0'" in said
     assert of('ok', 'numpy', capsys) == 'numpy 99'
@@ -147,7 +147,7 @@ def test_the_bounds_are_those_of_the_installation() -> None:
     bounds = required_versions()
     if not bounds:
         pytest.skip('mmdark is on the path but not installed, so it states no versions')
-    assert (bounds['torch'], shown(bounds['mmdet'])) == ('>=2.1', '>=3.3.0,<3.4.0')
+    assert (shown(bounds['torch']), shown(bounds['mmdet'])) == ('>=2.1', '>=3.3.0,<3.4.0')
 
 
 def test_both_families_at_once(
@@ -158,23 +158,3 @@ def test_both_families_at_once(
     monkeypatch.syspath_prepend(tmp_path)
     said = of('WRONG', 'two families', capsys)
     assert 'onedl-mmcv' in said and 'fresh environment' in said
-
-
-@pytest.mark.parametrize(
-    ('version', 'bounds', 'expected'),
-    [
-        ('2.13.0+cpu', '>=2.6', True),
-        ('2.5.1', '>=2.6', False),
-        ('2.1.0', '<2.2.0,>=2.1.0', True),
-        ('2.1', '>=2.1.0', True),
-        ('2.2.0rc1', '<2.2.0,>=2.1.0', False),
-        ('0.10.7', '==0.10.7', True),
-        ('1.0', '', True),
-    ],
-)
-def test_versions_are_compared_as_pip_does(version: str, bounds: str, expected: bool) -> None:
-    assert fits(version, bounds) is expected
-
-
-def test_bounds_as_a_person_writes_them() -> None:
-    assert shown('<2.2.0,>=2.1.0') == '>=2.1.0,<2.2.0'
