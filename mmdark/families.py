@@ -1,7 +1,7 @@
 """Two families of packages own the import names mmengine, mmcv and mmdet.
 
-Cause: open-mmlab's packages have been frozen since 2024, the onedl packages carry them on under the same import names,
-and installing both lets each overwrite the other's files. End: when one family is left.
+Cause: open-mmlab has not released since 2024; the onedl packages continue its code under the same import names, and
+packages of both overwrite each other's files. End: when one family is left.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -23,11 +23,7 @@ _REMEDY = {
 
 
 def installed_packages() -> dict[str, dict[str, str]]:
-    """The installed packages of each family.
-
-    Returns:
-        ``{family: {package: version}}``, families without a package left out.
-    """
+    """``{family: {package: version}}`` of the families that are installed."""
     found: dict[str, dict[str, str]] = {}
     for family, packages in FAMILIES.items():
         for package in packages:
@@ -39,11 +35,7 @@ def installed_packages() -> dict[str, dict[str, str]]:
 
 
 def installed_family() -> str:
-    """The one family of this environment, ``'openmmlab'`` or ``'onedl'``.
-
-    Raises:
-        InputError: when no family is installed, or both are.
-    """
+    """The family of this environment, ``'openmmlab'`` or ``'onedl'``; an InputError if there is none, or both."""
     found = installed_packages()
     if len(found) == 1:
         return next(iter(found))
@@ -58,7 +50,7 @@ def installed_family() -> str:
 
 
 def mmcv_without_ops() -> tuple[str, str]:
-    """The installed mmcv, package and version, and how to get one with compiled ops."""
+    """The installed mmcv with its version, and how to get one with compiled ops."""
     family = installed_family()
     packages = installed_packages()[family]
     return next(f'{package} {number}' for package, number in packages.items() if 'mmcv' in package), _REMEDY[family]

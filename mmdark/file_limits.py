@@ -1,4 +1,4 @@
-"""What the files of strangers may cost: limits that are checked before memory is taken, and files that never end."""
+"""Limits for untrusted files, checked before memory is allocated: sizes, nesting, endless files, circular links."""
 
 from __future__ import annotations
 
@@ -13,39 +13,34 @@ from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 FREE = 64 << 20
-"""Bytes that the content of any packed file may take."""
+"""Bytes that any compressed file may unpack to."""
 RATIO = 100
-"""Beyond :data:`FREE`, content may take so many times the bytes of its file. Text of numbers is packed to a third."""
+"""Beyond :data:`FREE`, a file may unpack to this many times its size. Text of numbers compresses to a third."""
 MOST_FILES = 100_000
 """Files in a zip."""
 DEPTH = 100
-"""Levels of lists, dicts or elements that a file may nest."""
+"""Levels of nested lists, dicts or elements."""
 SEPARATORS = (os.sep, os.altsep or os.sep)
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class BeyondLimits(ValueError):
-    """A file would take more memory or time than files of its kind do; the text says what of."""
+    """A file would take too much memory or time."""
 
 
 _KINDS = {stat.S_ISFIFO: 'a pipe', stat.S_ISCHR: 'a device', stat.S_ISBLK: 'a device', stat.S_ISSOCK: 'a socket'}
 
 
 def most_bytes(size: int, ratio: int = RATIO) -> int:
-    """What the content of a file of ``size`` bytes may take."""
+    """Bytes that a file of ``size`` bytes may unpack to."""
     return FREE + ratio * size
 
 
 def check_inflation(entries: list[ZipInfo], size: int, ratio: int = RATIO) -> None:
-    """See that the content of a zip fits its size, and is packed in a way that can be read bit by bit.
-
-    Args:
-        entries: all of the zip.
-        size: of the zip, in bytes.
-        ratio: see :data:`RATIO`.
+    """Check the number of files in a zip of ``size`` bytes, their uncompressed size and their compression.
 
     Raises:
-        BeyondLimits: it does not.
+        BeyondLimits: a limit is exceeded.
     """
     if len(entries) > MOST_FILES:
         raise BeyondLimits(f'it holds {len(entries)} files, and {MOST_FILES} are the most')
@@ -58,19 +53,19 @@ def check_inflation(entries: list[ZipInfo], size: int, ratio: int = RATIO) -> No
 
 
 def read_entry(archive: ZipFile, entry: ZipInfo) -> bytes:
-    """The content of a file in a zip; never more than its stated size is unpacked.
+    """The content of a file in a zip, of which no more than the stated size is unpacked.
 
     Raises:
-        BadZipFile: it has other content than stated.
+        BadZipFile: the content is not what the zip states.
     """
     with archive.open(entry) as file:
         return file.read(entry.file_size)
 
 
 def endless(path: str | os.PathLike) -> str | None:
-    """What a path leads to where that may have no end, such as ``'a pipe'``; None for files and for what is missing.
+    """The kind of a path that may have no end, such as ``'a pipe'``; None for files and for missing ones.
 
-    What lies in ``/dev`` was named by a person and is taken: a shell writes the output of a command as ``/dev/fd/63``.
+    Paths in ``/dev`` are accepted: a shell passes the output of a command as ``/dev/fd/63``.
     """
     if os.fspath(path).startswith('/dev/'):
         return None
@@ -82,20 +77,16 @@ def endless(path: str | os.PathLike) -> str | None:
 
 
 def refuse_endless(path: str | os.PathLike) -> None:
-    """Raise an :class:`OSError` where reading a file might never end, so that whoever reads it says so as of any other.
-
-    Raises:
-        OSError: it is a pipe, a device or a socket.
-    """
+    """Raise an :class:`OSError` where reading might never end: for a pipe, a device or a socket."""
     if kind := endless(path):
         raise OSError(errno.EINVAL, f'it is {kind}')
 
 
 def walk_once(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As :func:`os.walk`, sorted, linked folders too, but no folder twice, however links lead to it.
+    """:func:`os.walk`, sorted, that follows links and visits each folder once.
 
-    A folder has its own path where it lies below ``folder``, and otherwise that of the first link to it. Names that the
-    caller takes out of the list of folders are not gone into.
+    A folder below ``folder`` is visited by its own path, any other by the first link to it. As with ``os.walk``, the
+    caller may remove names from the list of folders.
     """
     seen: set[tuple[int, int]] = set()
     roots = [os.fspath(folder)]
@@ -113,7 +104,7 @@ def walk_once(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[
 
 
 def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
-    """Whether a folder is there and was not seen yet."""
+    """Whether a folder exists and was not seen before."""
     try:
         state = os.stat(folder)
     except OSError:
@@ -126,7 +117,7 @@ def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
 
 
 def glob_once(pattern: str) -> list[str]:
-    """As ``glob.glob(pattern, recursive=True)``, sorted, but ``**`` goes into no folder twice."""
+    """``glob.glob(pattern, recursive=True)``, sorted, whose ``**`` visits each folder once."""
     head, star, tail = pattern.partition('**')
     ends = tail.startswith(SEPARATORS) or not tail
     if not star or (head and not head.endswith(SEPARATORS)) or not ends:
@@ -141,11 +132,7 @@ def glob_once(pattern: str) -> list[str]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """As :func:`json.loads`, for which a deep document is no JSON.
-
-    Raises:
-        ValueError: the text is no JSON, or nests too deep.
-    """
+    """:func:`json.loads`, which raises a ValueError for text that nests too deep, too."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Write files that are complete or not there at all."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ from pathlib import Path
 from mmdark.errors import InputError
 
 PART = '.part'
-"""How unfinished files end."""
+"""Suffix of unfinished files."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""A disk, or what a person may use of it."""
+"""Errors of a full disk or quota."""
 CHUNK = 1 << 20
-"""Bytes that are compared at a time when a file is read back."""
+"""Bytes that are read at a time."""
 
 
 @contextmanager
 def replaced_whole(path: Path) -> Iterator[Path]:
-    """A place beside ``path`` to write to: at the end it becomes ``path``, after an error it is taken away.
+    """A temporary path beside ``path``, which is renamed to it at the end and removed after an error.
 
-    Args:
-        path: of the file; its folder is made.
-
-    Raises:
-        OSError: the folder cannot be made, or the file not be put in its place.
+    The folder is made. Raises :class:`OSError` where the system refuses.
     """
     part = path.with_name(f'.{path.name}.{os.getpid()}{PART}')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,14 +37,11 @@ def replaced_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: str | os.PathLike, option: str = '') -> Iterator[None]:
-    """Say in one line what the system refuses while something is written.
+    """Turn an :class:`OSError` while ``path`` is written into an :class:`InputError` of one line.
 
     Args:
-        path: of the file or folder that is written.
+        path: of the file or folder.
         option: of the command line that named it, such as ``--out``.
-
-    Raises:
-        InputError: it cannot be written.
     """
     try:
         yield
@@ -60,10 +53,9 @@ def writing(path: str | os.PathLike, option: str = '') -> Iterator[None]:
 
 @contextmanager
 def writing_whole(path: str | os.PathLike, option: str = '') -> Iterator[Path]:
-    """A place to write to: at the end it becomes ``path``, after an error what was there stays.
+    """A path to write to, which becomes ``path`` at the end; after an error the old file stays.
 
-    A link stays a link, and what is no file, such as ``/dev/stdout`` or a pipe, is written to as it is. Arguments and
-    errors as of :func:`writing`; the folder is made.
+    A link stays a link; a pipe or ``/dev/stdout`` is written to directly. Arguments and errors as of :func:`writing`.
     """
     with writing(path, option):
         if os.path.exists(path) and not os.path.isfile(path):
@@ -74,33 +66,25 @@ def writing_whole(path: str | os.PathLike, option: str = '') -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes, option: str = '') -> None:
-    """Write a file, whole or not at all, as :func:`writing_whole` has it."""
+    """Write ``content`` by :func:`writing_whole`."""
     with writing_whole(path, option) as part:
         part.write_bytes(content)
 
 
 def write_text_whole(path: Path, texts: Iterable[str], option: str = '') -> None:
-    """Write one text after another to a file, whole or not at all, as :func:`writing_whole` has it.
-
-    What is no text, such as the bytes of a file's name, is written with a backslash.
-    """
+    """Write one text after another by :func:`writing_whole`; undecodable bytes of file names become backslashes."""
     with writing_whole(path, option) as part, part.open('wb') as file:
         for text in texts:
             file.write(text.encode(errors='backslashreplace'))
 
 
 def write_verified(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, read it back from the disk, and only then put it in the place of what is there.
+    """Write a file, read it back from the disk, and only then replace ``path``, whose folder is made.
 
-    After a crash of the machine, too, ``path`` holds the old content or the new one. It costs one write to the disk
-    and, where the system can be told to forget the file it has just written, one read from it.
-
-    Args:
-        path: of the file; its folder is made.
-        content: its bytes.
+    ``path`` holds the old or the new content, even after a crash of the machine.
 
     Raises:
-        OSError: the content cannot be written, or comes back changed; ``path`` is as it was.
+        OSError: the content cannot be written, or was read back changed; ``path`` is unchanged.
     """
     with replaced_whole(path) as part:
         with part.open('wb') as file:
@@ -115,11 +99,7 @@ def write_verified(path: Path, content: bytes | memoryview) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, read in pieces.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """SHA-256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while chunk := file.read(CHUNK):
@@ -128,14 +108,14 @@ def sha256_of(path: Path) -> str:
 
 
 def clear_parts(folder: Path, names: Sequence[str] = ('*',)) -> list[Path]:
-    """Take away what :func:`replaced_whole` left in ``folder`` when it was killed; nothing else may write there.
+    """Remove what killed processes left of :func:`replaced_whole` in ``folder``, to which no other may write.
 
     Args:
         folder: where to look.
-        names: of the files that were written, as in a shell; others are left alone.
+        names: patterns of the files that were written.
 
     Returns:
-        The files that were there.
+        The files that were removed.
     """
     left = sorted({part for name in names for part in folder.glob(f'.{name}.*{PART}')})
     for part in left:
@@ -155,7 +135,7 @@ def _holds(path: Path, content: memoryview) -> bool:
 
 
 def _settle(folder: Path) -> None:
-    """Have the names of a folder on the disk; file systems that cannot do this for folders refuse it."""
+    """Sync the names in a folder to the disk, where the file system can."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.onnx.errors import OnnxExporterError
 
 import mmdark
 from mmdark.drawing import FACE, noun_of, plural_of
@@ -69,8 +71,8 @@ def export_onnx(
         Lines that say what was written and how it was checked.
 
     Raises:
-        InputError: a package is missing, an argument cannot be used, the file differs from PyTorch (it is not
-            written then), or it cannot be written.
+        InputError: a package is missing, an argument cannot be used, torch cannot export the model, the file differs
+            from PyTorch (it is not written then), or it cannot be written.
     """
     out = Path(out)
     _check_arguments(out, size, opset)
@@ -142,15 +144,20 @@ def _traced(graph: nn.Module, outputs: tuple[str, ...], size: tuple[int, int] | 
         warnings.simplefilter('ignore', torch.jit.TracerWarning)  # at_least asks for sizes; EXAMPLE answers for larger
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.filterwarnings('ignore', 'Constant folding')
-        torch.onnx.utils.export(
-            graph,
-            (torch.zeros(1, *(size or EXAMPLE), 3, dtype=torch.uint8),),
-            file,
-            opset_version=opset,
-            input_names=[INPUT],
-            output_names=list(outputs),
-            dynamic_axes=None if size else axes,
-        )
+        try:
+            torch.onnx.utils.export(
+                graph,
+                (torch.zeros(1, *(size or EXAMPLE), 3, dtype=torch.uint8),),
+                file,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=list(outputs),
+                dynamic_axes=None if size else axes,
+            )
+        except OnnxExporterError as error:
+            reason = re.split(r'\n|\. ', str(error), maxsplit=1)[0]
+            said = f'torch {torch.__version__} cannot export this model ({reason})'
+            raise InputError(f'{said}: install a newer one, at least 2.2 for DSFD') from error
     return file.getvalue()
 
 

@@ -56,10 +56,11 @@ def _head(
     """A convolution a stride wide, whose channels become columns."""
     from onnx import helper, numpy_helper
 
+    sides = dict(kernel_shape=[stride] * 2, strides=[stride] * 2)  # OpenCV 4.8 does not infer the first
     arrays = {'w': weights, 'b': np.asarray(bias, np.float32), 's': np.array(shape, np.int64)}
     constants += [numpy_helper.from_array(array, f'{name}_{key}') for key, array in arrays.items()]
     nodes += [
-        helper.make_node('Conv', ['image', f'{name}_w', f'{name}_b'], [f'{name}_map'], strides=[stride] * 2),
+        helper.make_node('Conv', ['image', f'{name}_w', f'{name}_b'], [f'{name}_map'], **sides),
         helper.make_node('Transpose', [f'{name}_map'], [f'{name}_last'], perm=[0, 2, 3, 1]),
         helper.make_node('Reshape', [f'{name}_last', f'{name}_s'], [f'{name}_rows' if sigmoid else name]),
         *([helper.make_node('Sigmoid', [f'{name}_rows'], [name])] if sigmoid else []),

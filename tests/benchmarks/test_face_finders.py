@@ -13,7 +13,7 @@ from mmdark.deploy import export_onnx
 from mmdark.errors import InputError
 from mmdark.inference import FaceInferencer, shipped_weights
 from tests.benchmarks.handmade_faces import score_of, write_scrfd, write_yunet
-from tests.deploy.lite_detector import differences, in_mmdet, lite_detector
+from tests.deploy.lite_detector import differences, in_mmdet, lite_detector, needs_ceil_mode
 
 pytest.importorskip('onnx', reason='the extra onnx is not installed')
 pytest.importorskip('onnxruntime', reason='the extra onnx is not installed')
@@ -70,6 +70,7 @@ def test_yunet_by_opencv(tmp_path: Path) -> None:
     assert find(np.full((40, 50, 3), 100, np.uint8)).rows.shape == (0, 5)
 
 
+@needs_ceil_mode
 def test_a_file_of_ours_finds_what_mmdet_finds(tmp_path: Path) -> None:
     detector = lite_detector()
     export_onnx(detector, tmp_path / 'faces.onnx', check=False)

@@ -14,13 +14,14 @@ import mmdark
 from mmdark.deploy import export_onnx, suppression
 from mmdark.deploy.detector_graph import DetectorGraph
 from mmdark.errors import InputError
-from tests.deploy.lite_detector import differences, in_mmdet, lite_detector
+from tests.deploy.lite_detector import differences, in_mmdet, lite_detector, needs_ceil_mode
 from tests.deploy.suppression_fault import suppression_fault
 from tests.models.tiny_models import tiny, tiny_dsfd
 
 onnx = pytest.importorskip('onnx', reason='the extra onnx is not installed')
 onnxruntime = pytest.importorskip('onnxruntime', reason='the extra onnx is not installed')
 
+pytestmark = needs_ceil_mode
 REAL = Path(__file__).resolve().parents[2].parent / 'shared' / 'data' / 'wider' / 'WIDER_val' / 'images'
 SIZES = ((160, 224), (131, 97), (70, 261), (64, 128), (40, 33))
 

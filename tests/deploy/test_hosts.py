@@ -119,3 +119,13 @@ def test_the_line_about_resizing(tmp_path: Path) -> None:
     detector.cfg = load_config(str(ROOT / 'configs' / 'subset' / 'dsfd_dark_lite_subset.py'))
     said = export_onnx(detector, tmp_path / 'a.onnx', check=False)
     assert said.endswith('The config resizes images to fit 640x640; a.onnx does not: resize them first')
+
+
+def test_what_torch_cannot_export_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: object, **options: object) -> None:
+        raise torch.onnx.errors.OnnxExporterError('Unsupported: ONNX export of x. Please feel free\nto request')
+
+    monkeypatch.setattr(torch.onnx.utils, 'export', fails)
+    with pytest.raises(InputError, match=r'^torch .* cannot export this model \(.* export of x\): install'):
+        export_onnx(host('retinanet_r18_wider_day', 1), tmp_path / 'a.onnx', check=False)
+    assert not list(tmp_path.iterdir())
