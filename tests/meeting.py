@@ -12,5 +12,6 @@ from torch.distributed import TCPStore
 def meeting() -> Iterator[dict[str, str]]:
     """The environment in which ``init_process_group`` finds the others; each still needs RANK and WORLD_SIZE."""
     store = TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)
-    yield {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(store.port), 'TORCHELASTIC_USE_AGENT_STORE': 'True'}
+    agent = {'TORCHELASTIC_USE_AGENT_STORE': 'True', 'TORCHELASTIC_RESTART_COUNT': '0'}  # as torchrun sets them
+    yield {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(store.port), **agent}
     del store
