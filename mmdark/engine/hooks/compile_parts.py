@@ -9,12 +9,15 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from packaging.version import Version
 from torch import nn
 
 from mmdark.errors import InputError
 
 from ..trained_model import detector_of
 
+TORCH = Version('2.4')
+"""Up to 2.3.1, torch breaks the parts into dozens of programs, and its compiler fails on the decoder."""
 PARTS = ('backbone.stem', 'backbone.forward_stages', 'neck', 'reflectance_decoder', 'enhancer')
 """Of DSFD and DAI-Net; parts of the detector in DAI-Net by their names in the detector."""
 
@@ -34,6 +37,8 @@ class CompileParts(Hook):
     """
 
     def __init__(self, parts: Sequence[str] | None = None, **options: object) -> None:
+        if Version(torch.__version__) < TORCH:
+            raise InputError(f'CompileParts needs torch {TORCH} or newer, not {torch.__version__}: remove this hook')
         self.parts = parts
         self.options = {'dynamic': False, **options}
         self._compiled: list[tuple[nn.Module, str]] = []

@@ -102,6 +102,12 @@ def test_what_an_optimizer_keeps_follows_its_weights(make: Callable[..., Optimiz
     torch.manual_seed(0)
     model = nn.Conv2d(3, 4, 3)
     images = torch.rand(3, 2, 3, 8, 8)
+    try:
+        trial = deepcopy(model)
+        trial(images[0]).sum().backward()
+        make(trial.parameters()).step()
+    except (RuntimeError, TypeError):
+        pytest.skip('this torch has no fused optimizers on CPUs')
 
     def train(model: nn.Module, wrapper: OptimWrapper, images: Tensor) -> None:
         for batch in images:
