@@ -209,11 +209,12 @@ def _upright(frame: VideoFrame) -> np.ndarray:
 
 @contextmanager
 def _opened_camera(number: int) -> Iterator[cv2.VideoCapture]:
-    level = cv2.utils.logging.setLogLevel(0)
+    set_level = getattr(cv2, 'setLogLevel', None) or cv2.utils.logging.setLogLevel  # of OpenCV 4, of OpenCV 5
+    level = set_level(0)
     try:
         capture = cv2.VideoCapture(number)
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        set_level(level)
     try:
         if not capture.isOpened():
             raise InputError(

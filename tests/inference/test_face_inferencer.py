@@ -42,10 +42,11 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         'experiment_name': 'a_20260101_000000',
     }
     runner = lite_runner(write_wider(folder / 'data'), folder / 'work', options=more)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in runner.model.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.kaiming_normal_(parameter, generator=generator)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for parameter in runner.model.parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.kaiming_normal_(parameter)
     runner.train()
     return folder / 'work'
 
