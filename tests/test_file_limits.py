@@ -13,12 +13,12 @@ from run_log import read_run
 from scipy.io import savemat
 
 from mmdark.config_record import recorded_configs
-from mmdark.datasets.face_formats import image_size
-from mmdark.datasets.folder_copy import content_of, files_below
+from mmdark.converters.dark_copy import content_of, files_below
+from mmdark.converters.yolo import read_data_yaml, yolo_to_images
+from mmdark.datasets.image_files import image_size
 from mmdark.datasets.label_files import read_text
-from mmdark.datasets.yolo_annotation import read_data_yaml, yolo_to_images
 from mmdark.errors import InputError
-from mmdark.evaluation import CocoFaceMetric
+from mmdark.evaluation.coco_face_metric import CocoFaceMetric
 from mmdark.evaluation.mat_limits import check_mat
 from mmdark.evaluation.prediction_files import read_wider_predictions
 from mmdark.file_limits import BeyondLimits, endless, glob_once, parse_json, walk_once

@@ -1,7 +1,8 @@
-"""Precision, recall and the area under them: over every score, and at the official tools' thousand thresholds."""
+"""Precision, recall and the area under them: at every score, and at the official tools' thousand thresholds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmdark.errors import InputError
 NUM_THRESHOLDS = 1000
 """``thresh_num`` of ``evaluation.m``, WIDER FACE and DARK FACE alike."""
 MAX_DIFFERENCE = 0.01
-"""Official and exact AP that differ by more are pointed out."""
+"""A larger difference of official and exact AP gets a warning."""
 
 
 class PrecisionRecall(NamedTuple):
@@ -34,32 +35,43 @@ class Score(NamedTuple):
     Attributes:
         official: at the official 1000 thresholds.
         exact: at every score that occurs.
-        num_faces: how many faces there were to find.
+        num_faces: how many faces should be found.
     """
 
     official: PrecisionRecall
     exact: PrecisionRecall
     num_faces: int
 
-    @property
-    def is_apart(self) -> bool:
-        """Whether official and exact AP differ by more than :data:`MAX_DIFFERENCE`."""
-        return abs(self.official.average_precision - self.exact.average_precision) > MAX_DIFFERENCE
+
+def difference_warning(scores: Mapping[str, Score]) -> list[str]:
+    """One line where official and exact AP differ by more than :data:`MAX_DIFFERENCE`; otherwise none."""
+    pairs = {name: (score.official.average_precision, score.exact.average_precision) for name, score in scores.items()}
+    far = [
+        f'{name} {official:.6f} and {exact:.6f}'
+        for name, (official, exact) in pairs.items()
+        if abs(official - exact) > MAX_DIFFERENCE
+    ]
+    if not far:
+        return []
+    return [
+        f'official and exact AP differ: {"; ".join(far)}: the official tool counts at 1000 score thresholds only, so '
+        'scores crowded into a narrow range lose; spread them, or compare detectors by the exact AP'
+    ]
 
 
 def exact_average_precision(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> PrecisionRecall:
-    """Average precision over all points: no thresholds, so nothing but the order of the scores matters.
+    """Average precision over all points: without thresholds, so only the order of the scores matters.
 
-    Detections of equal score are one step of the curve, since no threshold can part them; the order in which they are
-    given does not matter.
+    Detections of equal score are one step of the curve, since no threshold separates them, so their order does not
+    matter.
 
     Args:
-        scores: one a detection, shape ``(N,)``, any scale.
-        is_true: whether the detection found a face that none before it had found, shape ``(N,)``.
-        num_faces: how many faces there were to find.
+        scores: one per detection, shape ``(N,)``, of any scale.
+        is_true: whether the detection is the first to find its face, shape ``(N,)``.
+        num_faces: how many faces should be found.
 
     Returns:
-        The curve, a point for each distinct score from the highest down.
+        The curve, one point per distinct score from the highest down.
 
     Raises:
         InputError: the shapes differ, a score is not finite, or more faces were found than there are.
@@ -86,7 +98,7 @@ def thresholded_average_precision(normalised: np.ndarray, is_true: np.ndarray, n
     Args:
         normalised: scores from :func:`normalised_scores`, shape ``(N,)``; those that are NaN pass no threshold.
         is_true: as in :func:`exact_average_precision`.
-        num_faces: how many faces there were to find.
+        num_faces: how many faces should be found.
 
     Returns:
         The curve, 1000 points.
@@ -105,17 +117,16 @@ def thresholded_average_precision(normalised: np.ndarray, is_true: np.ndarray, n
 def normalised_scores(scores: np.ndarray, equal_is_one: bool = False) -> np.ndarray:
     """Scale the scores of a whole data set to reach from 0 to 1, in single precision, as ``norm_score.m`` does.
 
-    The tool starts from ``realmin('single')`` and ``realmax('single')``, which makes MATLAB and Octave compute all that
-    follows in single precision. So a score a little under a threshold may pass it, and scores that are all negative do
-    not reach 1.
+    The tool starts from ``realmin('single')`` and ``realmax('single')``, so MATLAB and Octave compute in single
+    precision from there on. A score slightly below a threshold may then pass it, and negative scores do not reach 1.
 
     Args:
         scores: of every detection of the data set, shape ``(N,)``.
-        equal_is_one: what becomes of scores that are all equal: NaN, so that nothing is ever detected (WIDER FACE's
-            tool), or about 1 (DARK FACE's tool).
+        equal_is_one: scores that are all equal become about 1 (DARK FACE's tool); otherwise NaN, so that nothing is
+            detected (WIDER FACE's tool).
 
     Returns:
-        Shape ``(N,)``, float64 that holds single precision values.
+        Shape ``(N,)``, float64 with single precision values.
 
     Example:
         >>> normalised_scores(np.array([2.0, 4.0, 3.0]))
@@ -131,12 +142,10 @@ def normalised_scores(scores: np.ndarray, equal_is_one: bool = False) -> np.ndar
 
 
 def _count_at(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many values reach each threshold."""
     return len(values) - np.searchsorted(np.sort(values), thresholds, side='left')
 
 
 def _check(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> None:
-    """Raise where these cannot belong together."""
     if scores.ndim != 1 or scores.shape != is_true.shape:
         raise InputError(f'scores and is_true should be vectors of one length, not {scores.shape} and {is_true.shape}')
     if is_true.sum() > num_faces:
@@ -144,9 +153,9 @@ def _check(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> None:
 
 
 def _curve(found: np.ndarray, detected: np.ndarray, num_faces: int) -> PrecisionRecall:
-    """The curve from how many faces were found among how many detections, and the area under its envelope."""
+    """The curve from the numbers of found faces among the numbers of detections, and the area under its envelope."""
     with np.errstate(invalid='ignore'):
         recall, precision = found / np.float64(num_faces), found / detected
-    envelope = np.fmax.accumulate(np.append(precision, 0.0)[::-1])[::-1]  # fmax passes over NaN, as MATLAB's max
+    envelope = np.fmax.accumulate(np.append(precision, 0.0)[::-1])[::-1]  # fmax ignores NaN, as MATLAB's max
     steps = np.diff(recall, prepend=0.0, append=1.0)
     return PrecisionRecall(recall, precision, float((steps * envelope).sum()) if num_faces else float('nan'))

@@ -21,18 +21,18 @@ from mmdark.file_limits import refuse_endless
 from mmdark.places import FARTHEST
 
 ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-"""What mmdet reports of each of its metrics unless ``metric_items`` asks for others."""
+"""The default ``metric_items`` of mmdet."""
 
 
 @METRICS.register_module()
 class CocoFaceMetric(CocoMetric):
     """``CocoMetric`` for files as tools write them, whose AP is 0 where there is no detection at all.
 
-    mmdet 3.3.0 reports nothing then, and a training that keeps the best checkpoint by this number ends with a KeyError.
+    mmdet 3.3.0 reports nothing then, so a training that keeps the best checkpoint by this number ends with a KeyError.
 
     Args:
-        ann_file: a COCO file to compare with, read as :mod:`mmdark.coco_annotation` says; None takes what the data set
-            has read.
+        ann_file: a COCO file to compare with, read as :mod:`mmdark.coco_annotation` says; by default the annotation
+            that the data set has read.
         *args: as :class:`mmdet.evaluation.CocoMetric`.
         **kwargs: likewise.
 
@@ -59,9 +59,9 @@ class CocoFaceMetric(CocoMetric):
             reason = getattr(error, 'strerror', None) or 'it is not text'
             raise InputError(
                 f'annotation {self.ann_file} cannot be read ({reason}): name it with ann_file of the evaluator, or '
-                'leave that out, which takes what the data set has read'
+                'leave ann_file out to use what the data set has read'
             ) from None
-        # boxes alone are compared, so an image without a size may have any
+        # Only boxes are compared, so an image without a size may have any.
         document, oddities = parse_coco(text, self.ann_file, classes, lambda name: (FARTHEST, FARTHEST))
         for line in oddities:
             print_log(one_line(line, 250), 'current', logging.WARNING)
@@ -71,7 +71,7 @@ class CocoFaceMetric(CocoMetric):
         return coco
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """The metrics of mmdet; zeros under the names of those that it leaves out."""
+        """The metrics of mmdet; zeros for those that it leaves out."""
         metrics = [metric for metric in self.metrics if metric in ('bbox', 'segm') and not self.format_only]
         zeros = {f'{metric}_{item}': 0.0 for metric in metrics for item in self.metric_items or ITEMS}
         return {**zeros, **super().compute_metrics(results)}

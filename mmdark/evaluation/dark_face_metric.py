@@ -17,16 +17,9 @@ from .prediction_files import write_dark_face_zip
 class DarkFaceMetric(FaceMetric):
     """Official and exact AP on DARK FACE, called ``AP`` and ``exact_AP``.
 
-    A warning, once, says where the two differ by more than 0.01. The faces are those of the data set; the protocol
-    ignores none, so those marked as ignored count, too. Images are known by their file name without extension.
-
-    Args:
-        *args: as :class:`FaceMetric`.
-        **kwargs: as :class:`FaceMetric`; ``outfile_prefix`` is the submission to write, ``.zip`` is added where it is
-            missing.
-
-    Raises:
-        InputError: as :class:`FaceMetric`.
+    A warning, once, names a difference of more than 0.01. The faces are those of the data set; the protocol ignores
+    none, so ignored faces count, too. An image's name is its file name without extension. ``outfile_prefix`` is the
+    submission to write; ``.zip`` is added where it is missing. Other arguments are those of :class:`FaceMetric`.
     """
 
     default_prefix = 'dark_face'
@@ -49,6 +42,6 @@ class DarkFaceMetric(FaceMetric):
         """Both numbers; NaN where no image has a face."""
         faces = {image.name: np.concatenate([image.faces, image.ignored]) for image in images}
         score = evaluate_dark_face(self.by_name(images), faces)
-        self.say_if_empty(score.num_faces)
+        self.warn_if_empty(score.num_faces)
         self.compare({'AP': score})
         return {'AP': score.official.average_precision, 'exact_AP': score.exact.average_precision}

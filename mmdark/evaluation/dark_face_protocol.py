@@ -1,6 +1,6 @@
 """DARK FACE's official evaluation (Yang et al., UG2+ 2019; DARKFACE_eval_tools: df_eval.m) without MATLAB.
 
-It is the tool's state since May 2019. Before, the tool took the right and the lower edge for a width and a height.
+This is the tool of May 2019 and later. Before, it took the right and the lower edge for a width and a height.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .matching import checked_rows, match, overlap, score
 
 
 def evaluate_dark_face(predictions: Mapping[str, np.ndarray], faces: Mapping[str, np.ndarray]) -> Score:
-    """Score detections on images whose faces are all to be found.
+    """Score detections on images without ignored faces.
 
     As in the official tool: scores are scaled over all detections of the whole set, those on images without faces
-    too, but these count no further; an image without detections leaves its faces unfound; a second detection on a face
-    counts as false; where all scores are equal they are all taken for 1. Images that ``faces`` does not know are passed
-    over. Rows may come in any order; those of equal score keep theirs.
+    too, but these do not count otherwise; an image without detections leaves its faces unfound; a second detection on a
+    face counts as false; scores that are all equal are taken for 1. Images that are not in ``faces`` are ignored. Rows
+    may come in any order; those of equal score keep theirs.
 
     Args:
         predictions: from an image's name to x1 y1 x2 y2 score, shape ``(N, 5)``, pixels of the original image.

@@ -1,4 +1,4 @@
-"""Metrics of several data sets, the name of each above what is said of it."""
+"""Metrics of several data sets, each below a heading with its name."""
 
 from __future__ import annotations
 
@@ -18,16 +18,13 @@ from mmdark.errors import InputError
 
 @EVALUATOR.register_module()
 class HeadedDatasetsEvaluator(MultiDatasetsEvaluator):
-    """``MultiDatasetsEvaluator`` whose headings, ``====day/coco====``, stand above the tables and in the log file.
+    """``MultiDatasetsEvaluator`` that logs its headings, ``====day/coco====``, above the tables.
 
-    mmdet 3.3.0 prints each heading when the table below which it then stands has been logged.
+    mmdet 3.3.0 prints each heading after the table of its data set, and not into the log file.
     """
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """The scores of all data sets, ``prefix/name of the metric/score``.
-
-        Args:
-            size: samples of all data sets together.
+        """The scores of all data sets, ``prefix/name of the metric/score``; ``size`` is the number of all samples.
 
         Raises:
             InputError: two data sets have the same prefix.
@@ -40,8 +37,8 @@ class HeadedDatasetsEvaluator(MultiDatasetsEvaluator):
             if is_main_process():
                 heading = '/'.join(filter(None, (prefix, metric.prefix)))
                 print_log(f'================{heading}================', logger='current')
-                found = metric.compute_metrics(_to_cpu(results)[start:end])
-                named = {f'{heading}/{name}': score for name, score in found.items()}
+                metric_scores = metric.compute_metrics(_to_cpu(results)[start:end])
+                named = {f'{heading}/{name}': score for name, score in metric_scores.items()}
                 if scores.keys() & named.keys():
                     raise InputError(f'dataset_prefixes={list(self.dataset_prefixes)}: give each data set its own')
                 scores |= named

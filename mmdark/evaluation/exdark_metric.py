@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import mmdark.compat  # noqa: F401  builds the bridges first
@@ -18,8 +19,8 @@ from mmengine.logging import print_log
 from mmdark.errors import InputError
 
 from .average_precision import exact_average_precision
-from .face_metric import boxes_of
-from .matching import match
+from .face_metric import array_of, boxes_of, finite_detections
+from .matching import match, overlap
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class LabelledImage:
     Attributes:
         detections: x1 y1 x2 y2 score, shape ``(N, 5)``, float64.
         labels: of the detections, shape ``(N,)``.
-        objects: shape ``(M, 4)``, float64; those that are ignored stand last.
+        objects: shape ``(M, 4)``, float64, the ignored ones last.
         object_labels: shape ``(M,)``.
         num_counted: how many of the objects are not ignored.
-        groups: a word for each key of ``group_by``.
+        groups: one word for each key of ``group_by``.
     """
 
     detections: np.ndarray
@@ -47,13 +48,13 @@ class LabelledImage:
 class ExDarkMetric(BaseMetric):
     """``mAP`` and ``AP_<class>``: VOC's AP at IoU 0.5 over all points, what MAET and DAI-Net report on ExDark.
 
-    As in MAET's code (mmdet 2.7: ``eval_map``, mode ``'area'``), a detection looks for the object of its class that it
-    overlaps most, widths and heights are plain differences, a second detection on an object is false, and classes
+    As in MAET's code (mmdet 2.7: ``eval_map``, mode ``'area'``), a detection is matched to the object of its class that
+    it overlaps most, widths and heights are plain differences, a second detection on an object is false, and classes
     without an object are left out of the mean. ``VOCMetric`` of mmdet 3 adds 1 to widths and heights. Detections of
-    equal score are one step of the curve here, so their order does not matter. Nothing detected is an AP of 0.
+    equal score are one step of the curve, so their order does not matter. No detection at all is an AP of 0.
 
-    Any number of classes will do: a detector of COCO's 80 is scored on ``ExDarkDataset(coco_classes=True)``, where
-    the 68 that ExDark does not have count neither way.
+    The number of classes may be any: a detector of COCO's 80 is scored on ``ExDarkDataset(coco_classes=True)``, where
+    the 68 other classes count neither way.
 
     Args:
         group_by: meta keys of the data samples, such as ``('light', 'place')``: adds ``mAP_light_Low`` and so on, the
@@ -61,7 +62,7 @@ class ExDarkMetric(BaseMetric):
         **kwargs: as :class:`mmengine.evaluator.BaseMetric`.
 
     Raises:
-        InputError: a data sample comes without objects or without a key of ``group_by``.
+        InputError: a data sample lacks objects or a key of ``group_by``.
     """
 
     default_prefix = 'exdark'
@@ -87,14 +88,15 @@ class ExDarkMetric(BaseMetric):
                     )
             if 'bboxes' not in sample.get('gt_instances', {}):
                 raise InputError(f'ExDarkMetric: {name} comes without objects: add LoadAnnotations to the pipeline')
-            found, counted = sample['pred_instances'], sample['gt_instances']
+            counted = sample['gt_instances']
             parts = [part for part in (counted, sample.get('ignored_instances', {})) if 'bboxes' in part]
+            detections, finite = finite_detections(sample, 'ExDarkMetric')
             self.results.append(
                 LabelledImage(
-                    np.column_stack([boxes_of(found), _array(found['scores'])]),
-                    _array(found['labels']),
+                    detections,
+                    array_of(sample['pred_instances']['labels'])[finite],
                     np.concatenate([boxes_of(part) for part in parts]),
-                    np.concatenate([_array(part['labels']) for part in parts]),
+                    np.concatenate([array_of(part['labels']) for part in parts]),
                     len(counted['labels']),
                     tuple(str(sample[key]) for key in self.group_by),
                 )
@@ -103,49 +105,31 @@ class ExDarkMetric(BaseMetric):
     def compute_metrics(self, results: list[LabelledImage]) -> dict[str, float]:
         """The numbers without prefix, all from 0 to 1; ``mAP`` is NaN where there is no object at all."""
         classes = self.dataset_meta['classes']
-        results = _finite(results)
         precisions = class_average_precisions(results, len(classes))
         if not precisions:
             print_log('ExDarkMetric: no image has an object, so mAP is NaN', logger='current', level=logging.WARNING)
         numbers = {'mAP': _mean(precisions)}
         numbers |= {f'AP_{classes[label]}': precision for label, precision in precisions.items()}
         for place, key in enumerate(self.group_by):
-            for group in dict.fromkeys(sorted(image.groups[place] for image in results)):
+            for group in sorted({image.groups[place] for image in results}):
                 images = [image for image in results if image.groups[place] == group]
                 numbers[f'mAP_{key}_{group}'] = _mean(class_average_precisions(images, len(classes)))
         return numbers
-
-
-def _finite(images: Sequence[LabelledImage]) -> list[LabelledImage]:
-    """The images without the detections that hold a NaN or an infinity, which is said."""
-    kept, dropped = [], 0
-    for image in images:
-        finite = np.isfinite(image.detections).all(1)
-        dropped += len(finite) - int(finite.sum())
-        kept.append(replace(image, detections=image.detections[finite], labels=image.labels[finite]))
-    if dropped:
-        print_log(
-            f'ExDarkMetric: {dropped} detections hold a value that is not a finite number and are left out; mend the '
-            'model',
-            logger='current',
-            level=logging.WARNING,
-        )
-    return kept
 
 
 def class_average_precisions(images: Sequence[LabelledImage], num_classes: int) -> dict[int, float]:
     """AP at IoU 0.5 of each class that has an object in the images, by its label."""
     precisions = {}
     for label in range(num_classes):
-        pairs, counted = [], []
+        pairs, counted = [], [np.zeros(0, bool)]
         for image in images:
             mine, theirs = image.labels == label, image.object_labels == label
             if mine.any() or theirs.any():
                 pairs.append((image.detections[mine], image.objects[theirs]))
                 counted.append(np.flatnonzero(theirs) < image.num_counted)
-        counts = np.concatenate([*counted, np.zeros(0, bool)])
+        counts = np.concatenate(counted)
         if counts.any():
-            matched = match(pairs, plain_overlap)
+            matched = match(pairs, partial(overlap, border=0))
             scored = np.append(counts, True)[matched.face]  # the last, True, is for what found no object, -1
             precisions[label] = exact_average_precision(
                 matched.scores[scored], matched.is_first[scored], int(counts.sum())
@@ -153,22 +137,5 @@ def class_average_precisions(images: Sequence[LabelledImage], num_classes: int) 
     return precisions
 
 
-def plain_overlap(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """IoU of boxes x1 y1 x2 y2 with the object beside each, both ``(P, 4)``; shape ``(P,)``, 0 where they do not touch.
-
-    Example:
-        >>> plain_overlap(np.array([[0, 0, 10, 10.0]]), np.array([[0, 0, 10, 5.0]]))
-        array([0.5])
-    """
-    sides = np.minimum(boxes[:, 2:], objects[:, 2:]) - np.maximum(boxes[:, :2], objects[:, :2])
-    shared = np.maximum(sides, 0).prod(1)
-    areas = [(each[:, 2:] - each[:, :2]).prod(1) for each in (boxes, objects)]
-    return np.divide(shared, areas[0] + areas[1] - shared, out=np.zeros(len(boxes)), where=shared > 0)
-
-
 def _mean(precisions: dict[int, float]) -> float:
     return float(np.mean([*precisions.values()])) if precisions else float('nan')
-
-
-def _array(values: Any) -> np.ndarray:
-    return values.detach().cpu().double().numpy()

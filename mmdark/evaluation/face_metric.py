@@ -1,6 +1,6 @@
-"""What the metrics of both protocols share: they gather detections over all processes, write them, and say what is odd.
+"""Base class of the face metrics: gathers detections over all processes and writes them.
 
-MMEngine calls ``process`` in every process and ``compute_metrics`` in the main one with what all of them gathered.
+MMEngine calls ``process`` in every process and ``compute_metrics`` in the main one with the results of all.
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import mmdark.compat  # noqa: F401  builds the bridges first
 
 # isort: split
 import numpy as np
+import torch
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmdark.errors import InputError
 
-from .average_precision import Score
+from .average_precision import Score, difference_warning
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class TestedImage:
         name: as the protocol names images.
         detections: x1 y1 x2 y2 score, shape ``(N, 5)``, float64.
         faces: x1 y1 x2 y2, shape ``(M, 4)``, float64; None where the image comes without annotation.
-        ignored: x1 y1 x2 y2 of the faces that the annotation marks as ignored, shape ``(K, 4)``.
+        ignored: x1 y1 x2 y2 of the ignored faces, shape ``(K, 4)``.
         attributes: of each of ``faces``, from an attribute's name to its value; empty where they are not known.
     """
 
@@ -52,7 +53,7 @@ class FaceMetric(BaseMetric):
         format_only: write the detections and compute nothing, for images without annotation.
         outfile_prefix: where to write the detections; None writes nothing.
         collect_device: as :class:`mmengine.evaluator.BaseMetric`.
-        prefix: stands before the names of the numbers, ``prefix/AP``.
+        prefix: of the names of the numbers, ``prefix/AP``.
         collect_dir: as :class:`mmengine.evaluator.BaseMetric`.
 
     Raises:
@@ -72,7 +73,7 @@ class FaceMetric(BaseMetric):
             raise InputError(f'{type(self).__name__}: format_only=True needs outfile_prefix, where to write')
         self.format_only = format_only
         self.outfile_prefix = outfile_prefix
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what is needed of a batch.
@@ -86,27 +87,25 @@ class FaceMetric(BaseMetric):
         for sample in data_samples:
             if not sample.get('img_path'):
                 raise InputError(f"{type(self).__name__} needs 'img_path': add it to the meta_keys of the pipeline")
-            found = sample['pred_instances']
-            detections = np.column_stack([boxes_of(found), found['scores'].detach().cpu().double().numpy()])
-            marked = sample.get('ignored_instances', {})
             faces = boxes_of(sample['gt_instances']) if 'bboxes' in sample.get('gt_instances', {}) else None
             if faces is None and self.needs_annotation and not self.format_only:
                 raise InputError(
                     f'{sample["img_path"]} comes without faces to score against: add LoadAnnotations to the pipeline, '
-                    'or write the detections alone with format_only=True'
+                    'or write the detections only with format_only=True'
                 )
+            marked = sample.get('ignored_instances', {})
             ignored = boxes_of(marked) if 'bboxes' in marked else np.zeros((0, 4))
             annotated = [each for each in sample.get('instances', ()) if not each['ignore_flag']]
             attributes = [each.get('attributes', {}) for each in annotated]
+            detections, _ = finite_detections(sample, type(self).__name__)
             self.results.append(TestedImage(self.name_of(sample['img_path']), detections, faces, ignored, attributes))
 
     def compute_metrics(self, results: list[TestedImage]) -> dict[str, float]:
-        """Write the detections and score them, as asked; the numbers' names without prefix."""
-        images = self._finite(results)
+        """Write the detections and score them, as asked; the numbers' names are without prefix."""
         if self.outfile_prefix is not None:
-            self.write(self.by_name(images))
-            self.say(f'detections of {len(images)} images are written to {self.outfile_prefix}', logging.INFO)
-        return {} if self.format_only else self.evaluate_images(images)
+            self.write(self.by_name(results))
+            self.log(f'detections of {len(results)} images are written to {self.outfile_prefix}', logging.INFO)
+        return {} if self.format_only else self.evaluate_images(results)
 
     @property
     @abstractmethod
@@ -115,7 +114,7 @@ class FaceMetric(BaseMetric):
 
     @abstractmethod
     def name_of(self, img_path: str) -> str:
-        """What the protocol calls the image in the file ``img_path``."""
+        """The protocol's name of the image in the file ``img_path``."""
 
     @abstractmethod
     def write(self, detections: Mapping[str, np.ndarray]) -> None:
@@ -126,54 +125,56 @@ class FaceMetric(BaseMetric):
         """Score all images."""
 
     def by_name(self, images: Sequence[TestedImage]) -> dict[str, np.ndarray]:
-        """From each image's name to its detections; the last of those that share a name, which is said."""
+        """From each image's name to its detections; of images with the same name the last one, with a warning."""
         found = {image.name: image.detections for image in images}
         if len(found) < len(images):
             shared = len(images) - len(found)
-            self.say_once('names', f'{shared} tested images share a name with another: the last counts')
+            self.log_once('names', f'{shared} tested images share a name with another: the last counts')
         return found
 
     def compare(self, scores: Mapping[str, Score]) -> None:
-        """Say, once, where the official AP is far from the exact one."""
-        far = [
-            f'{name} {score.official.average_precision:.4f} official, {score.exact.average_precision:.4f} exact'
-            for name, score in scores.items()
-            if score.is_apart
-        ]
-        if far:
-            self.say_once(
-                'far',
-                f'official and exact AP differ: {"; ".join(far)}. The official tool counts at 1000 score thresholds '
-                'only, so scores crowded into a narrow range lose; spread them to compare detectors',
-            )
+        """Warn, once, where the official AP is far from the exact one."""
+        for line in difference_warning(scores):
+            self.log_once('difference', line)
 
-    def say_if_empty(self, num_faces: int) -> None:
-        """Say where there is no face to find, so that AP is NaN."""
+    def warn_if_empty(self, num_faces: int) -> None:
+        """Warn where there is no face to find, so that AP is NaN."""
         if num_faces == 0:
-            self.say('no image has a face, so AP is NaN; format_only=True writes detections without a score')
+            self.log('no image has a face, so AP is NaN; format_only=True writes detections without a score')
 
-    def say(self, text: str, level: int = logging.WARNING) -> None:
+    def log(self, text: str, level: int = logging.WARNING) -> None:
         """One line in the log, under the metric's name."""
         print_log(f'{type(self).__name__}: {text}', logger='current', level=level)
 
-    def say_once(self, kind: str, text: str, level: int = logging.WARNING) -> None:
-        """As :meth:`say`, but only the first line of a kind in the life of this metric."""
-        if kind not in self._said:
-            self._said.add(kind)
-            self.say(text, level)
-
-    def _finite(self, images: Sequence[TestedImage]) -> list[TestedImage]:
-        """The images without the detections that hold a NaN or an infinity, which is said."""
-        kept, dropped = [], 0
-        for image in images:
-            finite = np.isfinite(image.detections).all(1)
-            dropped += len(finite) - int(finite.sum())
-            kept.append(replace(image, detections=image.detections[finite]))
-        if dropped:
-            self.say(f'{dropped} detections hold a value that is not a finite number and are left out; mend the model')
-        return kept
+    def log_once(self, kind: str, text: str, level: int = logging.WARNING) -> None:
+        """As :meth:`log`, but only the first line of each kind in the life of this metric."""
+        if kind not in self._logged:
+            self._logged.add(kind)
+            self.log(text, level)
 
 
-def boxes_of(instances: Any) -> np.ndarray:
+def finite_detections(sample: Mapping[str, Any], metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Finite detections of a data sample, x1 y1 x2 y2 score, shape ``(N, 5)``, and which of all they are.
+
+    The log names an image with others; ``metric`` is the name for it.
+    """
+    detections = np.column_stack([boxes_of(sample['pred_instances']), array_of(sample['pred_instances']['scores'])])
+    finite = np.isfinite(detections).all(1)
+    if not finite.all():
+        print_log(
+            f'{metric}: {(~finite).sum()} detections of {sample.get("img_path", "an image")} hold a value that is not '
+            'finite and are left out; mend the model',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return detections[finite], finite
+
+
+def boxes_of(instances: Mapping[str, Any]) -> np.ndarray:
     """The boxes of instances, shape ``(N, 4)``, float64."""
-    return get_box_tensor(instances['bboxes']).detach().cpu().double().numpy().reshape(-1, 4)
+    return array_of(get_box_tensor(instances['bboxes'])).reshape(-1, 4)
+
+
+def array_of(values: torch.Tensor) -> np.ndarray:
+    """A tensor as float64 on the CPU."""
+    return values.detach().cpu().double().numpy()

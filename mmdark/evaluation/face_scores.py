@@ -1,4 +1,4 @@
-"""AP of face detections by height, on badly lit faces and on night images, for detectors of any origin. NumPy alone."""
+"""AP of face detections by height, on badly lit faces and on night images, for any detector; needs NumPy only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .average_precision import exact_average_precision
-from .matching import IOU_THRESHOLD, checked_rows
+from .matching import IOU_THRESHOLD, checked_rows, overlap
 
 LEAST_HEIGHTS = {'all': 0, '>=16': 16, '>=32': 32, '>=64': 64}
 """Name of a score → the least height of the faces that count, pixels of the image."""
@@ -36,8 +36,8 @@ def face_scores(
 
     Args:
         labels: image → its faces.
-        found: image → x1 y1 x2 y2 score, shape ``(N, 5)``; an image that is not there has no detections.
-        night: the images that were taken at night; without them there is no such score.
+        found: image → x1 y1 x2 y2 score, shape ``(N, 5)``; a missing image has no detections.
+        night: the images taken at night; without them there is no such score.
 
     Raises:
         InputError: detections are no rows of five finite numbers.
@@ -59,8 +59,8 @@ def face_scores(
 def counted_precision(images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], least_height: float = 0) -> float:
     """Exact AP in percent where some faces count and the others are ignored.
 
-    By falling score each detection takes the counted face that is still free, with the largest IoU of 0.5 or more. One
-    that takes none is a false alarm, unless it is on an ignored face or lower than ``least_height``. Detections of
+    By falling score, each detection takes the free counted face with the largest IoU of 0.5 or more. A detection that
+    takes none is a false alarm, unless it overlaps an ignored face or is lower than ``least_height``. Detections of
     equal score keep the order of the images.
 
     Args:
@@ -73,7 +73,7 @@ def counted_precision(images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]
     parts, total = [(np.zeros(0), np.zeros(0, bool))], 0
     for found, faces, counts in images:
         found = found[np.argsort(-found[:, 4], kind='stable')]
-        near = _overlaps(found, faces)
+        near = overlap(found[:, None], faces, border=0)
         near[near < IOU_THRESHOLD] = 0
         hit, free = np.zeros(len(found), bool), counts.copy()
         for row in np.flatnonzero(near[:, counts].any(axis=1)):
@@ -91,12 +91,3 @@ def counted_precision(images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _heights(boxes: np.ndarray) -> np.ndarray:
     return boxes[:, 3] - boxes[:, 1]
-
-
-def _overlaps(boxes: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """IoU of each box with each face, ``(N, M)``: nothing is added to widths and heights."""
-    low = np.maximum(boxes[:, None, :2], faces[:, :2])
-    high = np.minimum(boxes[:, None, 2:4], faces[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    area, face_area = (np.prod(each[:, 2:4] - each[:, :2], axis=1) for each in (boxes, faces))
-    return shared / np.maximum(area[:, None] + face_area - shared, 1e-9)

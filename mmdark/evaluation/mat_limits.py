@@ -1,4 +1,4 @@
-"""What a mat file may cost: scipy follows cells in cells without end, and takes the memory that a file states."""
+"""Limits of a mat file: scipy follows nested cells without limit, and allocates the memory that a file states."""
 
 from __future__ import annotations
 
@@ -12,53 +12,50 @@ _MATRIX, _COMPRESSED = 14, 15
 
 
 def check_mat(path: Path) -> None:
-    """See that a mat file of version 5 to 7 can be read in the memory that its size lets expect.
+    """Check that a mat file of version 5 to 7 can be read in the memory that its size suggests.
 
     Raises:
         BeyondLimits: it takes more, or its cells nest too deep.
         ValueError: it is no such file, or states more than it has.
-        zlib.error: what was packed is damaged.
+        zlib.error: compressed data are damaged.
     """
     content = path.read_bytes()
     if len(content) < _HEADER or content[126:128] not in (b'IM', b'MI'):
         raise ValueError('no header of version 5 to 7')
     order = 'little' if content[126:128] == b'IM' else 'big'
     most = most_bytes(len(content))
-    for kind, start, end in _elements(content, _HEADER, len(content), order):
+    for kind, data in _elements(content[_HEADER:], order):
         if kind != _COMPRESSED:
-            _check_depth(content, start, end, kind, order)
+            _check_depth([(kind, data)], order)
             continue
-        inflated = zlib.decompressobj().decompress(content[start:end], most + 1)
+        inflated = zlib.decompressobj().decompress(data, most + 1)
         most -= len(inflated)
         if most < 0:
             raise BeyondLimits('it takes too much memory when unpacked')
-        for inner, begin, stop in _elements(inflated, 0, len(inflated), order):
-            _check_depth(inflated, begin, stop, inner, order)
+        _check_depth(_elements(inflated, order), order)
 
 
-def _elements(content: bytes, start: int, end: int, order: str) -> list[tuple[int, int, int]]:
-    """Kind, start and end of the data of each element between two places."""
-    found = []
-    while start + 8 <= end:
-        kind = int.from_bytes(content[start : start + 4], order)
-        if kind >> 16:  # a short one: its length stands beside its kind
-            found.append((kind & 0xFFFF, start + 4, start + 8))
+def _elements(content: bytes, order: str) -> list[tuple[int, memoryview]]:
+    view, start, found = memoryview(content), 0, []
+    while start + 8 <= len(view):
+        kind = int.from_bytes(view[start : start + 4], order)
+        if kind >> 16:  # a short one: its length is in the upper half of its kind
+            found.append((kind & 0xFFFF, view[start + 4 : start + 8]))
             start += 8
             continue
-        length = int.from_bytes(content[start + 4 : start + 8], order)
+        length = int.from_bytes(view[start + 4 : start + 8], order)
         start += 8
-        if start + length > end:
+        if start + length > len(view):
             raise ValueError('an element states more bytes than there are')
-        found.append((kind, start, start + length))
+        found.append((kind, view[start : start + length]))
         start += length if kind == _COMPRESSED else -(-length // 8) * 8
     return found
 
 
-def _check_depth(content: bytes, start: int, end: int, kind: int, order: str) -> None:
-    level = [(start, end)] if kind == _MATRIX else []
-    for _ in range(DEPTH):
-        inner = [_elements(content, begin, stop, order) for begin, stop in level]
-        level = [(begin, stop) for elements in inner for kind, begin, stop in elements if kind == _MATRIX]
-        if not level:
+def _check_depth(elements: list[tuple[int, memoryview]], order: str) -> None:
+    for _ in range(DEPTH + 1):
+        matrices = [data for kind, data in elements if kind == _MATRIX]
+        if not matrices:
             return
+        elements = [element for data in matrices for element in _elements(data, order)]
     raise BeyondLimits(f'its cells nest more than {DEPTH} levels')

@@ -1,9 +1,8 @@
-"""Which detection finds which face: the step that both protocols share, over a whole data set."""
+"""Which detection finds which face, over a whole data set: the step that both protocols share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +15,14 @@ IOU_THRESHOLD = 0.5
 """``IoU_thresh`` of ``evaluation.m``, WIDER FACE and DARK FACE alike."""
 
 _PAIRS_AT_ONCE = 1 << 20
-"""Detections times faces that are compared at once; bounds the memory of one comparison to a few MiB."""
+"""Detections times faces that are compared at once; bounds the memory to some 100 MiB."""
 
 Overlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From ``P`` boxes and the ``P`` faces beside them, both ``(P, 4)``, to their overlaps, ``(P,)``."""
+"""Overlaps of boxes ``(N, 1, 4)`` with faces ``(M, 4)``, shape ``(N, M)``."""
 
 
 class Matched(NamedTuple):
-    """All detections of a data set beside the faces that they found.
+    """All detections of a data set and the faces that they found.
 
     Attributes:
         scores: shape ``(P,)``, float64; image after image, falling within each.
@@ -58,90 +57,82 @@ def checked_rows(rows: np.ndarray, columns: int, name: str) -> np.ndarray:
     return rows
 
 
-def overlap(boxes: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """IoU in floating point with +1 on widths and heights (``boxoverlap.m``).
+def overlap(boxes: np.ndarray, faces: np.ndarray, border: float = 1.0) -> np.ndarray:
+    """IoU in floating point.
 
     Args:
-        boxes: x1 y1 x2 y2, shape ``(P, 4)``.
-        faces: the same, the face beside each box.
+        boxes: x1 y1 x2 y2, shape ``(..., 4)``.
+        faces: the same; the shapes are broadcast.
+        border: is added to widths and heights: 1 in ``boxoverlap.m`` of both protocols, 0 in other benchmarks.
 
     Returns:
-        Shape ``(P,)``, 0 where they do not touch.
+        Shape ``(...)``, 0 where they do not touch.
 
     Example:
         >>> overlap(np.array([[0, 0, 9, 9.0]]), np.array([[0, 0, 9, 4.0]]))
         array([0.5])
     """
-    sides = np.minimum(boxes[:, 2:], faces[:, 2:]) - np.maximum(boxes[:, :2], faces[:, :2]) + 1
-    shared = sides[:, 0] * sides[:, 1]
-    touch = (sides > 0).all(1)
-    return np.divide(shared, area(faces) + area(boxes) - shared, out=np.zeros(len(boxes)), where=touch)
+    sides = intersection_sides(boxes, faces) + border
+    shared = sides[..., 0] * sides[..., 1]
+    union = area(faces, border) + area(boxes, border) - shared
+    return np.divide(shared, union, out=np.zeros(shared.shape), where=(sides > 0).all(-1))
 
 
-def area(boxes: np.ndarray) -> np.ndarray:
-    """The area of ``(P, 4)`` boxes x1 y1 x2 y2, with +1 on widths and heights."""
-    return (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
+def intersection_sides(boxes: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Width and height of the intersection, shape ``(..., 2)``; not positive where the boxes do not touch."""
+    return np.minimum(boxes[..., 2:4], faces[..., 2:4]) - np.maximum(boxes[..., :2], faces[..., :2])
+
+
+def area(boxes: np.ndarray, border: float = 1.0) -> np.ndarray:
+    """The area of boxes x1 y1 x2 y2, shape ``(..., 4)``, with ``border`` added to widths and heights."""
+    return (boxes[..., 2] - boxes[..., 0] + border) * (boxes[..., 3] - boxes[..., 1] + border)
 
 
 def found_faces(boxes: np.ndarray, faces: np.ndarray, overlap: Overlap) -> np.ndarray:
-    """The face that each box finds: that of the highest overlap, the first of several, if it reaches 0.5.
+    """The face that each box finds: the first one with the highest overlap, if that reaches 0.5.
 
     Args:
         boxes: x1 y1 x2 y2, shape ``(N, 4)``.
         faces: x1 y1 x2 y2, shape ``(M, 4)``.
-        overlap: how overlaps are computed; 0 where the boxes lie 2 px or more apart.
+        overlap: how overlaps are computed.
 
     Returns:
         Shape ``(N,)``, the face's row or -1.
     """
     found = np.full(len(boxes), -1)
-    step = max(1, _PAIRS_AT_ONCE // max(1, len(faces)))
+    if not len(faces):
+        return found
+    step = max(1, _PAIRS_AT_ONCE // len(faces))
     for start in range(0, len(boxes), step):
-        some = boxes[start : start + step]
-        near = (some[:, None, 0] <= faces[:, 2] + 2) & (some[:, None, 2] >= faces[:, 0] - 2)
-        near &= (some[:, None, 1] <= faces[:, 3] + 2) & (some[:, None, 3] >= faces[:, 1] - 2)
-        rows, columns = np.nonzero(near)
+        some = slice(start, start + step)
         with np.errstate(over='ignore', invalid='ignore'):  # boxes may be huge
-            overlaps = overlap(some[rows], faces[columns])
-        enough = overlaps >= IOU_THRESHOLD
-        rows, columns, overlaps = rows[enough], columns[enough], overlaps[enough]
-        order = np.lexsort((columns, -overlaps, rows))
-        best, first = np.unique(rows[order], return_index=True)
-        found[start + best] = columns[order][first]
+            overlaps = overlap(boxes[some, None], faces)
+        overlaps[~(overlaps >= IOU_THRESHOLD)] = 0  # NaN too
+        found[some] = np.where(overlaps.any(1), overlaps.argmax(1), -1)
     return found
 
 
-def match(images: Iterable[tuple[np.ndarray, np.ndarray]], overlap: Overlap, jobs: int = 1) -> Matched:
+def match(images: Iterable[tuple[np.ndarray, np.ndarray]], overlap: Overlap) -> Matched:
     """Match the detections of every image with its faces.
 
-    Within an image detections are taken in falling score; those of equal score keep their order.
+    Within an image detections are taken by falling score; those of equal score keep their order.
 
     Args:
-        images: (detections, faces) an image: x1 y1 x2 y2 score, shape ``(N, 5)``, and x1 y1 x2 y2, shape ``(M, 4)``.
+        images: detections and faces of each image: x1 y1 x2 y2 score, shape ``(N, 5)``, and x1 y1 x2 y2, ``(M, 4)``.
         overlap: as in :func:`found_faces`.
-        jobs: how many threads compare; numpy lets them run beside each other.
     """
-
-    def matched_image(image: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        detections, faces = image
+    scores, face, has_faces, num_faces = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0, bool)], 0
+    for detections, faces in images:
         detections = detections[np.argsort(-detections[:, 4], kind='stable')]
-        return detections[:, 4], found_faces(detections[:, :4], faces, overlap)
-
-    images = list(images)
-    if jobs > 1:
-        with ThreadPoolExecutor(jobs) as pool:
-            results = list(pool.map(matched_image, images))
-    else:
-        results = [matched_image(image) for image in images]
-    lengths = [len(scores) for scores, _ in results]
-    num_faces = np.array([len(faces) for _, faces in images], np.int64)
-    offset = np.repeat(np.cumsum(num_faces) - num_faces, lengths)
-    local = np.concatenate([found for _, found in results] or [np.zeros(0, np.int64)])
-    face = np.where(local >= 0, local + offset, -1)
+        found = found_faces(detections[:, :4], faces, overlap)
+        scores.append(detections[:, 4])
+        face.append(np.where(found >= 0, found + num_faces, -1))
+        has_faces.append(np.full(len(found), len(faces) > 0))
+        num_faces += len(faces)
+    face = np.concatenate(face)
     is_first = np.zeros(len(face), bool)
     is_first[np.unique(face, return_index=True)[1]] = True
-    scores = np.concatenate([scores for scores, _ in results] or [np.zeros(0)])
-    return Matched(scores, face, is_first & (face >= 0), np.repeat(num_faces > 0, lengths))
+    return Matched(np.concatenate(scores), face, is_first & (face >= 0), np.concatenate(has_faces))
 
 
 def score(matched: Matched, kept: np.ndarray, equal_is_one: bool = False) -> Score:

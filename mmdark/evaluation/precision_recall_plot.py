@@ -15,16 +15,16 @@ from .average_precision import PrecisionRecall, Score
 
 FORMATS = ('.pdf', '.png', '.svg')
 SIZE = (3.4, 2.6)
-"""Width and height in inches; 3.4 is a column of a two-column paper."""
+"""Width and height in inches; a column of a two-column paper is 3.4 wide."""
 DOTS_PER_INCH = 300
 STYLES = (('#0072B2', 'o'), ('#E69F00', 's'), ('#000000', '^'), ('#009E73', 'D'))
-"""Colour (of Okabe and Ito, whom the colour-blind can follow) and mark (for print in grey) of each subset."""
+"""Colour (by Okabe and Ito, for colour-blind readers) and mark (for print in grey) of each subset."""
 _MOST_POINTS = 2000
 _FONT = {'font.size': 8, 'axes.linewidth': 0.6, 'pdf.fonttype': 42, 'svg.fonttype': 'none'}
 
 
 def check_plot_path(path: str | os.PathLike | None) -> None:
-    """Refuse a format before hours are spent.
+    """Refuse an unknown format before the work starts.
 
     Raises:
         InputError: the path ends in none of :data:`FORMATS`.
@@ -37,8 +37,8 @@ def plot_precision_recall(path: str | os.PathLike, scores: Mapping[str, Score]) 
     """Draw the curves of all subsets, official solid and exact thin and dashed, with their AP in the legend.
 
     Args:
-        path: of the figure; the suffix says the format, its folder is made.
-        scores: subset → score, at most as many as there are :data:`STYLES`.
+        path: of the figure; the suffix is its format, the folder is made.
+        scores: subset → score, at most as many as :data:`STYLES`.
 
     Raises:
         InputError: the format is unknown, or the file cannot be written.

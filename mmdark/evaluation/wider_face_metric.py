@@ -27,29 +27,28 @@ from .wider_protocol import FACES_FILE, SUBSET_FILES, WiderGroundTruth, evaluate
 class WiderFaceMetric(FaceMetric):
     """Official and exact AP on WIDER FACE's easy, medium and hard subsets.
 
-    The numbers are called ``easy_AP``, ``medium_AP``, ``hard_AP`` and ``easy_exact_AP``, ``medium_exact_AP``,
-    ``hard_exact_AP``. A warning, once, says where the two differ by more than 0.01.
+    The numbers are ``easy_AP``, ``medium_AP``, ``hard_AP`` and ``easy_exact_AP``, ``medium_exact_AP``,
+    ``hard_exact_AP``. A warning, once, names a difference of more than 0.01.
 
-    ``AP`` stands beside them, or alone: exact average precision over all annotated faces, every detection counting but
-    those on faces marked as ignored. It is alone without the official ground truth, four mat files that belong to WIDER
-    FACE and are not part of this package, and where these know none of the tested images; the log says so in one line.
+    ``AP`` is exact average precision over all annotated faces; detections on ignored faces do not count. It is the only
+    number without the official ground truth, four mat files that belong to WIDER FACE and are not part of this package,
+    and where the ground truth has none of the tested images; the log says so.
 
-    Images are known by the last two parts of ``img_path`` without extension, ``0--Parade/0_Parade_Parade_0_102``. All
-    official faces are to be found, also those of official images that were not tested; the log warns of these.
+    An image's name is the last two parts of ``img_path`` without extension, ``0--Parade/0_Parade_Parade_0_102``. Faces
+    of official images that were not tested count as not found; the log warns of these.
 
     Args:
         data_root: the folder of WIDER FACE.
-        ground_truth: the folder of the mat files, relative to ``data_root`` or absolute; None for ``AP`` alone.
+        ground_truth: the folder of the mat files, relative to ``data_root`` or absolute; None for ``AP`` only.
         outfile_prefix: a folder for result files in the official format, ``event/image.txt``.
-        tested_only: count the faces of tested images alone in the official numbers. For a part of the images: official
-            in all else, but not to be compared with published numbers.
-        heights: edges between classes of face height, pixels of the original image. ``AP_height_16-32`` and so on
-            stand beside ``AP``: exact AP over faces at least 16 and less than 32 pixels high, where, as in COCO's
-            classes of area, neither detections on other faces count nor unmatched ones of another height.
-        attributes: of the official annotation, such as ``('illumination', 'blur')``. ``AP_illumination_1`` and so on
-            stand beside ``AP``: exact AP over the faces with that value, on the images that have one; a detection on
-            another face does not count, see :func:`counted_precision`. The data samples need ``instances``, a key for
-            the pipeline's ``meta_keys``.
+        tested_only: count only the faces of tested images in the official numbers, which then cannot be compared with
+            published numbers.
+        heights: edges between classes of face height, pixels of the original image. Adds ``AP_height_16-32`` and so on:
+            exact AP over faces at least 16 and less than 32 pixels high. As in COCO's classes of area, detections on
+            other faces do not count, and neither do unmatched ones of another height.
+        attributes: of the official annotation, such as ``('illumination', 'blur')``. Adds ``AP_illumination_1`` and so
+            on: exact AP over the faces with that value, on the images that have one; detections on other faces do not
+            count, see :func:`counted_precision`. The pipeline's ``meta_keys`` need ``instances``.
         **kwargs: as :class:`FaceMetric`.
 
     Raises:
@@ -95,12 +94,12 @@ class WiderFaceMetric(FaceMetric):
         write_wider_predictions(self.outfile_prefix, {name: _with_sides(rows) for name, rows in detections.items()})
 
     def evaluate_images(self, images: Sequence[TestedImage]) -> dict[str, float]:
-        """Exact AP over the annotated faces, and the official numbers where there is their ground truth."""
+        """Exact AP over the annotated faces, and the official numbers where there is ground truth."""
         official = self._official(images)
         bare = [image.name for image in images if image.faces is None]
         if bare and not official:
             raise InputError(
-                f'the official ground truth at {self.ground_truth} knows no tested image, and {bare[0]} comes without '
+                f'the official ground truth at {self.ground_truth} has no tested image, and {bare[0]} comes without '
                 'annotation: name its images event/image, or load it'
             )
         if bare or (official and not any(len(image.faces) for image in images)):
@@ -108,44 +107,27 @@ class WiderFaceMetric(FaceMetric):
         return {**self._annotated(images), **official}
 
     def _official(self, images: Sequence[TestedImage]) -> dict[str, float]:
-        """The numbers of the three subsets; none where the ground truth is missing or knows no image."""
-        if self.truth is None:
-            where = 'not asked for' if self.ground_truth is None else f'not at {self.ground_truth}'
-            self.say_once(
-                'annotated', f'the official ground truth is {where}: AP over all annotated faces alone', logging.INFO
-            )
-            return {}
+        """The numbers of the three subsets; none where the ground truth is missing or has no tested image."""
         tested = {image.name for image in images}
-        missing = [name for name in self.truth.faces if name not in tested]
-        if len(missing) == len(self.truth.faces):
-            self.say_once(
-                'annotated',
-                f'the official ground truth at {self.ground_truth} knows no tested image: AP over all annotated faces '
-                'alone',
-                logging.INFO,
-            )
+        missing = [name for name in self.truth.faces if name not in tested] if self.truth else []
+        if self.truth is None or len(missing) == len(self.truth.faces):
+            state = f'at {self.ground_truth} has no tested image' if self.truth else f'is not at {self.ground_truth}'
+            state = 'is not asked for' if self.ground_truth is None else state
+            self.log_once('annotated', f'the official ground truth {state}: AP over annotated faces only', logging.INFO)
             return {}
-        truth = self.truth
+        truth, total = self.truth, len(self.truth.faces)
         if missing and self.tested_only:
             truth = truth.of(tested)
-            self.say_once(
-                'missing',
-                f'official AP over {len(truth.faces)} of {len(self.truth.faces)} official images: not to be compared '
-                'with published numbers',
-                logging.INFO,
-            )
+            text = f'official AP over {len(truth.faces)} of {total} official images'
+            self.log_once('missing', f'{text}: not to be compared with published numbers', logging.INFO)
         elif missing:
-            self.say_once(
-                'missing',
-                f'{len(missing)} of {len(self.truth.faces)} official images were not tested ({missing[0]} first): '
-                'all their faces count as not found',
-            )
-        if strangers := sorted(tested - self.truth.faces.keys()):
-            self.say_once(
-                'strangers', f'{len(strangers)} tested images are not official ({strangers[0]} first) and do not count'
-            )
-        found = {name: _with_sides(rows) for name, rows in self.by_name(images).items()}
-        scores = evaluate_wider(found, truth)
+            text = f'{len(missing)} of {total} official images were not tested ({missing[0]} first)'
+            self.log_once('missing', f'{text}: all their faces count as not found')
+        if unknown := sorted(tested - self.truth.faces.keys()):
+            text = f'{len(unknown)} tested images are not official ({unknown[0]} first) and do not count'
+            self.log_once('unknown', text)
+        detections = {name: _with_sides(rows) for name, rows in self.by_name(images).items()}
+        scores = evaluate_wider(detections, truth)
         self.compare(scores)
         official = {f'{subset}_AP': score.official.average_precision for subset, score in scores.items()}
         return official | {f'{subset}_exact_AP': score.exact.average_precision for subset, score in scores.items()}
@@ -156,7 +138,7 @@ class WiderFaceMetric(FaceMetric):
         matched = match(pairs, overlap)
         annotated = [np.arange(len(faces)) < len(image.faces) for image, (_, faces) in zip(images, pairs, strict=True)]
         annotated = np.concatenate([*annotated, [False]])  # the last is for a face of -1
-        self.say_if_empty(int(annotated.sum()))
+        self.warn_if_empty(int(annotated.sum()))
         missed = matched.face < 0
 
         def average_precision(kept: np.ndarray, false_alarms: np.ndarray) -> float:
@@ -205,12 +187,10 @@ def _height_classes(edges: Sequence[float]) -> list[tuple[str, float, float]]:
 
 
 def _falling(rows: np.ndarray) -> np.ndarray:
-    """Detections by falling score, as they are matched."""
     return rows[np.argsort(-rows[:, 4], kind='stable')]
 
 
 def _heights(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Of the detections and of the faces of an image."""
     return tuple(boxes[:, 3] - boxes[:, 1] for boxes in pair)
 
 

@@ -1,7 +1,7 @@
 """WIDER FACE's official evaluation (Yang et al., CVPR 2016; eval_tools: wider_eval.m) without MATLAB.
 
-The official ground truth is int32. MATLAB and Octave therefore compute the overlaps in integers, and so does this:
-:func:`integer_overlap`. Ports that use floating point are some 1e-4 off.
+The official ground truth is int32, so MATLAB and Octave compute overlaps in integers, see :func:`integer_overlap`.
+Ports that use floating point differ by about 1e-4.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
@@ -19,7 +18,7 @@ from mmdark.errors import InputError
 
 from .average_precision import Score
 from .mat_limits import check_mat
-from .matching import area, checked_rows, match, score
+from .matching import area, checked_rows, intersection_sides, match, score
 
 SUBSETS = ('easy', 'medium', 'hard')
 FACES_FILE = 'wider_face_val.mat'
@@ -31,7 +30,7 @@ _HOW_TO_GET = 'take the folder ground_truth from eval_tools.zip of shuoyang1213.
 
 @dataclass(frozen=True)
 class WiderGroundTruth:
-    """What the official mat files say.
+    """The official faces, and which of them count in each subset.
 
     Attributes:
         faces: from ``event/image``, without extension, to x y w h, shape ``(M, 4)``, int32, pixels; in official order.
@@ -43,7 +42,7 @@ class WiderGroundTruth:
     kept: dict[str, dict[str, np.ndarray]]
 
     def of(self, names: Collection[str]) -> WiderGroundTruth:
-        """The ground truth of those images alone that have one of the names."""
+        """The ground truth of the images with one of the names."""
 
         def some(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {name: rows for name, rows in images.items() if name in names}
@@ -64,37 +63,29 @@ def load_wider_ground_truth(folder: str | os.PathLike) -> WiderGroundTruth:
     if not folder.is_dir():
         raise InputError(f'there is no folder {folder}: {_HOW_TO_GET}')
     path = folder / FACES_FILE
-    events, names, boxes = _read_mat(path, 'event_list', 'file_list', 'face_bbx_list')
-    keys = _keys(path, events, names)
-    faces = {key: _faces(path, key, rows) for key, rows in zip(keys, _images(path, boxes, keys), strict=True)}
+    faces = {key: _faces(path, key, rows) for key, rows in _read_entries(path, 'face_bbx_list').items()}
     kept = {}
     for subset, file in SUBSET_FILES.items():
         path = folder / file
-        events, names, rows = _read_mat(path, 'event_list', 'file_list', 'gt_list')
-        if _keys(path, events, names) != keys:
+        entries = _read_entries(path, 'gt_list')
+        if list(entries) != list(faces):
             raise InputError(f'{path} lists other images than {FACES_FILE}: {_HOW_TO_GET}')
-        kept[subset] = {
-            key: _kept_rows(path, key, row, len(faces[key]))
-            for key, row in zip(keys, _images(path, rows, keys), strict=True)
-        }
+        kept[subset] = {key: _kept_rows(path, key, rows, len(faces[key])) for key, rows in entries.items()}
     return WiderGroundTruth(faces, kept)
 
 
-def evaluate_wider(
-    predictions: Mapping[str, np.ndarray], truth: WiderGroundTruth, jobs: int | None = None
-) -> dict[str, Score]:
+def evaluate_wider(predictions: Mapping[str, np.ndarray], truth: WiderGroundTruth) -> dict[str, Score]:
     """Score detections on WIDER FACE's validation images, all subsets at once.
 
     As in the official tool: scores are scaled over all detections of the whole set; an image without detections leaves
     its faces unfound; a detection on an ignored face counts neither way; where all scores are equal the official AP
-    is 0. Images that the ground truth does not know are passed over. Rows may come in any order; those of equal score
-    keep theirs.
+    is 0. Images that are not in the ground truth are ignored. Rows may come in any order; those of equal score keep
+    theirs.
 
     Args:
         predictions: from ``event/image`` to x y w h score, shape ``(N, 5)``, pixels of the original image; ``x + w`` is
             the right edge.
         truth: from :func:`load_wider_ground_truth`.
-        jobs: threads; None takes 1, which is fastest on two cores (comparing takes about half a second in all).
 
     Returns:
         From each subset of ``truth`` to its score.
@@ -110,7 +101,7 @@ def evaluate_wider(
         boxes = faces.astype(np.float64)
         boxes[:, 2:] += boxes[:, :2]
         images.append((found, boxes))
-    matched = match(images, integer_overlap, jobs or 1)
+    matched = match(images, integer_overlap)
     return {subset: score(matched, _kept_mask(truth, kept)) for subset, kept in truth.kept.items()}
 
 
@@ -122,33 +113,31 @@ def integer_overlap(boxes: np.ndarray, faces: np.ndarray) -> np.ndarray:
     means: the first face with an IoU of 0.5 or more.
 
     Args:
-        boxes: x1 y1 x2 y2, shape ``(P, 4)``, float64.
-        faces: the same in whole numbers, the face beside each box.
+        boxes: x1 y1 x2 y2, shape ``(..., 4)``, float64.
+        faces: the same in whole numbers; the shapes are broadcast.
 
     Returns:
-        Whole numbers, shape ``(P,)``.
+        Whole numbers, shape ``(...)``.
 
     Example:
         >>> integer_overlap(np.array([[0.4, 0, 9, 9], [0.5, 0, 9, 9]]), np.array([[0.0, 0, 19, 9]] * 2))
         array([1., 0.])
     """
-    whole = _to_int32(boxes)
-    sides = np.minimum(whole[:, 2:], faces[:, 2:]) - np.maximum(whole[:, :2], faces[:, :2]) + 1
-    shared = _to_int32(sides[:, 0] * sides[:, 1])
+    sides = intersection_sides(_to_int32(boxes), faces) + 1
+    shared = _to_int32(sides[..., 0] * sides[..., 1])
     union = _to_int32(area(faces) + area(boxes)) - shared
     with np.errstate(divide='ignore', invalid='ignore'):
-        return np.where((sides > 0).all(1), _to_int32(shared / union), 0.0)
+        return np.where((sides > 0).all(-1), _to_int32(shared / union), 0.0)
 
 
 def _to_int32(values: np.ndarray) -> np.ndarray:
-    """Round half away from zero and stop at the limits of int32, as MATLAB's conversion does; stays float64."""
+    """Round half away from zero and clip to int32, as MATLAB's conversion does; the result is float64."""
     whole = np.trunc(values)
     whole = whole + np.sign(values) * (np.abs(values - whole) >= 0.5)
     return np.clip(whole, _INT32.min, _INT32.max)
 
 
 def _kept_mask(truth: WiderGroundTruth, kept: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which of all faces, image after image, count."""
     masks = []
     for key, faces in truth.faces.items():
         mask = np.zeros(len(faces), bool)
@@ -157,47 +146,32 @@ def _kept_mask(truth: WiderGroundTruth, kept: Mapping[str, np.ndarray]) -> np.nd
     return np.concatenate(masks or [np.zeros(0, bool)])
 
 
-def _read_mat(path: Path, *names: str) -> list[np.ndarray]:
-    """The variables ``names`` of a mat file."""
+def _read_entries(path: Path, variable: str) -> dict[str, np.ndarray]:
+    """From ``event/image`` to the entry of a variable, in official order."""
     if not path.is_file():
         raise InputError(f'{path} is not there: {_HOW_TO_GET}')
+    names = ('event_list', 'file_list', variable)
     try:
         check_mat(path)
         values = loadmat(path, variable_names=names)
     except OSError as error:
         raise InputError(f'{path} cannot be read ({error.strerror or error}): {_HOW_TO_GET}') from None
-    except Exception as error:  # scipy raises whatever a damaged file leads it to
+    except Exception as error:  # scipy raises many kinds of errors on damaged files
         raise InputError(f'{path} is not a mat file up to version 7 ({error}): {_HOW_TO_GET}') from None
     if missing := [name for name in names if name not in values]:
         raise InputError(f'{path} has no {" and no ".join(missing)}: {_HOW_TO_GET}')
-    return [values[name] for name in names]
-
-
-def _keys(path: Path, events: np.ndarray, names: np.ndarray) -> list[str]:
-    """``event/image`` for every image, in order."""
+    events, files, cells = (values[name].ravel() for name in names)
     try:
-        return [
-            f'{event.item()}/{name.item()}'
-            for event, images in zip(events.ravel(), names.ravel(), strict=True)
-            for name in images.ravel()
-        ]
+        entries = {}
+        for event, names_of_event, images in zip(events, files, cells, strict=True):
+            for name, entry in zip(names_of_event.ravel(), images.ravel(), strict=True):
+                entries[f'{event.item()}/{name.item()}'] = entry
     except (AttributeError, ValueError):
-        raise InputError(f'{path}: event_list and file_list are not lists of names: {_HOW_TO_GET}') from None
-
-
-def _images(path: Path, cells: np.ndarray, keys: list[str]) -> list[Any]:
-    """The entries of a list of lists, one an image."""
-    try:
-        entries = [entry for images in cells.ravel() for entry in images.ravel()]
-    except AttributeError:
-        entries = []
-    if len(entries) != len(keys):
-        raise InputError(f'{path} has {len(entries)} entries for {len(keys)} images: {_HOW_TO_GET}')
+        raise InputError(f'{path}: {", ".join(names)} do not belong together: {_HOW_TO_GET}') from None
     return entries
 
 
 def _faces(path: Path, key: str, boxes: np.ndarray) -> np.ndarray:
-    """The boxes of one image as int32, shape ``(M, 4)``."""
     rows = checked_rows(boxes, 4, f'{path}: faces of {key}')
     if (rows != _to_int32(rows)).any():
         raise InputError(f'{path}: faces of {key}: the official boxes are whole numbers: {_HOW_TO_GET}')

@@ -48,9 +48,9 @@ def test_each_unit_is_told(wanted: str, given: str) -> None:
     if given == wanted:
         assert hints == []
     elif given == 'fractions':
-        assert hints == [f'all boxes lie between 0 and 1, as fractions of the image do: write {wanted}, in pixels']
+        assert hints == [f'all boxes are between 0 and 1, as fractions of the image are: write {wanted}, in pixels']
     else:
-        assert len(hints) == 1 and hints[0].startswith(f'read as {given} the rows would find 150 of 150 faces')
+        assert len(hints) == 1 and hints[0].startswith(f'as {given} the rows would find 150 of 150 faces')
         assert hints[0].endswith(f'write {wanted}, in pixels')
 
 
@@ -82,11 +82,11 @@ def test_the_scoring_tools_say_it(
     (tmp_path / 'wider/1--Riot').mkdir(parents=True)
     (tmp_path / 'wider/1--Riot/b.txt').write_text('b\n1\n30 30 40 40 0.9\n')
     err = said('eval_wider', monkeypatch, capsys, tmp_path / 'wider', '--gt', truth)
-    assert 'problem: read as x1 y1 x2 y2 the rows would find 1 of 1 faces, as x y w h they find 0' in err
+    assert 'problem: as x1 y1 x2 y2 the rows would find 1 of 1 faces, as x y w h they find 0' in err
     for folder, text in (('gt', '1\n300 200 340 250\n'), ('pred', '320 225 40 50 0.9\n')):
         (tmp_path / 'dark' / folder).mkdir(parents=True)
         (tmp_path / 'dark' / folder / '1.txt').write_text(text)
     err = said('eval_dark_face', monkeypatch, capsys, tmp_path / 'dark')
-    assert 'problem: read as cx cy w h the rows would find 1 of 1 faces, as x1 y1 x2 y2 they find 0' in err
+    assert 'problem: as cx cy w h the rows would find 1 of 1 faces, as x1 y1 x2 y2 they find 0' in err
     (tmp_path / 'dark/pred/1.txt').write_text('0.3 0.2 0.34 0.25 0.9\n')
-    assert 'problem: all boxes lie between 0 and 1' in said('eval_dark_face', monkeypatch, capsys, tmp_path / 'dark')
+    assert 'problem: all boxes are between 0 and 1' in said('eval_dark_face', monkeypatch, capsys, tmp_path / 'dark')

@@ -13,7 +13,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
 from mmdark.errors import InputError
-from mmdark.evaluation import DarkFaceMetric, evaluate_dark_face
+from mmdark.evaluation.dark_face_metric import DarkFaceMetric
+from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
 from mmdark.evaluation.prediction_files import read_dark_face_predictions
 
 from .face_samples import numbers, sample, samples

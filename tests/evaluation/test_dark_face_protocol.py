@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmdark.errors import InputError
-from mmdark.evaluation import evaluate_dark_face
+from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
 
 from .official_faces import DARK_FACE, corners, official_dark_faces, random_data
 from .slow_protocols import slow_official

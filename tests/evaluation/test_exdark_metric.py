@@ -13,7 +13,7 @@ from mmdet.registry import METRICS
 from mmdet.structures.bbox import HorizontalBoxes
 
 from mmdark.errors import InputError
-from mmdark.evaluation import ExDarkMetric
+from mmdark.evaluation.exdark_metric import ExDarkMetric
 
 CLASSES = ('Bicycle', 'Boat', 'Bottle')
 Boxes = list[tuple[int, float, float, float, float]]

@@ -28,6 +28,8 @@ def test_overlap_equals_mmdets_with_one_pixel_more() -> None:
     more = np.array([0, 0, 1, 1])
     theirs = bbox_overlaps(torch.tensor(boxes + more), torch.tensor(faces + more), is_aligned=True)
     np.testing.assert_allclose(overlap(boxes, faces), theirs, atol=1e-12)
+    plain = bbox_overlaps(torch.tensor(boxes), torch.tensor(faces))
+    np.testing.assert_allclose(overlap(boxes[:, None], faces, border=0), plain, atol=1e-6)
 
 
 @pytest.mark.parametrize('integers', [False, True])
@@ -52,12 +54,11 @@ def test_a_face_is_found_once_and_by_the_highest_score() -> None:
     rows = np.array([[*face, 0.2], [*other, 0.4], [*face, 0.9], [*face, 0.9]])
     annotated = [np.array([face]), np.zeros((0, 4)), np.array([face]), np.array([other])]
     images = list(zip([rows, rows, rows[:0], rows], annotated, strict=True))
-    for jobs in (1, 3):
-        found = match(images, overlap, jobs)
-        assert found.scores.tolist() == [0.9, 0.9, 0.4, 0.2] * 3
-        assert found.face.tolist() == [0, 0, -1, 0, *[-1] * 6, 2, -1]
-        assert np.flatnonzero(found.is_first).tolist() == [0, 10]
-        assert found.has_faces.tolist() == [True] * 4 + [False] * 4 + [True] * 4
+    found = match(images, overlap)
+    assert found.scores.tolist() == [0.9, 0.9, 0.4, 0.2] * 3
+    assert found.face.tolist() == [0, 0, -1, 0, *[-1] * 6, 2, -1]
+    assert np.flatnonzero(found.is_first).tolist() == [0, 10]
+    assert found.has_faces.tolist() == [True] * 4 + [False] * 4 + [True] * 4
 
 
 @pytest.mark.filterwarnings('error')

@@ -11,8 +11,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from mmdark.errors import InputError
-from mmdark.evaluation import WiderGroundTruth, evaluate_wider, load_wider_ground_truth
-from mmdark.evaluation.wider_protocol import integer_overlap
+from mmdark.evaluation.wider_protocol import WiderGroundTruth, evaluate_wider, integer_overlap, load_wider_ground_truth
 
 from .official_faces import OFFICIAL, WIDER, corners, official_predictions, random_data, write_ground_truth
 from .slow_protocols import integer_iou, slow_official
@@ -49,11 +48,9 @@ def test_random_data_against_loops(seed: int) -> None:
     """Edges at halves, tiny and turned boxes, images without faces, without a file and with an empty one."""
     predictions, faces, kept = random_data(seed)
     truth = WiderGroundTruth(faces, kept)
-    for jobs in (None, 2):
-        scores = evaluate_wider(predictions, truth, jobs)
-        for subset, score in scores.items():
-            assert score.official.average_precision == pytest.approx(expected(predictions, truth, subset), abs=1e-12)
-            assert score.num_faces == sum(map(len, kept[subset].values()))
+    for subset, score in evaluate_wider(predictions, truth).items():
+        assert score.official.average_precision == pytest.approx(expected(predictions, truth, subset), abs=1e-12)
+        assert score.num_faces == sum(map(len, kept[subset].values()))
 
 
 def test_integer_overlap_against_loops() -> None:
@@ -128,10 +125,14 @@ BREAKS = {
     'wider_easy_val.mat is not a mat file': lambda folder: (folder / 'wider_easy_val.mat').write_bytes(b''),
     'has no gt_list': lambda folder: change(folder / 'wider_easy_val.mat', gt_list=None),
     'lists other images': lambda folder: change(
-        folder / 'wider_easy_val.mat', file_list=loadmat(folder / 'wider_easy_val.mat')['file_list'][::-1].copy()
+        folder / 'wider_easy_val.mat', event_list=loadmat(folder / 'wider_easy_val.mat')['event_list'][::-1].copy()
     ),
-    'are not lists of names': lambda folder: change(folder / 'wider_face_val.mat', file_list=np.eye(3)),
-    'has 4 entries for 9 images': lambda folder: change(folder / 'wider_face_val.mat', face_bbx_list=np.eye(2)),
+    'event_list, file_list, face_bbx_list do not belong together': lambda folder: change(
+        folder / 'wider_face_val.mat', file_list=np.eye(3)
+    ),
+    'face_bbx_list do not belong together': lambda folder: change(
+        folder / 'wider_face_val.mat', face_bbx_list=np.eye(2)
+    ),
     'names face 99 of': lambda folder: change(folder / 'wider_easy_val.mat', gt_list=wrong_rows(folder, 99.0)),
     'names face 0 of': lambda folder: change(folder / 'wider_easy_val.mat', gt_list=wrong_rows(folder, 0.0)),
 }

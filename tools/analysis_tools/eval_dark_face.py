@@ -3,8 +3,8 @@
 PREDICTIONS is a folder or a zip with ``image.txt`` for each image, rows ``x1 y1 x2 y2 score``. DIR holds the labels,
 ``image.txt`` with the number of faces and rows ``x1 y1 x2 y2``. FILE names the images to score, one a line, and is
 needed where DIR has more of them. PREDICTIONS may also be a folder that holds both as ``pred/`` and ``gt/``, with no
---gt, or with one of its own. What can be read is scored; what is wrong with the files is said on stderr. Needs
-neither torch nor MMDetection.
+--gt, or with one of its own. A malformed file ends it with one line. Missing and unknown files are reported on stderr,
+and the rest is scored. Needs neither torch nor MMDetection.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--list', metavar='FILE', help='text file with the images to score (default: all labels)')
     parser.add_argument('--plot', metavar='FILE', help='draw precision-recall curves into a .png, .pdf or .svg')
     parser.add_argument('--json', metavar='FILE', help='write scores and all problems')
-    parser.add_argument('--strict', action='store_true', help='exit status 1 if anything is wrong with the files')
+    parser.add_argument('--strict', action='store_true', help='exit status 1 where files are missing or unknown')
     args = parser.parse_args()
     both = Path(args.predictions)
     if args.gt is None:

@@ -2,7 +2,8 @@
 
 PREDICTIONS is a folder or a zip with ``event/image.txt`` for each image: its name, the number of rows, then rows
 ``x y w h score``. DIR holds the four official files ``wider_face_val.mat`` and ``wider_{easy,medium,hard}_val.mat``.
-What can be read is scored; what is wrong with the files is said on stderr. Needs neither torch nor MMDetection.
+A malformed file ends it with one line. Missing and unknown files are reported on stderr, and the rest is scored. Needs
+neither torch nor MMDetection.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--gt', required=True, metavar='DIR', help='folder of the four official .mat files')
     parser.add_argument('--plot', metavar='FILE', help='draw precision-recall curves into a .png, .pdf or .svg')
     parser.add_argument('--json', metavar='FILE', help='write scores and all problems')
-    parser.add_argument('--strict', action='store_true', help='exit status 1 if anything is wrong with the files')
+    parser.add_argument('--strict', action='store_true', help='exit status 1 where files are missing or unknown')
     return parser.parse_args()
 
 
