@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmdark.cli.options import positive
-from mmdark.datasets.dark_copy import darkened
+from mmdark.converters.dark_copy import darkened
 from mmdark.datasets.transforms import Brighten
 from mmdark.datasets.transforms.load_image import read_photo
 from mmdark.errors import InputError

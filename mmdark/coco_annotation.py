@@ -1,7 +1,7 @@
-"""COCO files as tools write them: what many leave out is filled in, what is wrong is said; knows nothing of mmdet.
+"""COCO files as tools write them: missing values are filled in, and what is wrong is reported.
 
-Filled in are the area of a box and that it is no crowd, the size of an image (from its header), and, where the detector
-knows one class, the categories. A box is ``x y width height`` in pixels.
+Filled in are the area and ``iscrowd`` of a box, the size of an image (from its header), and the categories where the
+detector has one class. A box is ``x y width height`` in pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mmdark.errors import InputError, shown
 from mmdark.file_limits import parse_json
 from mmdark.places import is_place
 
-_BEYOND = 1.05  # a box that ends after this part of its image is no rounding
+_BEYOND = 1.05  # a box that ends beyond this part of its image does so not only by rounding
 _NO_IDS = 'number images, annotations and categories from 1'
 
 Size = tuple[int, int]
@@ -28,13 +28,13 @@ def parse_coco(
 
     Args:
         text: the whole file.
-        source: how messages name it, its path.
-        classes: names of the classes that are looked for; where it is one, a file without categories will do.
-        size_of: width and height of the image that the file calls so; is asked where the file does not say.
+        source: its path, for messages.
+        classes: names of the classes that are looked for; with one class, a file may lack categories.
+        size_of: width and height of the image with a ``file_name``, where the file does not give them.
 
     Returns:
-        The document with whatever was filled in, its categories those of ``classes`` in that order and then all others;
-        and a line for each oddity of the boxes.
+        The completed document, with the categories of ``classes`` in that order before all others; and one line for
+        each oddity of the boxes.
 
     Raises:
         InputError: the file is no COCO file, knows none of the classes, or an image or an annotation is malformed; the
@@ -101,9 +101,9 @@ def _images(entries: list, source: str, size_of: Callable[[str], Size]) -> dict[
 def _categories(
     document: Mapping[str, Any], source: str, classes: Sequence[str]
 ) -> tuple[list[Entry], dict[int, int] | None]:
-    """Categories that begin with ``classes``, and from the ids of the file to theirs; None where it has no categories.
+    """The categories, ``classes`` first, and from ids of the file to theirs; None where the file has no categories.
 
-    mmdet numbers labels in the order of the file's categories, so this order is made that of the classes.
+    mmdet numbers labels in the order of the file's categories, so this becomes the order of the classes.
     """
     entries = document.get('categories') or []
     if not isinstance(entries, list):
@@ -124,14 +124,14 @@ def _categories(
             '...) into the config, letter by letter'
         )
     if not entries and len(classes) > 1:
-        raise InputError(f'{source} has no categories, which tell the {len(classes)} classes apart: write them in')
+        raise InputError(f'{source} has no categories for the {len(classes)} classes: write them in')
     for number, name in enumerate((name for name in classes if name not in by_name), max([0, *id_of]) + 1):
         by_name[name] = {'id': number, 'name': name}
     return [by_name.pop(name) for name in classes] + list(by_name.values()), id_of if entries else None
 
 
 class _Annotations:
-    """Annotations that are read one after another, and what is wrong with them.
+    """Checked annotations, and what is wrong with the others.
 
     Args:
         images: by their ids.
@@ -143,19 +143,32 @@ class _Annotations:
         self.annotations: list[Entry] = []
         self.faults: list[str] = []
         self.ids: set[int | str] = set()
-        self.kinds: set[object] = set()
-        self.odd: dict[str, list[str]] = {'orphan': [], 'small': []}
+        self.category_ids: set[str] = set()
+        self.orphans: list[str] = []
+        self.unused: list[str] = []
         self.counts: Counter[str] = Counter()
 
     def add(self, place: int, entry: object) -> None:
-        """Read one annotation, the ``place``-th of the list counted from 1."""
+        """Check one annotation, the ``place``-th of the list counted from 1."""
         name = shown(entry['id']) if isinstance(entry, dict) and 'id' in entry else f'number {place}'
         try:
-            self._add(name, entry)
+            category_id = self._check(entry)
         except ValueError as error:
             self.faults.append(f'{name} {error}')
+            return
+        image = self.images.get(entry['image_id'])
+        if image is None:
+            self.orphans.append(name)
+            return
+        box, area = entry['bbox'], entry.get('area')
+        if not self._is_used(box, image):
+            self.unused.append(name)
+        area = area if is_place(area) and area > 0 else box[2] * box[3]
+        crowd = entry.get('iscrowd') or 0
+        self.annotations.append({**entry, 'area': area, 'iscrowd': crowd, 'category_id': category_id})
 
-    def _add(self, name: str, entry: object) -> None:
+    def _check(self, entry: object) -> int:
+        """The id of the category in the completed document; ``ValueError`` says what is wrong with the annotation."""
         if not isinstance(entry, dict):
             raise ValueError(f'of the list is {shown(entry)}, not an object with id, image_id, category_id and bbox')
         if not isinstance(entry.get('id'), (int, str)):
@@ -168,33 +181,22 @@ class _Annotations:
             raise ValueError(f'has the bbox {shown(box)}, not four numbers x y width height')
         if entry.get('iscrowd') not in (None, 0, 1):
             raise ValueError(f'has iscrowd {shown(entry["iscrowd"])}, not 0 or 1')
-        image_id = entry.get('image_id')
-        if not isinstance(image_id, (int, str)):
-            raise ValueError(f'has the image_id {shown(image_id)}')
-        category_id = self._category_id(entry.get('category_id'))
-        if image_id not in self.images:
-            self.odd['orphan'].append(name)
-            return
-        if not self._fits(box, self.images[image_id]):
-            self.odd['small'].append(name)
-        area = entry.get('area')
-        area = area if is_place(area) and area > 0 else box[2] * box[3]
-        crowd = entry.get('iscrowd') or 0
-        self.annotations.append({**entry, 'area': area, 'iscrowd': crowd, 'category_id': category_id})
-
-    def _category_id(self, given: object) -> int:
-        """The id of the category in the document that is returned."""
+        if not isinstance(entry.get('image_id'), (int, str)):
+            raise ValueError(f'has the image_id {shown(entry.get("image_id"))}')
+        category_id = entry.get('category_id')
         if self.id_of is None:
-            self.kinds.add(shown(given))
-            if len(self.kinds) > 1:
-                raise ValueError(f'has category_id {shown(given)}, others another, and the file has no categories')
+            self.category_ids.add(shown(category_id))
+            if len(self.category_ids) > 1:
+                raise ValueError(
+                    f'has category_id {shown(category_id)}, others another, and the file has no categories'
+                )
             return 1
-        if not isinstance(given, int) or given not in self.id_of:
-            raise ValueError(f'has category_id {shown(given)}, but the categories are {shown(list(self.id_of))}')
-        return self.id_of[given]
+        if not isinstance(category_id, int) or category_id not in self.id_of:
+            raise ValueError(f'has category_id {shown(category_id)}, but the categories are {shown(list(self.id_of))}')
+        return self.id_of[category_id]
 
-    def _fits(self, box: Sequence[float], image: Entry) -> bool:
-        """Whether mmdet uses a box, which must have a pixel and reach into its image; counts what it looks like."""
+    def _is_used(self, box: Sequence[float], image: Entry) -> bool:
+        """Whether mmdet uses a box, which must have a pixel and overlap its image; counts boxes that look odd."""
         (x, y, w, h), (width, height) = box, (image['width'], image['height'])
         self.counts['boxes'] += 1
         self.counts['corners'] += x < w <= width * _BEYOND and y < h <= height * _BEYOND
@@ -202,15 +204,15 @@ class _Annotations:
         return w >= 1 and h >= 1 and x < width and y < height and x + w > 0 and y + h > 0
 
     def oddities(self) -> list[str]:
-        """A line for each kind of oddity."""
+        """One line for each kind of oddity."""
         lines = []
-        if orphans := self.odd['orphan']:
-            lines.append(f'annotation {orphans[0]}: {len(orphans)} of no image of the file left out, the first here')
-        if small := self.odd['small']:
+        if self.orphans:
             lines.append(
-                f'annotation {small[0]}: {len(small)} box(es) below 1 pixel or outside their image left out, the first '
-                'here'
+                f'annotation {self.orphans[0]}: {len(self.orphans)} of no image of the file left out, the first here'
             )
+        if self.unused:
+            what = 'box(es) below 1 pixel or outside their image left out, the first here'
+            lines.append(f'annotation {self.unused[0]}: {len(self.unused)} {what}')
         boxes, beyond = self.counts['boxes'], self.counts['beyond']
         if beyond and self.counts['corners'] >= 0.9 * boxes:
             lines.append(

@@ -23,7 +23,7 @@ from torch import Tensor
 from mmdark.adaptation import Decomposition, RetinexNet
 from mmdark.adaptation.losses import illumination_smoothness
 from mmdark.datasets import DarkISP, LoadPhoto
-from mmdark.datasets.face_formats import is_image
+from mmdark.datasets.image_files import is_image
 from mmdark.drawing import tensor_of
 from mmdark.errors import InputError
 from mmdark.models.published_weights import load_published

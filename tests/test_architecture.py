@@ -40,6 +40,7 @@ FLOORS = {
     'drawing': 1,
     'compat': 2,
     **dict.fromkeys(('adaptation', 'datasets', 'engine', 'evaluation', 'models'), 3),
+    'converters': 4,
     'register': 4,
     'apis': 5,
     'inference': 6,

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdark.converters.coco_document import coco_document, wider_to_images
+from mmdark.converters.dark_copy import renamed_annotation
+from mmdark.converters.yolo import read_data_yaml, yolo_to_images
 from mmdark.datasets import CheckedCocoDataset, CheckedVocDataset, DarkFaceDataset, ExDarkDataset, WiderDataset
-from mmdark.datasets.dark_copy import renamed_annotation
-from mmdark.datasets.face_formats import coco_document, wider_to_images
-from mmdark.datasets.resized_images import Resized, ResizedImages, Tally
-from mmdark.datasets.scaled_annotations import scaled_annotation
 from mmdark.datasets.wider_annotation import parse_wider_annotation
-from mmdark.datasets.yolo_annotation import read_data_yaml, yolo_to_images
 from mmdark.errors import run_or_explain
 from mmdark.evaluation.box_units import CORNERS, SIZES, unit_hints
 from mmdark.evaluation.dark_face_protocol import evaluate_dark_face
@@ -62,12 +60,10 @@ def reads(kind: str, file: str) -> Callable:
 
 
 def copied(root: Path, file: str) -> None:
-    """What a small and a dark copy make of an annotation."""
+    """What a dark copy makes of an annotation."""
     content = (root / file).read_bytes()
     names = {path.relative_to(root).as_posix() for path in root.rglob('*') if path.suffix.lower() in ('.jpg', '.png')}
-    images = ResizedImages(dict.fromkeys(names, Resized(SIZE, (SIZE[0] // 2, SIZE[1] // 2))))
     renamed_annotation(file, content, {Path(name).name: f'{Path(name).stem}.png' for name in names})
-    scaled_annotation(file, content, images, Tally())
 
 
 def whole(dataset: object) -> None:

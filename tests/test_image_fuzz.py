@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mmdark.datasets.face_formats import image_size
+from mmdark.datasets.image_files import image_size
 from mmdark.errors import InputError
 from mmdark.inference import image_sources
 from tests.limited_child import LimitedChild, faults

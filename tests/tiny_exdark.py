@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmdet.datasets import CocoDataset
 
+from mmdark.converters.coco_document import AnnotatedBox, AnnotatedImage, coco_document
 from mmdark.datasets.exdark_annotation import CLASSES, HEADER, LIGHTS, PLACES, SPLITS
-from mmdark.datasets.face_formats import AnnotatedBox, AnnotatedImage, coco_document
 from tests.tiny_own_data import SIZE
 from tests.tiny_wider import FACE, photo
 

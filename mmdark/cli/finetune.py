@@ -21,7 +21,7 @@ from mmdark.whole_file import write_whole
 if TYPE_CHECKING:
     from mmengine.runner import Runner
 
-    from mmdark.datasets.data_folder import DataPart
+    from mmdark.converters.data_folder import DataPart
     from mmdark.inference.detector import LoadedDetector
 
 DESCRIPTION = """\

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from mmdark.apis.finetune_config import choose_classes, iterations_for
-from mmdark.datasets.data_folder import DataPart, read_data, split_part
+from mmdark.converters.data_folder import DataPart, read_data, split_part
 from mmdark.errors import InputError
 from mmdark.inference.detector import LoadedDetector
 

@@ -9,28 +9,24 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
 from mmdark.coco_annotation import parse_coco
-from mmdark.datasets.face_formats import image_size
+from mmdark.datasets.image_files import image_size
 from mmdark.datasets.label_files import read_text, warn
 
 
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
-    """``CocoDataset`` that fills in what a file leaves out and says in one line what is wrong with it.
+    """``CocoDataset`` that fills in what a file leaves out and reports what is wrong with it in one line.
 
-    Missing areas, sizes of images and, for one class, categories are filled in, see
-    :mod:`mmdark.coco_annotation`. Labels follow the order of ``metainfo['classes']``; mmdet's own follow the
-    order of the file. Boxes below 1 pixel or outside their image are left out as by mmdet, with one warning for all.
-
-    Args:
-        *args: as :class:`mmdet.datasets.CocoDataset`.
-        **kwargs: likewise.
+    Missing areas, sizes of images and, for one class, categories are filled in, see :mod:`mmdark.coco_annotation`.
+    Labels follow the order of ``metainfo['classes']``, where mmdet's follow the order of the file. Boxes below 1 pixel
+    or outside their image are left out as by mmdet, with one warning.
 
     Raises:
         InputError: the file is missing, malformed, or knows none of the classes.
     """
 
     def COCOAPI(self, path: str) -> COCO:
-        """What ``CocoDataset`` calls to read ``ann_file``, of which ``path`` is a local copy."""
+        """The index of ``ann_file``, of which ``path`` is a local copy; ``CocoDataset`` calls it."""
         text = read_text(path, 'annotation', 'name it with ann_file, and its folder with data_root, in the config')
         document, oddities = parse_coco(text, self.ann_file, self.metainfo['classes'], self._size_of)
         for line in oddities:
@@ -42,5 +38,4 @@ class CheckedCocoDataset(CocoDataset):
         return coco
 
     def _size_of(self, name: str) -> tuple[int, int]:
-        """Width and height of an image by its header."""
         return image_size(os.path.join(self.data_prefix['img'], name))

@@ -1,4 +1,4 @@
-"""Randomness by counter: what a data set draws for a sample depends on (seed, epoch, index) alone."""
+"""Randomness by counter: the random numbers of a sample depend only on (seed, epoch, index)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch.utils.data import Dataset
 
 @contextmanager
 def counted_randomness(counter: Sequence[int]) -> Iterator[int]:
-    """Seed ``random``, ``numpy.random`` and torch's generator of the CPU with a counter; afterwards, all is as before.
+    """Seed ``random``, ``numpy.random`` and torch's CPU generator with a counter, and restore them afterwards.
 
     Args:
-        counter: numbers of which none is negative, such as (seed, epoch, index).
+        counter: numbers from 0 on, such as (seed, epoch, index).
 
     Yields:
-        One more random number, below 2**63, for what is drawn elsewhere, such as on a GPU.
+        A random seed below 2**63, for generators elsewhere, such as on a GPU.
     """
     seeds = np.random.SeedSequence(counter).generate_state(4, np.uint64)
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
@@ -38,10 +38,10 @@ def counted_randomness(counter: Sequence[int]) -> Iterator[int]:
 
 @DATASETS.register_module()
 class CountedDataset(Dataset):
-    """Any data set, with the randomness of each sample by counter; everything else is the inner data set's.
+    """Any data set, with the randomness of each sample by counter; all other attributes are the inner data set's.
 
-    An index of ``ResumableSampler`` brings its counter; one without a counter is passed on as it is. The data sample
-    gets ``random_seed`` into its meta information, for ``DarkPairPreprocessor``.
+    An index of ``ResumableSampler`` has a ``counter``; other indices are passed on unchanged. The data sample gets
+    ``random_seed`` as meta information, for ``DarkPairPreprocessor``.
 
     Args:
         dataset: a data set or its config.
@@ -51,7 +51,7 @@ class CountedDataset(Dataset):
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
     def __len__(self) -> int:
-        """Of the inner data set."""
+        """The inner data set's."""
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> object:
@@ -67,16 +67,16 @@ class CountedDataset(Dataset):
 
     @property
     def pipeline(self) -> object:
-        """Of the inner data set, which ``PipelineSwitchHook`` replaces."""
+        """The inner data set's, which ``PipelineSwitchHook`` replaces."""
         return self.dataset.pipeline
 
     @pipeline.setter
     def pipeline(self, pipeline: object) -> None:
-        """Give the inner data set another one."""
+        """Replace the inner data set's."""
         self.dataset.pipeline = pipeline
 
     def __getattr__(self, name: str) -> object:
-        """Of the inner data set, but for the protocols of Python and torch, which would go round ``__getitem__``."""
+        """The inner data set's, except the protocols of Python and torch, which would bypass ``__getitem__``."""
         if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)

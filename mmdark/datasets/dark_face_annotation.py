@@ -1,6 +1,6 @@
-"""DARK FACE's text files read into plain records, and our split of its images; knows nothing of images on disk.
+"""DARK FACE's text files read into plain records, and our split of its images.
 
-The official ``label/17.txt`` holds the number of faces in its first line and then one row ``x1 y1 x2 y2`` a face, in
+The official ``label/17.txt`` holds the number of faces in its first line and then one row ``x1 y1 x2 y2`` per face, in
 pixels of ``image/17.png``.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from typing import NamedTuple
 
+from mmdark.datasets.label_files import is_count, lines_of, parse_row
 from mmdark.errors import InputError, shown
 
 NUM_LABELLED = 6000
-"""Labelled images of the official release, ``1.png`` to ``6000.png``; 1080 by 720 pixels each."""
+"""Labelled images of the official release, ``1.png`` to ``6000.png``, 1080 x 720 pixels each."""
 
 NUM_VALIDATION = 500
 """How many of them are for validation; the rest is for training."""
@@ -36,10 +36,9 @@ class DarkFaceBox(NamedTuple):
 def split_numbers(split: str) -> list[int]:
     """The numbers of the images in one of our splits, ascending.
 
-    The 4,000 test images of DARK FACE have no public labels, and since 2024-12-31 no server scores them. So the 6,000
-    labelled images are split once and for all: the 500 numbers ``n`` whose SHA-256 of the text ``darkface:n`` is the
-    smallest are for validation. No random generator is involved, so the split is the same on every machine and in every
-    language. ``configs/dark_face/dark_face_val.txt`` lists it.
+    The 4,000 test images of DARK FACE have no public labels, and since 2024-12-31 no server scores them. So we split
+    the 6,000 labelled images: the 500 numbers ``n`` with the smallest SHA-256 of the text ``darkface:n`` are for
+    validation. This does not depend on a random generator. ``configs/dark_face/dark_face_val.txt`` lists them.
 
     Args:
         split: ``'train'`` (5,500 images), ``'val'`` (500) or ``'all'``.
@@ -61,49 +60,33 @@ def split_numbers(split: str) -> list[int]:
 
 
 def parse_image_list(text: str, source: str) -> list[str]:
-    r"""Read a list that names one image a line.
+    r"""The images' file names of a list with one image per line, in its order.
 
-    What stands before the last slash does not count, and without the ending of an image the name gets ``.png``: ``17``,
-    ``17.png``, ``image/17.png`` and ``./data/gt/17.txt``, as in the official list, mean the same image.
-
-    Args:
-        text: the whole list.
-        source: how messages name the list, its path.
-
-    Returns:
-        The images' file names, in the order of the list.
+    Folders do not count, and a name without the suffix of an image gets ``.png``: ``17``, ``17.png``, ``image/17.png``
+    and ``./data/gt/17.txt``, as in the official list, are the same image.
 
     Raises:
-        InputError: the list is empty or names an image twice.
+        InputError: the list is empty or names an image twice; names ``source``.
 
     Example:
         >>> parse_image_list('2.png\n./data/gt/1.txt', 'list.txt')
         ['2.png', '1.png']
     """
     names: dict[str, int] = {}
-    for number, line in _lines(text):
+    for number, line in lines_of(text):
         name = line.replace('\\', '/').rsplit('/', 1)[-1]
         stem, suffix = os.path.splitext(name)
         name = name if suffix.lower() in IMAGE_SUFFIXES else f'{stem if suffix == ".txt" else name}.png'
         if name in names:
-            raise InputError(
-                f'{source}:{number}: {name[:60]} is listed already in line {names[name]}; take out one of them'
-            )
+            raise InputError(f'{source}:{number}: {name[:60]} is listed already in line {names[name]}; remove one')
         names[name] = number
     if not names:
-        raise InputError(f'{source} is empty: it should name one image a line, such as 17.png')
+        raise InputError(f'{source} is empty: it should name one image per line, such as 17.png')
     return list(names)
 
 
 def parse_label(text: str, source: str) -> list[DarkFaceBox]:
-    r"""Read one label file.
-
-    Args:
-        text: the whole file.
-        source: how messages name it, its path.
-
-    Returns:
-        The faces in the order of the file, every one as written, degenerate boxes and NaN included.
+    r"""The faces of a label file in its order, as written, also those without a size.
 
     Raises:
         InputError: the file is empty or malformed; the message names ``source`` and the line.
@@ -112,30 +95,18 @@ def parse_label(text: str, source: str) -> list[DarkFaceBox]:
         >>> parse_label('1\n10 20 40 60', 'label/1.txt')[0][:4]
         (10.0, 20.0, 40.0, 60.0)
     """
-    lines = list(_lines(text))
+    lines = lines_of(text)
     if not lines:
         raise InputError(f'{source} is empty: its first line should be the number of faces, 0 where there is none')
     number, first = lines[0]
-    if not (first.isascii() and first.isdigit() and len(first) < 10):
+    if not is_count(first):
         raise InputError(f'{source}:{number}: the number of faces should stand here alone, not {shown(first)}')
     if int(first) != len(lines) - 1:
         raise InputError(
             f'{source}:{number}: the number of faces is {first}, but {len(lines) - 1} rows follow; correct the number, '
             'or copy the file again'
         )
-    return [_box(line, source) for line in lines[1:]]
-
-
-def _box(line: tuple[int, str], source: str) -> DarkFaceBox:
-    """One row ``x1 y1 x2 y2``."""
-    number, text = line
-    try:
-        left, top, right, bottom = map(float, text.split())
-    except ValueError:
-        raise InputError(f'{source}:{number}: a face should be four numbers, x1 y1 x2 y2, not {shown(text)}') from None
-    return DarkFaceBox(left, top, right, bottom, number)
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers."""
-    return ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+    expected = 'a face should be four numbers, x1 y1 x2 y2'
+    return [
+        DarkFaceBox(*parse_row(text.split(), f'{source}:{number}', expected, [4]), number) for number, text in lines[1:]
+    ]

@@ -1,4 +1,4 @@
-"""Where ExDark's images and labels lie, in the official folders and in the copies of them that are about."""
+"""Where ExDark's images and labels are, in the official folders and in copies of other layouts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mmdark.datasets.exdark_annotation import CLASSES, ExDarkImage
 from mmdark.datasets.label_files import names_in
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
-"""Of the official list, in lower case; it has ``.JPG`` and ``.JPEG``, too."""
+"""Of the official list, in lower case; it also has ``.JPG`` and ``.JPEG``."""
 
-Found = tuple[list[str], dict[int, str]]
-"""The path of each file, and those of the ones that are missing, by their places in the list."""
+Paths = tuple[list[str], dict[int, str]]
+"""The path of each file, and the paths of the missing ones by their places in the list."""
 
 
-def find_images(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Found:
+def find_images(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Paths:
     """The images in ``root``, in the folders of their classes or in ``root`` itself.
 
-    A name of other case, or with another of :data:`IMAGE_SUFFIXES`, is the same image.
+    Upper and lower case do not matter, and neither does the suffix among :data:`IMAGE_SUFFIXES`.
 
     Args:
         images: of the list.
@@ -28,8 +28,8 @@ def find_images(images: Sequence[ExDarkImage], root: str, listed: bool = True) -
     return _find([(image.class_name, _names(image)) for image in images], root, listed)
 
 
-def find_labels(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Found:
-    """The labels of the images, ``2015_00001.png.txt`` or ``2015_00001.txt``; else as :func:`find_images`."""
+def find_labels(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Paths:
+    """The labels of the images, ``2015_00001.png.txt`` or ``2015_00001.txt``; otherwise as :func:`find_images`."""
     wanted = [
         (image.class_name, [*(f'{name}.txt' for name in _names(image)), f'{os.path.splitext(image.name)[0]}.txt'])
         for image in images
@@ -38,12 +38,11 @@ def find_labels(images: Sequence[ExDarkImage], root: str, listed: bool = True) -
 
 
 def _names(image: ExDarkImage) -> list[str]:
-    """The official name, and others that the image may have."""
     return [image.name, *(f'{os.path.splitext(image.name)[0]}{suffix}' for suffix in IMAGE_SUFFIXES)]
 
 
-def _find(wanted: Sequence[tuple[str, list[str]]], root: str, listed: bool) -> Found:
-    """The first file of each (class, names) that is there; each folder is listed once."""
+def _find(wanted: Sequence[tuple[str, list[str]]], root: str, listed: bool) -> Paths:
+    """The first existing file of each (class, names); each folder is listed once."""
     folders = {name: names_in(os.path.join(root, name)) if listed else set() for name in ('', *CLASSES)}
     spelt = {folder: {name.lower(): name for name in sorted(names)} for folder, names in folders.items()}
     paths, missing = [], {}

@@ -1,52 +1,123 @@
-"""Label files of data sets that keep one for each image: reading them, and saying at once what is wrong with them."""
+"""Reading label files: their text, their rows of numbers, and one line for what is wrong with them."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 import mmengine.fileio as fileio
 from mmengine.logging import print_log
 
-from mmdark.errors import InputError, one_line
+from mmdark.errors import InputError, one_line, shown
 from mmdark.file_limits import refuse_endless
+from mmdark.places import is_place
 
 Label = TypeVar('Label')
+Line = tuple[int, str]
+"""Number of a line, counted from 1, and its text without blanks around it."""
 
 
 def names_in(folder: str) -> set[str]:
-    """The names in a folder; none where there is no such folder, or can be none (a NUL in its name)."""
+    """The names in a folder; none where there is no such folder."""
     try:
         return set(os.listdir(folder or '.'))
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # the latter for a NUL in the name
         return set()
 
 
-def read_text(path: str, what: str, remedy: str, backend_args: dict | None = None) -> str:
-    """The text of a file.
+def join_once(prefix: str, name: str) -> str:
+    """Join two paths without repeating the folders that end ``prefix`` and begin ``name``.
+
+    Example:
+        >>> join_once('data/WIDER_val/images', 'WIDER_val/images/0--Parade/a.jpg')
+        'data/WIDER_val/images/0--Parade/a.jpg'
+    """
+    ends, parts = PurePosixPath(prefix).parts, PurePosixPath(name).parts
+    for shared in range(min(len(ends), len(parts) - 1), 0, -1):
+        if ends[-shared:] == parts[:shared]:
+            return os.path.join(prefix, *parts[shared:])
+    return os.path.join(prefix, name)
+
+
+def read_bytes(path: str, what: str, remedy: str, backend_args: dict | None = None) -> bytes:
+    """The content of a file.
 
     Args:
         path: of the file.
-        what: it is, for messages: ``'label'``.
-        remedy: what to do where it cannot be read, for the end of the message.
-        backend_args: where files live, see :func:`mmengine.fileio.get`.
+        what: kind of the file for messages, such as ``'label'``.
+        remedy: end of the message where it cannot be read.
+        backend_args: where files are stored, see :func:`mmengine.fileio.get`.
 
     Raises:
-        InputError: the file cannot be read or is not text.
+        InputError: the file cannot be read.
     """
     try:
         refuse_endless(path)
-        return fileio.get(path, backend_args=backend_args).decode('utf-8-sig')
+        return fileio.get(path, backend_args=backend_args)
+    except (OSError, ValueError) as error:  # the latter for a NUL in the name
+        reason = getattr(error, 'strerror', None) or error
+        raise InputError(f'{what} {path} cannot be read ({reason}): {remedy}') from None
+
+
+def read_text(path: str, what: str, remedy: str, backend_args: dict | None = None) -> str:
+    """The text of a UTF-8 file; arguments and errors as of :func:`read_bytes`."""
+    try:
+        return read_bytes(path, what, remedy, backend_args).decode('utf-8-sig')
     except UnicodeDecodeError:
         raise InputError(f'{what} {path} is not a text file: copy it again, or name another') from None
-    except OSError as error:
-        raise InputError(f'{what} {path} cannot be read ({error.strerror or error}): {remedy}') from None
+
+
+def lines_of(text: str) -> list[Line]:
+    """The lines that are not blank."""
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def parse_row(words: Sequence[str], where: str, expected: str, counts: Iterable[int]) -> list[float]:
+    """Words of a row as numbers, NaN and infinities included.
+
+    Args:
+        words: of the row.
+        where: file and line, for messages.
+        expected: what the row should be, for messages.
+        counts: how many numbers there may be.
+
+    Raises:
+        InputError: a word is not a number, or there are more or fewer.
+
+    Example:
+        >>> parse_row(['1', '2.5'], 'a.txt:1', 'a row should be "x y"', [2])
+        [1.0, 2.5]
+    """
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if len(values) != len(words) or len(values) not in counts:
+        raise InputError(f'{where}: {expected}, not {shown(" ".join(words))}')
+    return values
+
+
+def is_count(word: str) -> bool:
+    """Whether a word is a whole number from 0 on; Python converts no more than 4,300 digits.
+
+    Example:
+        >>> is_count('12'), is_count('-1'), is_count('9' * 5000)
+        (True, False, False)
+    """
+    return word.isascii() and word.isdecimal() and len(word) < 10
+
+
+def has_size(box: Sequence[float]) -> bool:
+    """Whether a box ``x1 y1 x2 y2`` can be trained on: finite, with a positive width and height."""
+    left, top, right, bottom = box
+    return left < right and top < bottom and all(map(is_place, box))
 
 
 def read_all(paths: Iterable[str], read: Callable[[str], Label]) -> list[Label]:
-    """What ``read`` makes of each label file.
+    """``read`` applied to every path.
 
     Raises:
         InputError: labels are malformed; names the first and says how many there are.
@@ -64,18 +135,18 @@ def read_all(paths: Iterable[str], read: Callable[[str], Label]) -> list[Label]:
     return labels
 
 
-def places_there(
+def present_places(
     source: str, count: int, no_image: Mapping[int, str], no_label: Mapping[int, str], remedy: str, allow_missing: bool
 ) -> list[int]:
-    """The places, 0 to ``count - 1``, of the images that are there with their labels.
+    """The places, 0 to ``count - 1``, of the images that exist and have a label.
 
     Args:
-        source: how messages name the choice of images.
+        source: the choice of images, for messages.
         count: how many images were asked for.
-        no_image: from the places of those that are missing to the paths that were looked for.
-        no_label: likewise for those that are there without a label.
-        remedy: what to do where nothing is there at all, for the end of the message.
-        allow_missing: goes on with the others, with one warning.
+        no_image: from the places of missing images to the paths that were looked for.
+        no_label: likewise for existing images without a label.
+        remedy: end of the message where nothing exists.
+        allow_missing: continue with the others, with one warning.
 
     Raises:
         InputError: some are missing and ``allow_missing`` is False, or all are.
@@ -85,19 +156,30 @@ def places_there(
     counts = [f'{len(no_image)} are not there'] if no_image else []
     counts += [f'{len(no_label)} have no label'] if no_label else []
     first = next(iter((no_image or no_label).values()))
-    said = f'{source}: of {count} images {" and ".join(counts)} (looked for {first})'
+    message = f'{source}: of {count} images {" and ".join(counts)} (looked for {first})'
     left = count - len(no_image) - len(no_label)
     if not left:
-        raise InputError(f'{said}: {remedy}')
+        raise InputError(f'{message}: {remedy}')
     if not allow_missing:
         raise InputError(
-            f'{said}: copy them there, or go on with the {left} others: allow_missing=True, '
+            f'{message}: copy them there, or use the {left} others with allow_missing=True, '
             '--cfg-options allow_missing=True (results are then those of a part)'
         )
-    warn(f'{said}; going on with {left}')
+    warn(f'{message}; going on with {left}')
     return [place for place in range(count) if place not in no_image and place not in no_label]
 
 
 def warn(text: str) -> None:
     """One line in the log, which begins with time, logger and level."""
     print_log(one_line(text, 250), logger='current', level=logging.WARNING)
+
+
+def warn_left_out(places: Sequence[str], what: str) -> None:
+    """One warning for all boxes that were left out.
+
+    Args:
+        places: file and line of each.
+        what: is wrong with them.
+    """
+    if places:
+        warn(f'{places[0]}: {len(places)} box(es) {what} left out, the first here')

@@ -1,4 +1,4 @@
-"""Several test data sets as one, from which MMDetection's inferencers learn what they need without loading it."""
+"""Several test data sets as one, without loading them for MMDetection's inferencers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from mmengine.dataset import BaseDataset
 
 @DATASETS.register_module()
 class LazyConcatDataset(ConcatDataset):
-    """mmdet's ``ConcatDataset``, which keeps two promises to ``init_detector`` and ``DetInferencer``.
+    """mmdet's ``ConcatDataset`` for ``init_detector`` and ``DetInferencer``.
 
     They take ``test_dataloader.dataset.pipeline`` from the config to prepare an image, and build the data set with
-    ``lazy_init=True`` to learn its classes. In mmdet's own, the pipelines are those of the parts alone, and the parts
-    are loaded even so (mmdet 3.3.0).
+    ``lazy_init=True`` to get its classes. mmdet 3.3.0 accepts no pipeline here, and loads the parts.
 
     Args:
         datasets: the parts, or their configs.
-        pipeline: how inferencers prepare an image; each part has its own.
-        lazy_init: do not load the parts, of which only the classes are asked.
+        pipeline: of inferencers; each part has its pipeline.
+        lazy_init: do not load the parts.
         **kwargs: of mmdet's ``ConcatDataset``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A part of a data set, for validations that must be short."""
+"""A part of a data set, for short validations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from mmengine.dataset import BaseDataset
 
 @DATASETS.register_module()
 def spread_part(dataset: dict, images: int) -> BaseDataset:
-    """A data set of which some images are left, spread evenly over it; all where it has no more.
-
-    Args:
-        dataset: config of the data set.
-        images: so many are left.
-    """
+    """A data set reduced to at most ``images`` images, spread evenly over it; ``dataset`` is its config."""
     whole = DATASETS.build(dataset)
     whole.full_init()
     count = min(images, len(whole))

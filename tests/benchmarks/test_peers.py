@@ -16,7 +16,7 @@ from benchmarks.peers import (
     photographs,
     views,
 )
-from mmdark.datasets.dark_copy import darken_folder
+from mmdark.converters.dark_copy import darken_folder
 from mmdark.datasets.transforms import Brighten
 from mmdark.errors import InputError
 from mmdark.evaluation.face_scores import LabelledFaces

@@ -131,8 +131,8 @@ def test_a_list_keeps_its_order_and_other_endings() -> None:
 @pytest.mark.parametrize(
     ('text', 'said'),
     [
-        ('\n', r'^list\.txt is empty: it should name one image a line'),
-        ('1.png\n2.png\nimage/1.png\n', r'^list\.txt:3: 1\.png is listed already in line 1; take out one of them'),
+        ('\n', r'^list\.txt is empty: it should name one image per line'),
+        ('1.png\n2.png\nimage/1.png\n', r'^list\.txt:3: 1\.png is listed already in line 1; remove one'),
     ],
 )
 def test_malformed_lists_are_explained_in_one_line(text: str, said: str) -> None:

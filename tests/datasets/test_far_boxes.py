@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset
 
+from mmdark.converters.coco_document import AnnotatedBox, AnnotatedImage, coco_document
 from mmdark.datasets import DarkFaceDataset, ExDarkDataset, WiderDataset
-from mmdark.datasets.face_formats import AnnotatedBox, AnnotatedImage, coco_document
 from mmdark.errors import InputError
 from tests.datasets.test_own_labels import data_set
 from tests.tiny_dark_face import BOX, write_dark_face

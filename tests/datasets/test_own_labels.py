@@ -169,7 +169,7 @@ def test_labels_follow_the_order_of_the_classes(coco: Path) -> None:
         (first('id', key='categories'), r'category 1 of the list needs an id'),
         (
             both(without('categories'), first('category_id', 5)),
-            r'annotation 2 has category_id 1, others another, and the file has no categories',
+            r'annotation 2 has category_id 1, others differ, and the file has no categories',
         ),
         (lambda document: document['images'][0].update(file_name='a' * 9000, width=0), r'cannot be read'),
     ],

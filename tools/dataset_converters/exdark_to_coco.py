@@ -16,9 +16,9 @@ import os
 from pathlib import Path
 
 from mmdark.apis import run_or_explain
+from mmdark.converters.coco_document import AnnotatedBox, AnnotatedImage, coco_document
 from mmdark.datasets import ExDarkDataset
 from mmdark.datasets.exdark_annotation import SPLITS
-from mmdark.datasets.face_formats import AnnotatedBox, AnnotatedImage, coco_document
 from mmdark.errors import InputError
 from mmdark.whole_file import write_whole
 
@@ -54,7 +54,7 @@ def document_of(dataset: ExDarkDataset) -> dict:
 
 
 def main() -> None:
-    """Convert, and say how much it was."""
+    """Convert, and print the counts."""
     args = parse_args()
     if not args.data_root.is_dir():
         raise InputError(f'DATA_ROOT {args.data_root} is not a folder: name the one that holds imageclasslist.txt')

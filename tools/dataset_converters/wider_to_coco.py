@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 
 from mmdark.apis import run_or_explain
-from mmdark.datasets.face_formats import coco_document, wider_to_images
+from mmdark.converters.coco_document import coco_document, wider_to_images
+from mmdark.datasets.label_files import read_text
 from mmdark.datasets.wider_annotation import parse_wider_annotation
 from mmdark.errors import InputError
 from mmdark.whole_file import write_whole
@@ -29,26 +30,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_annotation(path: Path) -> str:
-    """The text of an annotation.
-
-    Raises:
-        InputError: the file cannot be read or is not text.
-    """
-    try:
-        return path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError:
-        raise InputError(f'{path} is not a text file: name a *_bbx_gt.txt') from None
-    except OSError as error:
-        raise InputError(f'annotation {path} cannot be read ({error.strerror}): name a *_bbx_gt.txt') from None
-
-
 def main() -> None:
-    """Convert, and say how much it was."""
+    """Convert, and print the counts."""
     args = parse_args()
     if not args.images.is_dir():
         raise InputError(f'--images {args.images} is not a folder: name the one that the image names start from')
-    records = parse_wider_annotation(read_annotation(args.annotation), str(args.annotation))
+    text = read_text(str(args.annotation), 'annotation', 'name a *_bbx_gt.txt')
+    records = parse_wider_annotation(text, str(args.annotation))
     document, dropped = coco_document(wider_to_images(records, args.images, str(args.annotation)))
     write_whole(args.out, json.dumps(document).encode())
     ignored = sum(annotation['iscrowd'] for annotation in document['annotations'])

@@ -4,11 +4,11 @@
     python tools/dataset_converters/yolo_to_coco.py data/mine/labels/train --images data/mine/images/train \
         --out data/mine/annotations/train.json
 
-Of a ``data.yaml`` each part that it names (train, val, test) is written to ``annotations/`` beside it.
+Each part that a ``data.yaml`` names (train, val, test) is written to ``annotations/`` beside it.
 
-The label file of ``a/b.jpg`` is ``a/b.txt``, rows ``class cx cy w h`` in fractions of the image, behind them a score or
-nothing; an image without a label file has no faces. All images are taken, in the order of their names. Sizes come from
-the images' headers.
+The label file of ``a/b.jpg`` is ``a/b.txt``, rows ``class cx cy w h`` in fractions of the image, with a score or
+without; an image without a label file has no faces. All images are taken, sorted by name. Sizes come from the images'
+headers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdark.apis import run_or_explain
-from mmdark.datasets.face_formats import coco_document
-from mmdark.datasets.yolo_annotation import read_data_yaml, yolo_to_images
+from mmdark.converters.coco_document import coco_document
+from mmdark.converters.yolo import read_data_yaml, yolo_to_images
+from mmdark.datasets.label_files import lines_of, read_text
 from mmdark.errors import InputError, shown
 from mmdark.whole_file import write_whole
 
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('labels', type=Path, help='folder of the label files, or the data.yaml of a whole data set')
     parser.add_argument('--images', type=Path, help='folder of the images; file_name is relative to it')
     parser.add_argument('--out', type=Path, help='COCO file to write; of a data.yaml a folder (default: annotations/)')
-    parser.add_argument('--names', type=Path, help='names of the classes, one a line; without it class 0 is face')
+    parser.add_argument('--names', type=Path, help='names of the classes, one per line; without it class 0 is face')
     args = parser.parse_args()
     if is_yaml(args.labels) and (args.images or args.names):
         parser.error('a data.yaml names images and classes itself: leave out --images and --names')
@@ -46,25 +47,20 @@ def is_yaml(path: Path) -> bool:
     return path.suffix.lower() in ('.yaml', '.yml')
 
 
-def read_names(path: Path | None) -> list[str] | None:
+def read_names(path: Path) -> list[str]:
     """The names of the classes.
 
     Raises:
         InputError: the file cannot be read, holds none, or holds one twice.
     """
-    if path is None:
-        return None
-    try:
-        names = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f'--names {path} is not a text file that can be read: write one name a line') from None
+    names = [line for _, line in lines_of(read_text(str(path), '--names', 'write one name per line'))]
     if not names or len(set(names)) < len(names):
-        raise InputError(f'--names {path} should hold one name a line, each once; it holds {shown(names)}')
+        raise InputError(f'--names {path} should hold one name per line, each once; it holds {shown(names)}')
     return names
 
 
 def convert(labels: Path, images: Path, names: Sequence[str] | None, out: Path) -> None:
-    """Write the COCO file of one folder, and say how much it was."""
+    """Write the COCO file of one folder, and print the counts."""
     annotated, without = yolo_to_images(labels, images, names)
     document, dropped = coco_document(annotated, names or ('face',))
     write_whole(out, json.dumps(document).encode())
@@ -75,7 +71,7 @@ def convert(labels: Path, images: Path, names: Sequence[str] | None, out: Path) 
 
 
 def convert_all(path: Path, out: Path) -> None:
-    """Write the COCO files of a ``data.yaml``, and say how to train on them."""
+    """Write the COCO files of a ``data.yaml``, and print how to train on them."""
     parts, names = read_data_yaml(path)
     for part in parts:
         convert(part.labels, part.images, names, out / f'{part.name}.json')
@@ -93,7 +89,7 @@ def main() -> None:
     for option, folder in (('LABELS', args.labels), ('--images', args.images)):
         if not folder.is_dir():
             raise InputError(f'{option} {folder} is not a folder: name the one that holds the files')
-    convert(args.labels, args.images, read_names(args.names), args.out)
+    convert(args.labels, args.images, read_names(args.names) if args.names else None, args.out)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Brightening before detection, without learning: what one would try first on a dark photograph."""
+"""Classical brightening before detection, the baseline for dark photographs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MID_GREY = 0.5
 
 @TRANSFORMS.register_module()
 class Brighten(BaseTransform):
-    """Brighten a photograph as people do today.
+    """Brighten a photograph without learning.
 
     - ``gamma``: the power that takes the mean grey level to the middle of the scale; never one that darkens.
     - ``clahe``: contrast-limited adaptive histogram equalisation (Zuiderveld, 1994) of the lightness in CIELAB.
 
-    Both work on 8 bits, as cameras write them: what is darkened by a simulation is rounded first.
+    Both work on 8 bits, as cameras write them; simulated darkness is rounded first.
 
     Required keys: ``img`` (``(H, W, 3)`` BGR, 0-255). Modified keys: ``img`` (uint8).
 

@@ -1,7 +1,7 @@
 """The photometric augmentation of PyramidBox and DSFD: brightness, contrast, saturation and hue, each half the time.
 
 Each elementary function follows Pillow's ``ImageEnhance`` on 8-bit values, with which the published detectors were
-trained, but on BGR arrays and by table where it can. Images are uint8 ``(H, W, 3)`` BGR; grey ones, ``(H, W)`` or
+trained, but on BGR arrays and, where possible, by table. Images are uint8 ``(H, W, 3)`` BGR; grey ones, ``(H, W)`` or
 ``(H, W, 1)``, have no saturation and no hue and keep what they have.
 """
 
@@ -30,14 +30,14 @@ class ColorParameters(NamedTuple):
 
 @TRANSFORMS.register_module()
 class ColorDistortion(BaseTransform):
-    """Random brightness, contrast, saturation and hue, contrast coming second or last with equal chance.
+    """Random brightness, contrast, saturation and hue; contrast is second or last with equal probability.
 
     Args:
         brightness: range of the factor.
         contrast: range of the factor.
         saturation: range of the factor.
         hue: range of the shift, on a circle of 256 steps.
-        prob: chance of each of the four.
+        prob: probability of each of the four.
 
     Required keys: ``img`` (uint8). Modified keys: ``img``.
     """
@@ -55,7 +55,6 @@ class ColorDistortion(BaseTransform):
 
     @cache_randomness
     def _sample(self) -> ColorParameters:
-        """Draw the four values and the order."""
         ranges = np.array([self.brightness, self.contrast, self.saturation, self.hue])
         chance, position = np.random.uniform(size=(2, len(ranges)))  # noqa: NPY002
         values = ranges[:, 0] + position * (ranges[:, 1] - ranges[:, 0])
@@ -139,5 +138,4 @@ def _grey(img: np.ndarray) -> np.ndarray:
 
 
 def _is_grey(img: np.ndarray) -> bool:
-    """Whether the image has one channel."""
     return img.ndim == 2 or img.shape[2] == 1

@@ -1,4 +1,4 @@
-"""DarkISP on an 8-bit image: the linear signal by table, all else strip by strip in the cache of the processor."""
+"""DarkISP on an 8-bit image: the linear signal by table, the rest in strips that fit the processor's cache."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from mmdark.dark_isp import FLOOR, ISPNoise, ISPParameters, PixelSteps, find_pre
 from mmdark.datasets.transforms.table_noise import TableNoise
 
 _STRIP = 32768
-"""Pixels of a strip: five arrays of three floats a pixel stay in a cache of 2 MB."""
+"""Pixels of a strip, so that five arrays of three floats per pixel fit into a cache of 2 MB."""
 
 _ROWS = 32
-"""Strips have a multiple of so many rows: torch rounds the powers at the end of an array, up to 31 of them, apart."""
+"""Strips have a multiple of this many rows, because torch rounds the last powers of an array, up to 31, differently."""
 
 
 def darken_bytes(
     image: np.ndarray, parameters: ISPParameters, noise: ISPNoise | TableNoise, preset: str = 'corrected'
 ) -> np.ndarray:
-    """What :func:`mmdark.dark_isp.darken` does, for one 8-bit image.
+    """:func:`mmdark.dark_isp.darken` for one 8-bit image.
 
-    Equal to it where the published code is followed step by step; within float32 rounding of the linear signal where
-    the steps are folded.
+    The result is equal where the preset follows the published code step by step, and within float32 rounding of the
+    linear signal where steps are folded.
 
     Args:
         image: uint8 ``(H, W, 3)`` BGR.
         parameters: of one darkening.
-        noise: of ``(1, 3, H, W)``, RGB; or one that is drawn strip by strip.
+        noise: of shape ``(1, 3, H, W)``, RGB; or drawn strip by strip.
         preset: a name in ``mmdark.dark_isp.PRESETS``.
 
     Returns:
@@ -65,7 +65,7 @@ def darken_bytes(
 
 
 def _rows_of(noise: ISPNoise | TableNoise, strip: slice, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Noise of the strip, ``(3, rows, W)``, the second ``(3, 1, 1)`` where it is one number a channel."""
+    """Noise of the strip, ``(3, rows, W)``, the second ``(3, 1, 1)`` where it is one number per channel."""
     if isinstance(noise, TableNoise):
         return noise.strip(shape)
     shot_read, quantisation = noise.shot_read[0].numpy(), noise.quantisation[0].numpy()
@@ -73,10 +73,10 @@ def _rows_of(noise: ISPNoise | TableNoise, strip: slice, shape: tuple[int, int, 
 
 
 def _mix_channels(matrix: np.ndarray, planes: np.ndarray, out: np.ndarray, product: np.ndarray | None) -> None:
-    """``(3, 3)`` on ``(3, rows, W)``; with an array for products, each product and each sum is rounded by itself."""
+    """``(3, 3)`` on ``(3, rows, W)``; with an array for products, products and sums are rounded separately."""
     if product is None:
         flat, result = (torch.from_numpy(array).flatten(1) for array in (planes, out))
-        torch.mm(torch.from_numpy(matrix), flat, out=result)  # numpy's product would start threads of its own
+        torch.mm(torch.from_numpy(matrix), flat, out=result)  # numpy's product would start threads
         return
     red, green, blue = matrix.T[:, :, None, None]
     np.multiply(red, planes[0], out=out)
@@ -107,7 +107,7 @@ def _add_noise(
 
 
 def _take_root(signal: torch.Tensor, root: torch.Tensor, fold: bool, highest: float | None) -> None:
-    """Develop: clip, then the power of ``root``, ``(1,)``; the quick way, by logarithm, is right to 1e-6."""
+    """Clip, then raise to the power ``root``, ``(1,)``; the fast way by logarithm is right to 1e-6."""
     signal.clamp_(FLOOR, highest)
     if fold:
         signal.log2_().mul_(root).exp2_()

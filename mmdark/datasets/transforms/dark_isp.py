@@ -17,8 +17,8 @@ from mmdark.drawing import tensor_of
 from mmdark.errors import InputError
 
 _BLACK, _WHITE = 3.0, 1000.0
-"""Floats on the 0-255 scale have values above the first, unless the image is black, and none above the second; those
-in [0, 1], and normalised ones, have none above the first, 16-bit values are above the second."""
+"""The highest value of a float image, unless it is black, is between these on the 0-255 scale. It is below the first
+where the image is in [0, 1] or normalised, and above the second in 16 bits."""
 
 
 @TRANSFORMS.register_module()
@@ -32,15 +32,15 @@ class DarkISP(BaseTransform):
     Args:
         preset: ``corrected``, or ``dainet`` or ``maet`` as published.
         seed: None draws anew each time, from numpy's generator, which the Runner seeds. A number makes the darkness a
-            function of the number and of the file name, the same for everyone: for validation and testing.
-        keep_light: True keeps what ``img`` was as ``light_img``, and the dark image as ``dark_img``, too, for
-            :class:`PackDarkPair`; whatever packs one image packs the dark one.
-        prob: chance that an image is darkened; otherwise it is its own dark image, so that a detector does not forget
-            the day.
+            function of the number and the file name, the same on every machine, for validation and testing.
+        keep_light: keeps the light image as ``light_img``, and the dark image also as ``dark_img``, for
+            :class:`PackDarkPair`; other packing steps take ``img``, the dark one.
+        prob: probability that an image is darkened; otherwise it stays light, so that the detector does not
+            forget the day.
 
     Raises:
-        ValueError: the preset is unknown; ``prob`` is no chance, or below 1 with a seed.
-        InputError: in a pipeline, the image is not what it must be, or is dark already.
+        ValueError: the preset is unknown; ``prob`` is no probability, or below 1 with a seed.
+        InputError: in a pipeline, the image has another type or range, or is dark already.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class DarkISP(BaseTransform):
         self._saw_more_than_black = False
 
     def sample(self, results: dict) -> tuple[ISPParameters, ISPNoise | TableNoise]:
-        """The parameters and the noise for one image; that of 8-bit images in training is drawn the quick way."""
+        """The parameters and the noise for one image; :class:`TableNoise` for 8-bit images in training."""
         if self.seed is None:
             seed = np.random.randint(2**31)  # noqa: NPY002
         else:
@@ -70,7 +70,7 @@ class DarkISP(BaseTransform):
         return parameters, sample_noise((1, 3, height, width), self.preset, generator)
 
     def apply(self, image: np.ndarray, parameters: ISPParameters, noise: ISPNoise | TableNoise) -> np.ndarray:
-        """Darken an ``(H, W, 3)`` BGR image on the 0-255 scale; 8-bit ones the quick way."""
+        """Darken an ``(H, W, 3)`` BGR image on the 0-255 scale."""
         if image.dtype == np.uint8:
             return darken_bytes(image, parameters, noise, self.preset)
         dark = darken(tensor_of(image)[None].clamp(0.0, 1.0), parameters, noise, self.preset)[0] * 255.0
@@ -92,7 +92,7 @@ class DarkISP(BaseTransform):
     def _check(self, results: dict) -> None:
         """Raise an InputError where the image cannot be darkened.
 
-        A black float image does not tell its scale, so once a brighter one was seen, black ones are taken as they are.
+        A black float image does not show its scale, so it is accepted once a brighter image was seen.
         """
         image, place = results.get('img'), results.get('img_path') or 'an image'
         if not isinstance(image, np.ndarray):

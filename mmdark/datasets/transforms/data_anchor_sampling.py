@@ -25,7 +25,7 @@ from mmdark.datasets.transforms.random_interp_resize import INTERPOLATIONS
 
 _TRIES = 50
 _MAX_SIDE = 12000  # the rescaled image's area stays below the square of this
-_MIN_IOU = 0.7  # from here on a face larger than the window counts as held by it
+_MIN_IOU = 0.7  # from here on a window counts as containing a face that is larger than it
 _MARGIN = 4  # source pixels that the widest interpolation (Lanczos) looks at beyond the window
 
 
@@ -43,11 +43,11 @@ class DataAnchorSampling(FaceCrop):
     """Rescale so that a random face gets about the side of a random anchor, and cut a square window around it.
 
     With k the anchor nearest to the face's side (square root of its area), the new side is one of the anchors 0 to
-    min(k + 1, last) times 2^U(-1, 1). Of up to 50 random windows one is taken that holds a face wholly or has an
+    min(k + 1, last) times 2^U(-1, 1). Of up to 50 random windows one is taken that contains a face or has an
     IoU above 0.7 with one. Faces stay whose centre is inside and whose area is above ``min_face`` squared, ignored
     boxes that reach into the window.
 
-    Own choices where the published description is silent: a face under one pixel is treated as one pixel (bounds the
+    Our choices where the published description is silent: a face under one pixel is treated as one pixel (bounds the
     scale by 64); where no window is valid, the face being blown up beyond it, the scale is lowered until the face just
     fits; an image that its data set keeps without faces is cut as if it had one, of a random size at a random place.
 
@@ -55,8 +55,8 @@ class DataAnchorSampling(FaceCrop):
         input_size: side of the window, which is the input of the network, pixels.
         anchors: sides of the anchors, ascending.
         min_face: side of the smallest square face that stays, pixels.
-        pad_value: what stands outside the image, in the channel order of the image, here BGR: the numbers are the
-            mean of the Caffe VGG weights, which are BGR. Grey images get its average.
+        pad_value: value outside the image, in its channel order; the default is the mean of the Caffe VGG weights in
+            BGR. Grey images get its average.
 
     Required keys: ``img``, ``gt_bboxes``. Modified keys: ``img``, ``img_shape``, ``scale_factor``, the faces,
     ``homography_matrix``. Returns ``None`` (mmengine then takes another random image) where there is no face to aim at,
@@ -113,7 +113,7 @@ class DataAnchorSampling(FaceCrop):
         return np.random.uniform(ends.min(0), ends.max(0), size=(_TRIES, 2))  # noqa: NPY002
 
     def _holds_a_face(self, corners: np.ndarray, faces: np.ndarray) -> np.ndarray:
-        """Which windows hold one of the faces ``(N, 4)`` wholly or overlap it by IoU > 0.7; shape ``(50,)``."""
+        """Which windows contain one of the faces ``(N, 4)`` or overlap it by IoU > 0.7; shape ``(50,)``."""
         low, high = corners[:, None], corners[:, None] + self.input_size
         inside = ((faces[:, :2] >= low) & (faces[:, 2:] <= high)).all(2)
         overlap = (np.minimum(faces[:, 2:], high) - np.maximum(faces[:, :2], low)).clip(0).prod(2)
@@ -121,7 +121,6 @@ class DataAnchorSampling(FaceCrop):
         return (inside | (overlap > _MIN_IOU * union)).any(1)
 
     def _apply(self, results: dict, window: AnchorWindow) -> dict:
-        """Cut the window out of ``results``, with the faces that stay."""
         img, (left, top) = cut_rescaled(results['img'], window, self.input_size, self.pad_value)
         results['gt_bboxes'].rescale_((window.scale, window.scale))
         results['gt_bboxes'].translate_((-left, -top))
@@ -175,7 +174,7 @@ def cut_rescaled(
 
 
 def _place(start: float, scale: float, size: int, length: int) -> tuple[slice, int, float]:
-    """Along one side: the source pixels needed, where they begin in the window, and the window's exact start."""
+    """Along one side: the source pixels needed, their start in the window, and the window's exact start."""
     margin = _MARGIN + int(np.ceil(1 / scale))
     first = min(max(int(start / scale) - margin, 0), length)
     last = max(min(int(np.ceil((start + size) / scale)) + margin, length), first)
@@ -189,5 +188,5 @@ def _overlap(offset: int, length: int, size: int) -> slice:
 
 
 def _moved(target: slice, offset: int) -> slice:
-    """The same pixels counted from the part's begin."""
+    """The same pixels counted from the start of the part."""
     return slice(max(target.start - offset, 0), max(target.stop - offset, 0))

@@ -1,4 +1,4 @@
-"""What both crops share: a window is sampled for the faces of an image, then applied."""
+"""Base class of both crops: a window is sampled for the faces of an image, then applied."""
 
 from abc import abstractmethod
 from typing import Any
@@ -10,13 +10,12 @@ from mmdark.datasets.transforms.face_geometry import is_kept_empty, learnable_fa
 
 
 class FaceCrop(BaseTransform):
-    """A crop aimed at faces; ``None`` (mmengine then takes another random image) where there is none to aim at.
+    """A crop aimed at faces; ``None`` (mmengine then takes another random image) where there is no face.
 
     Of an image that its data set keeps without faces (``filter_empty_gt=False``) a window is taken anywhere.
 
     Besides ``_apply`` a crop has ``_sample(faces, img_shape)``, which draws a window for faces of shape ``(N, 4)``, or
-    anywhere where N is 0. That one is not abstract here: mmcv's ``cache_randomness``, which marks it, cannot be asked
-    for on a class.
+    anywhere where N is 0. It is not abstract here, because mmcv's ``cache_randomness`` refuses abstract methods.
     """
 
     @autocast_box_type()

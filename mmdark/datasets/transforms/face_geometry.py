@@ -1,4 +1,4 @@
-"""What the face transforms share: boxes as arrays, choosing faces, and the record of how the image was moved."""
+"""Functions of the face transforms: boxes as arrays, selecting faces, and the homography of the image."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def face_boxes(results: dict) -> np.ndarray:
 
 
 def select_faces(results: dict, keep: np.ndarray) -> None:
-    """Keep the faces where ``keep``, booleans of shape ``(N,)``, is true, with all that is held per face."""
+    """Keep the faces where ``keep``, booleans of shape ``(N,)``, is true, with all values per face."""
     for key in _PER_FACE_KEYS:
         if results.get(key) is not None:
             results[key] = results[key][keep]
@@ -39,8 +39,8 @@ def learnable_faces(results: dict) -> np.ndarray:
 def is_kept_empty(results: dict) -> bool:
     """Whether the annotation of an image has no face to learn, and its data set keeps such images.
 
-    ``results['keep_empty']`` says whether it does. A data set that says nothing, such as mmdet's, has left out the
-    images that it does not keep. An image that has lost its faces on the way here is not meant.
+    ``results['keep_empty']`` says so. A data set without this key, such as mmdet's, has left out the images that it
+    does not keep. An image that lost its faces in an earlier step is not meant.
     """
     instances, boxes = results.get('instances'), results.get('gt_bboxes')
     if instances is None or boxes is None or not results.get('keep_empty', True):
@@ -60,7 +60,7 @@ def reach_into(boxes: np.ndarray, window: tuple[float, float, float, float]) -> 
 
 
 def record_homography(results: dict, scale: float, shift: tuple[float, float]) -> None:
-    """Add ``scale * (x, y) + shift`` to ``results['homography_matrix']``, as mmdet's own transforms do."""
+    """Add ``scale * (x, y) + shift`` to ``results['homography_matrix']``, as mmdet's transforms do."""
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]], dtype=np.float32)
     before = results.get('homography_matrix')
     results['homography_matrix'] = matrix if before is None else matrix @ before

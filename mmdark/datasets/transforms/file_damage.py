@@ -1,31 +1,31 @@
-"""Whether the file of an image is whole inside; decoders read many damaged ones without a word."""
+"""Whether the file of an image is whole inside; decoders read many damaged files without complaint."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from . import jpeg_damage
-from .jpeg_damage import CUT, LAST, OTHER, STRANGE, ZEROS
+from .jpeg_damage import CUT, STRANGE, ZEROS, end_fault
 from .pillow_pixels import PNG_START, decoded
 
 PNG_END = b'IEND\xaeB`\x82'
 _JPEG_2000 = b'\xff\x4f\xff\x51'  # the start of its data, also inside a .jp2
-_MANY_ZEROS = bytes(256)  # JPEG 2000 has single ones for packets without data
+_MANY_ZEROS = bytes(256)  # JPEG 2000 has single zeros for packets without data
 
 
 def damage_of(content: bytes, pixels: np.ndarray | None = None) -> str | None:
     """What is wrong with a file, as far as its bytes show it; None where nothing is.
 
-    A JPEG, WebP or JPEG 2000 is damaged where a part of it was overwritten by zeros, erased or is missing. Single bits
-    that are other ones stay unnoticed in them, and in BMP, PPM and uncompressed TIFF all that is no cut. The decoders
-    of PNG, GIF, AVIF and compressed TIFF notice damage by themselves.
+    A JPEG, WebP or JPEG 2000 is damaged where a part of it was overwritten by zeros, erased or is missing. Single wrong
+    bits stay unnoticed in them, and everything but a missing end in BMP, PPM and uncompressed TIFF. The decoders of
+    PNG, GIF, AVIF and compressed TIFF notice damage themselves.
 
     Args:
         content: the bytes of the file.
-        pixels: what OpenCV makes of it, ``(H, W, 3)``; without them the end of a JPEG is not looked at closely.
+        pixels: OpenCV's, ``(H, W, 3)``, for a second look at a JPEG that may lack its end.
 
     Returns:
-        :data:`CUT` where the end is missing, otherwise some words.
+        :data:`CUT` where the end is missing; otherwise a description.
     """
     if content.startswith(jpeg_damage.START):
         closely = pixels is not None and jpeg_damage.ends_in_fill(pixels)
@@ -45,52 +45,41 @@ def damage_of(content: bytes, pixels: np.ndarray | None = None) -> str | None:
 
 def _webp_damage(content: bytes) -> str | None:
     """Runs of one value are rare; where there is one, the data are decoded with another end and with a longer one."""
-    if 8 + int.from_bytes(content[4:8], 'little') > len(content):
+    if 8 + _number(content, 4) > len(content):
         return CUT
     position = 12
     while position + 8 <= len(content):
-        kind, length = content[position : position + 4], int.from_bytes(content[position + 4 : position + 8], 'little')
+        kind, length = content[position : position + 4], _number(content, position + 4)
         data = content[position + 8 : position + 8 + length]
-        if kind in (b'VP8 ', b'VP8L') and (ZEROS in data or b'\xff' * len(ZEROS) in data):
-            pixels = decoded(_webp(kind, data))
-            if pixels is None:
-                return 'one value many times in a row'
-            if pixels != decoded(_webp(kind, data + OTHER)):
-                return 'its compressed data end too early'
-            if len(data) - _first_part(kind, data) > LAST and pixels == decoded(
-                _webp(kind, data[:-LAST] + OTHER[:LAST])
-            ):
-                return 'its compressed data end too late'
         position += 8 + length + length % 2
+        if kind in (b'VP8 ', b'VP8L') and (ZEROS in data or b'\xff' * len(ZEROS) in data):
+            if decoded(_webp(kind, data)) is None:
+                return 'one value many times in a row'
+            fault = end_fault(data, (0, len(data)), lambda data, kind=kind: decoded(_webp(kind, data)))
+            # Lossy data begin with a part that tells how each block is coded; what follows is short in flat pictures.
+            first_part = 10 + (int.from_bytes(data[:3], 'little') >> 5) if kind == b'VP8 ' else 0
+            if fault == jpeg_damage.TOO_EARLY or (fault and len(data) - first_part > jpeg_damage.LAST):
+                return fault
     return None
 
 
 def _webp(kind: bytes, data: bytes) -> bytes:
-    """A file of these data alone."""
     data += b'\0' * (len(data) % 2)
     content = b'WEBP' + kind + len(data).to_bytes(4, 'little') + data
     return b'RIFF' + len(content).to_bytes(4, 'little') + content
 
 
-def _first_part(kind: bytes, data: bytes) -> int:
-    """Where the part of lossy data ends that says how each block is coded; what follows is short in flat pictures."""
-    return 10 + (int.from_bytes(data[:3], 'little') >> 5) if kind == b'VP8 ' else 0
-
-
 def _bmp_damage(content: bytes) -> str | None:
-    """Uncompressed ones say how long they are."""
-    start, header, width, height = (
-        int.from_bytes(content[at : at + 4], 'little', signed=True) for at in (10, 14, 18, 22)
-    )
-    bits, compression = int.from_bytes(content[28:30], 'little'), int.from_bytes(content[30:34], 'little')
+    """The header of an uncompressed BMP gives its length."""
+    start, header, width, height = (_number(content, at, signed=True) for at in (10, 14, 18, 22))
+    bits, compression = _number(content, 28, 2), _number(content, 30)
     if header < 40 or compression not in (0, 3):
         return None
-    row = (width * bits + 31) // 32 * 4
-    return CUT if start + row * abs(height) > len(content) else None
+    return CUT if start + (width * bits + 31) // 32 * 4 * abs(height) > len(content) else None
 
 
 def _jpeg_2000_damage(content: bytes) -> str | None:
-    """Each part says how long it is, and holds no marker but those of its packets."""
+    """Each part gives its length, and holds no markers except those of its packets."""
     values = np.frombuffer(content, np.uint8)
     position = content.find(b'\xff\x90\x00\x0a', content.find(_JPEG_2000))
     while position != -1 and content[position : position + 2] == b'\xff\x90':
@@ -107,3 +96,7 @@ def _jpeg_2000_damage(content: bytes) -> str | None:
     if position == -1 or position >= len(content) - 1:
         return CUT
     return None if content[position : position + 2] == jpeg_damage.END else STRANGE
+
+
+def _number(content: bytes, start: int, size: int = 4, signed: bool = False) -> int:
+    return int.from_bytes(content[start : start + size], 'little', signed=signed)

@@ -1,4 +1,4 @@
-"""Leave out the faces that cannot be learnt from: no number, no size, not in the image, too small."""
+"""Leave out faces that cannot be learned: not finite, without size, outside the image, or too small."""
 
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS

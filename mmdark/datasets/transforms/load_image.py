@@ -1,4 +1,4 @@
-"""Load a photograph of whatever kind as 8-bit BGR, and say in one line what is wrong with one that cannot be used."""
+"""Load a photograph of any kind as 8-bit BGR; an unusable file is reported in one line."""
 
 import logging
 
@@ -29,22 +29,22 @@ _MEND = 'copy or download it again, or take it out of the annotation'
 class LoadPhoto(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` for photographs: always uint8 ``(H, W, 3)`` BGR, 0 to 255.
 
-    Grey images are repeated over three channels, palettes looked up, CMYK converted, an alpha channel dropped, 16-bit
-    values brought to their upper 8 bits (65535 becomes 255, not clipped).
+    Grey images are repeated over three channels, palettes looked up, CMYK converted, an alpha channel dropped, and
+    16-bit values reduced to their upper 8 bits (65535 becomes 255; OpenCV would clip).
 
-    EXIF: as everywhere in mmdet, the orientation in the file is applied, so boxes are relative to the photograph as a
-    viewer shows it. None of the WIDER FACE images looked at (1,129) has one, so for them it makes no difference; for
-    boxes relative to the stored pixels take ``color_type='color_ignore_orientation'``.
+    The EXIF orientation is applied, as everywhere in mmdet, so boxes are relative to the photograph as a viewer shows
+    it. None of the 1,129 WIDER FACE images we looked at has one; for boxes relative to the stored pixels use
+    ``color_type='color_ignore_orientation'``.
 
-    A file that is damaged inside is used as far as the decoder gets; a line in the log names it.
+    Of a file that is damaged inside, the part that can be decoded is used; the log names the file once.
 
     In a test pipeline it is ``dict(type='LoadImageFromFile', _scope_='mmdark')``, see :mod:`mmdark.registry`.
 
     Args:
-        to_float32: gives float32 instead, same scale.
+        to_float32: gives float32 on the same scale.
         color_type: ``'color'`` or ``'color_ignore_orientation'``.
-        ignore_empty: returns ``None`` for a file that cannot be used (in training another image is then taken).
-        backend_args: where files live, see :func:`mmengine.fileio.get`.
+        ignore_empty: returns ``None`` for an unusable file (in training another image is then taken).
+        backend_args: where files are stored, see :func:`mmengine.fileio.get`.
 
     Raises:
         InputError: the file is missing, empty, cut off or not an image, in one line that names it.
@@ -61,7 +61,7 @@ class LoadPhoto(LoadImageFromFile):
         if color_type not in _COLOR_FLAGS:
             raise InputError(f'color_type of LoadPhoto is {color_type!r}: choose one of {", ".join(_COLOR_FLAGS)}')
         super().__init__(to_float32, color_type, ignore_empty=ignore_empty, backend_args=backend_args)
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def transform(self, results: dict) -> dict | None:
         """Add ``img``, ``img_shape`` and ``ori_shape`` (both ``(H, W)``) for the file ``results['img_path']``."""
@@ -72,27 +72,21 @@ class LoadPhoto(LoadImageFromFile):
             if self.ignore_empty:
                 return None
             raise
-        if damage and path not in self._told:
-            self._told.add(path)
+        if damage and path not in self._logged:
+            self._logged.add(path)
             print_log(
                 f'image {path} is damaged inside ({damage}), the rest is used: {_MEND}', 'current', logging.WARNING
             )
         results['img'] = img.astype(np.float32) if self.to_float32 else img
-        results['img_shape'] = img.shape[:2]
-        results['ori_shape'] = img.shape[:2]
+        results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 
 
 def read_photo(path: str, color_type: str = 'color', backend_args: dict | None = None) -> tuple[np.ndarray, str | None]:
     """Read a file as :class:`LoadPhoto` does.
 
-    Args:
-        path: of the file.
-        color_type: see :class:`LoadPhoto`.
-        backend_args: see :class:`LoadPhoto`.
-
     Returns:
-        Its pixels, ``(H, W, 3)`` uint8 BGR, and what is damaged inside, see :func:`damage_of`; None where nothing is.
+        Its pixels, ``(H, W, 3)`` uint8 BGR, and what is damaged inside, see :func:`damage_of`, or None.
 
     Raises:
         InputError: as of :class:`LoadPhoto`.
@@ -119,16 +113,12 @@ def read_photo(path: str, color_type: str = 'color', backend_args: dict | None =
 
 
 def _decode(content: bytes, color_type: str) -> np.ndarray | None:
-    """The pixels; None where no decoder knows the file.
-
-    Raises:
-        InputError: says why there are none, without the name of the file.
-    """
+    """The pixels; None where no decoder knows the file, an ``InputError`` without its name where one fails."""
     img = None
     if content.startswith(TIFF_STARTS):
         img = tiff_pixels(content, color_type == 'color')
     elif content.startswith(START):
-        content += END  # a JPEG that lacks it alone is whole
+        content += END  # a JPEG may lack its end marker
     try:
         return cv2.imdecode(np.frombuffer(content, np.uint8), _COLOR_FLAGS[color_type]) if img is None else img
     except cv2.error as error:

@@ -1,4 +1,4 @@
-"""The views of multi-scale testing: one image shrunk, enlarged and flipped, its sizes following from its own size."""
+"""The views of multi-scale testing: one image shrunk, enlarged and flipped, by factors that depend on its size."""
 
 from __future__ import annotations
 
@@ -44,13 +44,9 @@ def max_shrink(height: int, width: int) -> float:
 
 
 def published_views(height: int, width: int) -> list[View]:
-    """The published views in the order of the published script (DAI-Net, ``test.py``), scales repeated if it does so.
+    """The published views for an image of this size, in the order of the published script (DAI-Net, ``test.py``).
 
-    Its loop that goes on doubling from 4 up to the largest scale is not here: the largest scale is 3.
-
-    Args:
-        height: of the image, pixels.
-        width: of the image, pixels.
+    Its loop that doubles the scale from 4 on never runs, because the largest scale is 3.
 
     Example:
         >>> [view.scale for view in published_views(720, 1080)]
@@ -74,15 +70,11 @@ def published_views(height: int, width: int) -> list[View]:
 
 
 def light_views(height: int, width: int) -> list[View]:
-    """Three of the published views at a fifth of their cost: unscaled, flipped and, where there is room, enlarged.
+    """Three of the published views at a fifth of their cost: unscaled, flipped and, if the image allows it, enlarged.
 
     The flipped view is the cheapest second opinion on faces of every size. Enlarging by two brings faces of eight
-    pixels to the smallest anchor, which is 16. Left out are the shrunk views, meant for faces larger than the largest
-    anchor (512 pixels), and other enlarged ones: the scale of three alone costs as much as nine unscaled views.
-
-    Args:
-        height: of the image, pixels.
-        width: of the image, pixels.
+    pixels to the smallest anchor, 16. Left out are the shrunk views, for faces above the largest anchor (512 pixels),
+    and other enlarged ones: the scale of three costs as much as nine unscaled views.
     """
     largest = max_shrink(height, width)
     views = [View(1.0, False, 0, 'all'), View(1.0, True, 1, 'all')]
@@ -93,10 +85,9 @@ PRESETS = {'published': published_views, 'light': light_views}
 
 
 def scaled(image: np.ndarray, scale: float) -> np.ndarray:
-    """Scale an ``(H, W, 3)`` image, uint8 or float32, bilinearly as published; a side has one pixel at least.
+    """Scale an ``(H, W, 3)`` image, uint8 or float32, bilinearly as published; a side has at least one pixel.
 
-    OpenCV is given the scale, not the size: it samples at multiples of ``1 / scale``, whatever the rounding of the
-    size.
+    OpenCV gets the scale, not the size, so it samples at multiples of ``1 / scale`` however the size is rounded.
     """
     if scale == 1:
         return image
@@ -108,15 +99,15 @@ def scaled(image: np.ndarray, scale: float) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class MultiScaleViews(BaseTransform):
-    """Make views of an image for :class:`MultiScaleTTA`: like mmcv's ``TestTimeAug``, but they follow the image's size.
+    """Make views of an image for :class:`MultiScaleTTA`, like mmcv's ``TestTimeAug`` but by the image's size.
 
     Required keys: ``img`` (``(H, W, 3)``, uint8 or float32). Each view has keys ``img``, ``img_shape``,
     ``scale_factor`` (width, height; multiplied with an earlier one), ``flip``, ``flip_direction`` and ``keep``, which
-    the step that packs must put into the metainfo: ``meta_keys=(..., 'keep')``. Annotations are not scaled: they stay
-    in pixels of the image as loaded, for evaluation.
+    the packing step must put into the metainfo: ``meta_keys=(..., 'keep')``. Annotations are not scaled: for evaluation
+    they stay in pixels of the image as loaded.
 
-    All views of an image are in memory at once, some 28 times the pixels of the image in the published preset: 65 MB
-    for 720 x 1080 in uint8, four times as much in float32.
+    All views of an image are in memory at once, about 28 times its pixels in the published preset: 65 MB for 720 x 1080
+    in uint8, four times as much in float32.
 
     Args:
         transforms: the rest of the pipeline, run for each view.
@@ -133,14 +124,13 @@ class MultiScaleViews(BaseTransform):
         self.transforms = Compose(list(transforms))
 
     def transform(self, results: dict) -> dict:
-        """A list of values for each key that ``transforms`` leave, one entry a view."""
+        """A list of values for each key that ``transforms`` leave, one entry per view."""
         views = PRESETS[self.preset](*results['img'].shape[:2])
-        packed = [self.transforms(self._seen(results, view)) for view in views]
-        return {key: [one[key] for one in packed] for key in packed[0]}
+        packed = [self.transforms(self._view_of(results, view)) for view in views]
+        return {key: [each[key] for each in packed] for key in packed[0]}
 
     @staticmethod
-    def _seen(results: dict, view: View) -> dict:
-        """``results`` with the image as ``view`` shows it."""
+    def _view_of(results: dict, view: View) -> dict:
         image = results['img']
         height, width = image.shape[:2]
         img = scaled(cv2.flip(image, 1) if view.flip else image, view.scale)

@@ -21,8 +21,8 @@ class PackDarkPair(PackDetInputs):
     Required keys: those of ``PackDetInputs``, and ``light_img`` and ``dark_img`` of :class:`DarkISP`.
 
     Raises:
-        InputError: in a pipeline, DarkISP is missing, or a step after it changed the image: it acts on the dark one
-            and the boxes alone.
+        InputError: in a pipeline, DarkISP is missing, or a step after it changed the image, which would change only
+            the dark one and the boxes.
     """
 
     def transform(self, results: dict) -> dict:
@@ -44,7 +44,7 @@ class PackDarkPair(PackDetInputs):
 def _steps_since_darkness(step: object) -> list[str]:
     """Names of the steps between DarkISP and ``step``.
 
-    A step is not told its pipeline, so this looks for it among the calls that led here; only an error needs it.
+    A step does not know its pipeline, so this searches the calling frames; it runs only for an error message.
     """
     frame = inspect.currentframe()
     names: list[str] = []
@@ -58,7 +58,7 @@ def _steps_since_darkness(step: object) -> list[str]:
 
 
 def _single_steps(step: object) -> Iterator[object]:
-    """The steps of a pipeline, those within ``RandomChoice``, ``RandomApply`` and their like one by one."""
+    """The steps of a pipeline, including those within ``RandomChoice``, ``RandomApply`` and others."""
     inner = getattr(step, 'transforms', None)
     if inner is None:
         yield step

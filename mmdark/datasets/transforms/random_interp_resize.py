@@ -11,7 +11,7 @@ INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTE
 
 @TRANSFORMS.register_module()
 class RandomInterpResize(Resize):
-    """mmdet's ``Resize`` to a square, aspect ratio not kept, the interpolation drawn anew for each image.
+    """mmdet's ``Resize`` to a square, aspect ratio not kept, with a random interpolation for each image.
 
     Args:
         input_size: side of the result, which is the input of the network, pixels.
@@ -23,11 +23,10 @@ class RandomInterpResize(Resize):
 
     @cache_randomness
     def _sample(self) -> int:
-        """Draw one of :data:`INTERPOLATIONS`."""
         return INTERPOLATIONS[np.random.randint(len(INTERPOLATIONS))]  # noqa: NPY002
 
     def _resize_img(self, results: dict) -> None:
-        """Resize ``results['img']`` and record its shape and scale; the boxes follow in mmdet's own methods."""
+        """Resize ``results['img']`` and record its shape and scale; mmdet's methods resize the boxes."""
         img = results['img']
         width, height = results['scale']
         resized = cv2.resize(img, (width, height), interpolation=self._sample())

@@ -21,10 +21,10 @@ Window = tuple[int, int, int, int]
 
 @TRANSFORMS.register_module()
 class RandomSquareCrop(FaceCrop):
-    """Cut out one of up to five random squares, each holding at least one face wholly.
+    """Cut out one of up to five random squares, each containing at least one face completely.
 
     The side is the image's short side for the first candidate and that times U(min_scale, 1) for the others; each has
-    50 tries to hold a face. Without a candidate the whole image is kept, which need not be square. Faces stay whose
+    50 tries to contain a face. Without a candidate the whole image is kept, which need not be square. Faces stay whose
     centre is inside, ignored boxes that reach into the square; they are not clipped. Resize comes as the next
     transform.
 
@@ -41,7 +41,6 @@ class RandomSquareCrop(FaceCrop):
 
     @cache_randomness
     def _sample(self, faces: np.ndarray, img_shape: tuple[int, int]) -> Window:
-        """Draw x1 y1 x2 y2 for faces of shape ``(N, 4)``."""
         lowest = [1.0] + [self.min_scale] * (self.num_candidates - 1)
         drawn = [self._sample_square(faces, img_shape, low) for low in lowest]
         candidates = [window for window in drawn if window is not None]
@@ -50,7 +49,7 @@ class RandomSquareCrop(FaceCrop):
         return candidates[np.random.randint(len(candidates))]  # noqa: NPY002
 
     def _sample_square(self, faces: np.ndarray, img_shape: tuple[int, int], min_scale: float) -> Window | None:
-        """The first of 50 random squares that holds a face wholly, or the first of all if there is no face."""
+        """The first of 50 random squares that contains a face, or the first of all if there is no face."""
         short = min(img_shape)
         part, x, y = np.random.uniform(size=(3, _TRIES))  # noqa: NPY002
         sides = np.maximum(np.floor(short * (min_scale + part * (1 - min_scale))), 1)
@@ -61,7 +60,6 @@ class RandomSquareCrop(FaceCrop):
         return tuple(squares[valid[0]].tolist()) if len(valid) else None
 
     def _apply(self, results: dict, window: Window) -> dict:
-        """Cut the window out of ``results``, with the faces that stay."""
         x1, y1, x2, y2 = window
         boxes, ignored = face_boxes(results), ignored_flags(results)
         select_faces(results, np.where(ignored, reach_into(boxes, window), centers_inside(boxes, window)))

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 _LEVELS = 1 << 16
-"""Of a random number; the normal distribution ends at 4.2 standard deviations."""
+"""Values of a random number; the normal distribution ends at 4.2 standard deviations."""
 
 
 class TableNoise:
-    """What ``sample_noise`` draws for one image, at a third of its price and never as a whole.
+    """The noise of ``sample_noise`` for one image at a third of its cost, drawn in strips.
 
     Args:
         seed: of the noise.
@@ -43,7 +43,6 @@ class TableNoise:
         return uniform
 
     def _draw(self, shape: tuple[int, int, int]) -> np.ndarray:
-        """Random numbers below ``_LEVELS``."""
         count = math.prod(shape)
         return self._bits.random_raw(-(-count // 4)).view(np.uint16)[:count].reshape(shape)
 

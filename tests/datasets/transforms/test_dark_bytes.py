@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import cv2
@@ -119,27 +118,3 @@ def test_levels_are_distributed_as_published() -> None:
     assert len(chances) == 18 and min(chances) > 1e-3
     brighter = [stats.ks_2samp(a, b * 1.15).pvalue for a, b in zip(published.T, ours.T, strict=True)]
     assert min(brighter) < 1e-3  # so much would be seen
-
-
-def seconds(function: Callable[[], object]) -> float:
-    """Time of this process alone, whatever else runs."""
-    start = time.process_time()
-    function()
-    return time.process_time() - start
-
-
-@pytest.mark.parametrize(('preset', 'ratio'), [('dainet', 1.5), ('corrected', 1.4)])
-def test_faster_than_the_plain_formulas(preset: str, ratio: float) -> None:
-    """Measured 2.7 and 2.5 on one core; both draw their own parameters and noise."""
-    image, rng, transform = photo(640, 640), np.random.default_rng(0), DarkISP(preset)
-    rgb, threads = torch.from_numpy(image) / 255.0, torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        times = [
-            (seconds(lambda: plain_dark(rgb, rng)), seconds(lambda: transform.transform(dict(img=image))))
-            for _ in range(9)
-        ]
-    finally:
-        torch.set_num_threads(threads)
-    plain, ours = np.min(times, axis=0)
-    assert plain / ours > ratio

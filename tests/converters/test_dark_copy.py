@@ -19,9 +19,9 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdark.apis import load_config
+from mmdark.converters.dark_copy import renamed_annotation
 from mmdark.dark_isp import ISPParameters, darken, sample_noise, sample_parameters
-from mmdark.datasets.dark_copy import renamed_annotation
-from tests.converter_runs import fault, run
+from tests.converters.converter_runs import fault, run
 from tests.tiny_dark_face import write_dark_face
 from tests.tiny_own_data import write_coco, write_voc, write_yolo
 from tests.tiny_wider import FACE, ROOT, photo, write_wider
@@ -198,8 +198,8 @@ def test_bytes_that_are_no_text_stay() -> None:
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
     root, out = write_wider(tmp_path / 'wider', train=1, val=1), tmp_path / 'dark'
     assert 'is not a folder' in fault('darken', tmp_path / 'no', '--out', out)
-    assert 'lie in each other' in fault('darken', root, '--out', root / 'dark')
-    assert 'lie in each other' in fault('darken', root, '--out', tmp_path)
+    assert 'contain each other' in fault('darken', root, '--out', root / 'dark')
+    assert 'contain each other' in fault('darken', root, '--out', tmp_path)
     assert 'give 1 to 100' in fault('darken', root, '--out', out, '--quality', 0)
     assert 'give 1 or more' in fault('darken', root, '--out', tmp_path / 'other', '--workers', 0)
     assert 'holds no image' in fault('darken', root / 'wider_face_split', '--out', out)
@@ -209,7 +209,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
     (out / 'dark_isp.json').write_text('{')
     assert 'dark_isp.json is broken' in fault('darken', root, '--out', out)
     (out / 'dark_isp.json').unlink()
-    assert 'is there and not a dark copy' in fault('darken', root, '--out', out)
+    assert 'exists and is not a dark copy' in fault('darken', root, '--out', out)
     folder = root / 'WIDER_val/images/0--Noise'
     shutil.copy(folder / 'val_0.jpg', folder / 'val_0.bmp')
     message = fault('darken', root, '--out', tmp_path / 'new')

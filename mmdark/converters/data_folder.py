@@ -1,39 +1,33 @@
-"""Somebody's data set as it lies on the disk, its format told by its files, as COCO documents; knows nothing of mmdet.
+"""A user's data set of any known format as COCO documents; its files tell the format.
 
-The formats are COCO, VOC, YOLO and WIDER FACE. A part whose name holds ``val`` is the validation part. All other parts
-but ``test`` are read for training.
+The formats are COCO, VOC, YOLO and WIDER FACE. A part with ``val`` in its name is the validation part. All other parts
+except ``test`` are for training.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmdark.coco_annotation import parse_coco
-from mmdark.datasets.face_formats import (
-    AnnotatedBox,
-    AnnotatedImage,
-    coco_document,
-    image_size,
-    is_image,
-    name_below,
-    wider_to_images,
-)
-from mmdark.datasets.label_files import read_text
+from mmdark.converters.coco_document import AnnotatedBox, AnnotatedImage, coco_document, wider_to_images
+from mmdark.converters.yolo import YoloPart, read_data_yaml, yolo_to_images
+from mmdark.datasets.image_files import image_size, is_image
+from mmdark.datasets.label_files import join_once, lines_of, read_bytes, read_text
 from mmdark.datasets.voc_annotation import VocImage, parse_voc, parse_voc_list
 from mmdark.datasets.wider_annotation import parse_wider_annotation
-from mmdark.datasets.yolo_annotation import YoloPart, read_data_yaml, yolo_to_images
 from mmdark.errors import InputError
 from mmdark.file_limits import parse_json
 
 KINDS = 'COCO (*.json), VOC (Annotations/*.xml), YOLO (data.yaml, or images/ and labels/) or WIDER FACE (*_bbx_gt.txt)'
 HELD_OUT, MOST_HELD_OUT = 0.15, 200
-"""The part of the images that validate where none are named, and how many they are at most."""
+"""Fraction of the images held out for validation where the data has no validation part, and their highest number."""
 VALIDATION = ('val', 'valid', 'validation')
 """Names of the folder or list of a validation part."""
+_REMEDY = 'copy it again, or name another'
 
 
 class DataPart(NamedTuple):
@@ -61,7 +55,7 @@ class DataPart(NamedTuple):
 
 
 class DataFolder(NamedTuple):
-    """A data set: the name of its format, what to train on, and the validation part if it has one of its own."""
+    """A data set: the name of its format, its training part, and its validation part if it has one."""
 
     kind: str
     train: DataPart
@@ -73,14 +67,15 @@ def read_data(path: str | Path, images: str | Path | None = None) -> DataFolder:
 
     Args:
         path: its folder, or a file: a COCO file, a ``data.yaml``, a WIDER FACE list.
-        images: folder of the images, where they are not found beside the annotation.
+        images: folder of the images, where they are not beside the annotation.
 
     Raises:
         InputError: there is no data set of a known format, it is malformed, or images are missing.
     """
     path, folder = Path(path), None if images is None else Path(images)
-    if not path.exists() or not (folder or path).exists():
-        raise InputError(f'{folder if path.exists() else path} does not exist: name the folder or file of a data set')
+    for place in (path, folder or path):
+        if not place.exists():
+            raise InputError(f'{place} does not exist: name the folder or file of a data set')
     kind, sources = _sources(path)
     read = {'COCO': _read_coco, 'VOC': _read_voc, 'YOLO': _read_yolo, 'WIDER FACE': _read_wider}[kind]
     parts = {name: read(source, folder) for name, source in sources.items()}
@@ -90,33 +85,29 @@ def read_data(path: str | Path, images: str | Path | None = None) -> DataFolder:
 
 
 def split_part(part: DataPart, classes: Sequence[str]) -> tuple[DataPart, DataPart]:
-    """A training and a validation part, of images with and without boxes alike.
+    """A training and a validation part, each with images with and without boxes of the classes.
 
-    Which images validate depends on the hashes of their names, so that images that are added move no other.
-
-    Args:
-        part: all images.
-        classes: whose boxes count.
+    The hashes of the names decide which images validate, so adding images moves few others.
 
     Raises:
-        InputError: less than two images have boxes.
+        InputError: fewer than two images have boxes.
     """
     full = part.image_ids(classes)
     if len(full) < 2:
         raise InputError(
-            f'{part.images}: {len(full)} image(s) with a box of {", ".join(classes)[:80]}: two are the least, one to '
-            'train on and one to measure on; add some, or name others to measure on with --val'
+            f'{part.images}: {len(full)} image(s) with a box of {", ".join(classes)[:80]}: at least two are needed, '
+            'one to train on and one to measure on; add some, or name others to measure on with --val'
         )
     ids = {image['file_name']: image['id'] for image in part.document['images']}
     ordered = [ids[name] for name in sorted(ids, key=lambda name: sha256(name.encode(errors='replace')).digest())]
-    groups = [one for one in ordered if one in full], [one for one in ordered if one not in full]
-    counts = [min(round(HELD_OUT * len(group)), MOST_HELD_OUT) for group in groups]
-    chosen = {*groups[0][: max(counts[0], 1)], *groups[1][: counts[1]]}
+    with_box, without = [key for key in ordered if key in full], [key for key in ordered if key not in full]
+    counts = [min(round(HELD_OUT * len(group)), MOST_HELD_OUT) for group in (with_box, without)]
+    chosen = {*with_box[: max(counts[0], 1)], *without[: counts[1]]}
     return part.select(set(ordered) - chosen), part.select(chosen)
 
 
 def _sources(path: Path) -> tuple[str, dict[str, Any]]:
-    """The format, and for ``train`` and ``val`` what the reader of the format is given."""
+    """The format, and for ``train`` and ``val`` the argument of its reader."""
     suffix = path.suffix.lower()
     if path.is_file() and suffix in ('.json', '.txt'):
         return {'.json': 'COCO', '.txt': 'WIDER FACE'}[suffix], {'train': path}
@@ -135,11 +126,11 @@ def _sources(path: Path) -> tuple[str, dict[str, Any]]:
         ):
             if found := next(filter(None, (sorted(path.glob(pattern)) for pattern in patterns)), None):
                 return kind, _parts_of_files(path, found)
-    raise InputError(f'{path} is no data set that is known here: name a folder or file of {KINDS}')
+    raise InputError(f'{path} is no data set of a known format: name a folder or file of {KINDS}')
 
 
 def _parts_of_files(path: Path, files: Sequence[Path]) -> dict[str, Path]:
-    """Which of the annotations of a folder is which part, by their names."""
+    """The training and validation annotations of a folder, by their names."""
     names = {file: file.relative_to(path).as_posix().lower() for file in files}
     val = [file for file in files if 'val' in names[file]]
     train = [file for file in files if file not in val and 'test' not in names[file]]
@@ -155,24 +146,22 @@ def _parts_of_files(path: Path, files: Sequence[Path]) -> dict[str, Path]:
 def _read_coco(file: Path, folder: Path | None) -> DataPart:
     text = _text(file)
     first, names = _coco_names(text)
-    near = [file.parent, file.parent.parent]
-    stem = file.stem.removeprefix('instances_')
-    folder = _folder_with(
-        first, folder, [*(one / name for one in near for name in ('', stem, f'images/{stem}', 'images'))]
-    )
-    _check_there([first], folder, file)
+    near, stem = [file.parent, file.parent.parent], file.stem.removeprefix('instances_')
+    places = [base / name for base in near for name in ('', stem, f'images/{stem}', 'images')]
+    folder = folder or _folder_with(first, places)
+    _check_present([first], folder, file)
     document, _ = parse_coco(text, str(file), names or ['face'], lambda name: image_size(folder / name))
-    _check_there([image['file_name'] for image in document['images']], folder, file)
+    _check_present([image['file_name'] for image in document['images']], folder, file)
     return DataPart(document, folder)
 
 
 def _coco_names(text: str) -> tuple[str, list[str]]:
-    """The name of the first image and those of the categories, of a file that may yet be damaged."""
+    """The name of the first image and those of the categories, of a file that ``parse_coco`` has not checked yet."""
     try:
         document = parse_json(text)
         entries = document.get('categories') or []
         return str(document['images'][0]['file_name']), [entry['name'] for entry in entries if 'name' in entry]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # parse_coco says what it is
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return '', []
 
 
@@ -180,7 +169,7 @@ def _read_wider(file: Path, folder: Path | None) -> DataPart:
     records = parse_wider_annotation(_text(file), str(file))
     root = file.parent.parent
     near = [root / f'WIDER_{part}' / 'images' for part in ('train', 'val', 'test') if part in file.name]
-    folder = _folder_with(records[0].name, folder, [*near, file.parent, file.parent / 'images', root])
+    folder = folder or _folder_with(records[0].name, [*near, file.parent, file.parent / 'images', root])
     return DataPart(coco_document(wider_to_images(records, folder, str(file)))[0], folder)
 
 
@@ -192,13 +181,13 @@ def _yolo_parts(path: Path) -> dict[str, tuple[YoloPart, list[str] | None]]:
 def _yolo_folders(path: Path) -> dict[str, tuple[YoloPart, list[str] | None]]:
     """``images/`` and ``labels/``, with ``train/`` and ``val/`` in both, or without; ``classes.txt`` names classes."""
     files = [file for file in (path / 'classes.txt', path / 'labels' / 'classes.txt') if file.is_file()]
-    names = [line.strip() for line in _text(files[0]).splitlines() if line.strip()] if files else None
+    names = [line for _, line in lines_of(_text(files[0]))] if files else None
     if not (path / 'images' / 'train').is_dir():
         return {'train': (YoloPart('train', path / 'images', path / 'labels'), names)}
     val = next((name for name in VALIDATION if (path / 'images' / name).is_dir()), None)
-    inner = {'train': 'train', **({'val': val} if val else {})}
+    folders = {'train': 'train', **({'val': val} if val else {})}
     return {
-        part: (YoloPart(part, path / 'images' / name, path / 'labels' / name), names) for part, name in inner.items()
+        part: (YoloPart(part, path / 'images' / name, path / 'labels' / name), names) for part, name in folders.items()
     }
 
 
@@ -209,14 +198,14 @@ def _read_yolo(source: tuple[YoloPart, list[str] | None], folder: Path | None) -
 
 
 def _voc_parts(path: Path) -> dict[str, tuple[Path, list[Path]]]:
-    """The folder, and the annotation files of each part; all are for training where no list says otherwise."""
+    """The folder, and the annotation files of each part; without a list of training images all files are training."""
     lists = path / 'ImageSets' / 'Main'
     known = {file.stem: file for file in sorted((path / 'Annotations').glob('*.xml'))}
     parts = {}
     for part in ('train', 'val'):
         if (file := lists / f'{part}.txt').is_file():
             names = parse_voc_list(_text(file), str(file), known.__contains__)
-            parts[part] = (path, [path / 'Annotations' / f'{one}.xml' for one in names])
+            parts[part] = (path, [path / 'Annotations' / f'{name}.xml' for name in names])
     return parts if 'train' in parts else {'train': (path, list(known.values())), **parts}
 
 
@@ -224,10 +213,10 @@ def _read_voc(source: tuple[Path, list[Path]], folder: Path | None) -> DataPart:
     path, files = source
     folder = folder or next((path / name for name in ('JPEGImages', 'images') if (path / name).is_dir()), path)
     image_of = {name.rpartition('.')[0]: name for name in sorted(os.listdir(folder)) if is_image(name)}
-    parsed = [(file, parse_voc(_bytes(file), str(file))) for file in files]
-    _check_there([image_of.get(file.stem, f'{file.stem}.jpg') for file in files], folder, path / 'Annotations')
-    names = sorted({one.name for _, image in parsed for one in image.objects}) or ['face']
-    images = [_voc_image(folder, image_of[file.stem], image, names) for file, image in parsed]
+    parsed = [parse_voc(read_bytes(str(file), 'annotation', _REMEDY), str(file)) for file in files]
+    _check_present([image_of.get(file.stem, f'{file.stem}.jpg') for file in files], folder, path / 'Annotations')
+    names = sorted({each.name for image in parsed for each in image.objects}) or ['face']
+    images = [_voc_image(folder, image_of[file.stem], voc, names) for file, voc in zip(files, parsed, strict=True)]
     return DataPart(coco_document(images, names)[0], folder)
 
 
@@ -240,14 +229,13 @@ def _voc_image(folder: Path, name: str, image: VocImage, names: Sequence[str]) -
     return AnnotatedImage(name, *image_size(folder / name), boxes)
 
 
-def _folder_with(name: str, given: Path | None, places: Iterable[Path]) -> Path:
-    """The folder that holds the image of this name: ``given``, or the first of the places, where none does, too."""
-    places = list(places)
-    return given or next((place for place in places if (place / name_below(name, place)).is_file()), places[0])
+def _folder_with(name: str, places: Sequence[Path]) -> Path:
+    """The first of the places that holds the image of this name; the first of all where none does."""
+    return next((place for place in places if os.path.isfile(join_once(str(place.absolute()), name))), places[0])
 
 
-def _check_there(names: Sequence[str], folder: Path, source: Path) -> None:
-    missing = list(_missing(names, folder))
+def _check_present(names: Sequence[str], folder: Path, source: Path) -> None:
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise InputError(
             f'{source}: image {missing[0][:60]} is not there: looked for it in {folder} ({len(missing)} of '
@@ -255,18 +243,5 @@ def _check_there(names: Sequence[str], folder: Path, source: Path) -> None:
         )
 
 
-def _missing(names: Sequence[str], folder: Path) -> Iterator[str]:
-    return (name for name in names if not (folder / name).is_file())
-
-
 def _text(file: Path) -> str:
-    return read_text(str(file), 'annotation', 'copy it again, or name another')
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f'annotation {file} cannot be read ({error.strerror}): copy it again, or name another'
-        ) from None
+    return read_text(str(file), 'annotation', _REMEDY)

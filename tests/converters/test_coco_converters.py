@@ -16,11 +16,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmdark.apis import load_config
+from mmdark.converters.yolo import yolo_to_images
 from mmdark.datasets import WiderDataset
-from mmdark.datasets.yolo_annotation import yolo_to_images
 from mmdark.inference.result import DetectionResult
 from mmdark.inference.result_files import ResultFiles
-from tests.converter_runs import fault, run
+from tests.converters.converter_runs import fault, run
 from tests.tiny_own_data import SIZE, write_yolo
 from tests.tiny_wider import FACE, photo
 
@@ -195,9 +195,9 @@ def test_yolo_classes_have_names(tmp_path: Path) -> None:
     [
         (
             '0 .5 .5 .1',
-            r'0\.txt:2: a row should be the five numbers "class cx cy w h", with .*, not 4 numbers.*take it out$',
+            r'0\.txt:2: a row should be the five numbers "class cx cy w h".*, not .0 \.5 \.5 \.1.; .*take it out$',
         ),
-        ('0 .5 .5 .1 .1 .9 .9', r'0\.txt:2: .* not 7 numbers'),
+        ('0 .5 .5 .1 .1 .9 .9', r'0\.txt:2: .* not .0 \.5 \.5 \.1 \.1 \.9 \.9.'),
         (f'{"9" * 5000} .5 .5 .1 .1', r'0\.txt:2: the class should be a whole number'),
         ('face .5 .5 .1 .1', r"0\.txt:2: .* not 'face \.5 \.5 \.1 \.1'"),
         ('0 .5 .5 1.2 .1', r'0\.txt:2: cx cy w h should be fractions .* not \.5 \.5 1\.2 \.1'),
@@ -235,7 +235,7 @@ def test_faults_of_yolo_folders(tmp_path: Path) -> None:
     assert 'holds no image' in fault('yolo_to_coco', root / 'labels', '--images', root / 'empty', *arguments[3:])
     (root / 'names.txt').write_text('face\nface\n')
     assert 'each once' in fault('yolo_to_coco', *arguments, '--names', root / 'names.txt')
-    assert 'write one name a line' in fault('yolo_to_coco', *arguments, '--names', root / 'no.txt')
+    assert 'write one name per line' in fault('yolo_to_coco', *arguments, '--names', root / 'no.txt')
 
 
 def standard(root: Path, yaml: str) -> Path:
@@ -314,5 +314,5 @@ def test_faults_of_data_yaml(tmp_path: Path, yaml: str, line: str) -> None:
     shutil.rmtree(tmp_path / 'labels/train')
     path.write_text('train: images/train\nnames: [face]\n')
     assert re.search(
-        r'the labels of train should lie in .*labels/train, which is not a folder', fault('yolo_to_coco', path)
+        r'the labels of train should be in .*labels/train, which is not a folder', fault('yolo_to_coco', path)
     )

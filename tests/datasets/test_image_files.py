@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdark.datasets.face_formats import image_size
+from mmdark.converters.yolo import yolo_to_images
+from mmdark.datasets.image_files import image_size
 from mmdark.datasets.transforms import LoadPhoto
-from mmdark.datasets.yolo_annotation import yolo_to_images
 from mmdark.errors import InputError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)

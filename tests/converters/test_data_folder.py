@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdark.datasets.data_folder import DataPart, read_data, split_part
+from mmdark.converters.data_folder import DataPart, read_data, split_part
 from mmdark.errors import InputError
 from tests.tiny_own_data import SIZE, write_coco, write_voc, write_yolo
 from tests.tiny_wider import FACE, photo, write_wider

@@ -9,7 +9,7 @@ from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
 from mmdark.datasets import ExDarkDataset
-from tests.converter_runs import fault, run
+from tests.converters.converter_runs import fault, run
 from tests.tiny_exdark import ROWS, label_text, write_exdark
 from tests.tiny_own_data import SIZE
 
