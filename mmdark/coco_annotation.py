@@ -187,9 +187,7 @@ class _Annotations:
         if self.id_of is None:
             self.category_ids.add(shown(category_id))
             if len(self.category_ids) > 1:
-                raise ValueError(
-                    f'has category_id {shown(category_id)}, others another, and the file has no categories'
-                )
+                raise ValueError(f'has category_id {shown(category_id)}, others differ, and the file has no categories')
             return 1
         if not isinstance(category_id, int) or category_id not in self.id_of:
             raise ValueError(f'has category_id {shown(category_id)}, but the categories are {shown(list(self.id_of))}')

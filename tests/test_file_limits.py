@@ -116,7 +116,7 @@ def test_text_of_a_data_set_or_a_run_may_be_a_pipe_or_endless(tmp_path: Path, en
 def test_links_in_circles_are_followed_once(folder: Path) -> None:
     assert files_below(folder) == ['in/good.png', 'pipe.jpg', 'self.jpg', 'zero.jpg']
     assert glob_once(f'{folder}/**/*.png') == [f'{folder}/in/good.png']
-    (folder / 'good.txt').write_text('good\n1\n1 2 3 4 0.5\n')
+    (folder / 'in/good.txt').write_text('good\n1\n1 2 3 4 0.5\n')
     assert list(read_wider_predictions(folder, ['in/good'])[0]) == ['in/good']
 
 
