@@ -93,18 +93,9 @@ def exact_average_precision(scores: np.ndarray, is_true: np.ndarray, num_faces: 
 def thresholded_average_precision(normalised: np.ndarray, is_true: np.ndarray, num_faces: int) -> PrecisionRecall:
     """Average precision at the official thresholds ``1 - t / 1000`` for ``t = 1 ... 1000``.
 
-    Source: ``evaluation.m`` and ``VOCap.m`` of WIDER FACE's eval_tools, which DARK FACE's tool shares.
-
-    Args:
-        normalised: scores from :func:`normalised_scores`, shape ``(N,)``; those that are NaN pass no threshold.
-        is_true: as in :func:`exact_average_precision`.
-        num_faces: how many faces should be found.
-
-    Returns:
-        The curve, 1000 points.
-
-    Raises:
-        InputError: the shapes differ, or more faces were found than there are.
+    Source: ``evaluation.m`` and ``VOCap.m`` of WIDER FACE's eval_tools, which DARK FACE's tool shares. ``normalised``
+    are scores from :func:`normalised_scores`, shape ``(N,)``; NaN passes no threshold. Other arguments and errors are
+    those of :func:`exact_average_precision`.
     """
     normalised, is_true = np.asarray(normalised, np.float64), np.asarray(is_true, bool)
     _check(normalised, is_true, num_faces)

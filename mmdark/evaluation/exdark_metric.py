@@ -74,10 +74,8 @@ class ExDarkMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what is needed of a batch.
 
-        Args:
-            data_batch: not used.
-            data_samples: with ``pred_instances`` (``bboxes`` in pixels of the original image, ``scores``, ``labels``),
-                ``gt_instances``, where there are any ``ignored_instances``, and the keys of ``group_by``.
+        The samples have ``pred_instances`` (``bboxes`` in pixels of the original image, ``scores``, ``labels``),
+        ``gt_instances`` and the keys of ``group_by``, and may have ``ignored_instances``.
         """
         for sample in data_samples:
             name = sample.get('img_path', 'an image')

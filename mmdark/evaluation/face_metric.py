@@ -52,23 +52,14 @@ class FaceMetric(BaseMetric):
     Args:
         format_only: write the detections and compute nothing, for images without annotation.
         outfile_prefix: where to write the detections; None writes nothing.
-        collect_device: as :class:`mmengine.evaluator.BaseMetric`.
-        prefix: of the names of the numbers, ``prefix/AP``.
-        collect_dir: as :class:`mmengine.evaluator.BaseMetric`.
+        **kwargs: as :class:`mmengine.evaluator.BaseMetric`.
 
     Raises:
         InputError: ``format_only`` without ``outfile_prefix``; an image lacks ``img_path`` or a needed annotation.
     """
 
-    def __init__(
-        self,
-        format_only: bool = False,
-        outfile_prefix: str | None = None,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-        collect_dir: str | None = None,
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+    def __init__(self, format_only: bool = False, outfile_prefix: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if format_only and outfile_prefix is None:
             raise InputError(f'{type(self).__name__}: format_only=True needs outfile_prefix, where to write')
         self.format_only = format_only
@@ -78,11 +69,9 @@ class FaceMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what is needed of a batch.
 
-        Args:
-            data_batch: not used.
-            data_samples: with ``img_path``, ``pred_instances`` (``bboxes`` x1 y1 x2 y2 in pixels of the original image,
-                ``scores``) and, where known, ``gt_instances`` and ``ignored_instances``; ``instances`` of the data set
-                give the faces' ``attributes``.
+        The samples have ``img_path`` and ``pred_instances`` (``bboxes`` x1 y1 x2 y2 in pixels of the original image,
+        ``scores``), and may have ``gt_instances``, ``ignored_instances``, and ``instances`` of the data set, which give
+        the faces' ``attributes``.
         """
         for sample in data_samples:
             if not sample.get('img_path'):

@@ -94,7 +94,7 @@ def found_faces(boxes: np.ndarray, faces: np.ndarray, overlap: Overlap) -> np.nd
     Args:
         boxes: x1 y1 x2 y2, shape ``(N, 4)``.
         faces: x1 y1 x2 y2, shape ``(M, 4)``.
-        overlap: how overlaps are computed.
+        overlap: of the protocol.
 
     Returns:
         Shape ``(N,)``, the face's row or -1.
