@@ -17,7 +17,7 @@ from tests.first_imports import OLD_CONFIG
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ('adaptation', 'datasets', 'engine', 'models')
 STAND_ABOVE = ('apis', 'deploy', 'inference')
-LIGHT = ('cli', 'configs', 'dark_isp', 'drawing', 'errors', 'evaluation', 'families', 'whole_file')
+LIGHT = ('cli', 'configs', 'converters', 'dark_isp', 'drawing', 'errors', 'evaluation', 'families', 'whole_file')
 METRICS = ('evaluation.coco_face_metric',)
 REGISTER = 'mmdark.register'
 
