@@ -148,7 +148,7 @@ class _Annotations:
         self.unused: list[str] = []
         self.counts: Counter[str] = Counter()
 
-    def add(self, place: int, entry: object) -> None:
+    def add(self, place: int, entry: Any) -> None:
         """Check one annotation, the ``place``-th of the list counted from 1."""
         name = shown(entry['id']) if isinstance(entry, dict) and 'id' in entry else f'number {place}'
         try:
@@ -167,7 +167,7 @@ class _Annotations:
         crowd = entry.get('iscrowd') or 0
         self.annotations.append({**entry, 'area': area, 'iscrowd': crowd, 'category_id': category_id})
 
-    def _check(self, entry: object) -> int:
+    def _check(self, entry: Any) -> int:
         """The id of the category in the completed document; ``ValueError`` says what is wrong with the annotation."""
         if not isinstance(entry, dict):
             raise ValueError(f'of the list is {shown(entry)}, not an object with id, image_id, category_id and bbox')
