@@ -75,7 +75,7 @@ def _document(text: str, source: str) -> dict[str, Any]:
 
 def _images(entries: list, source: str, size_of: Callable[[str], Size]) -> dict[int | str, Entry]:
     """The images by their ids, each with width and height."""
-    images = {}
+    images: dict[int | str, Entry] = {}
     for place, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not isinstance(entry.get('file_name'), str) or not entry['file_name']:
             raise InputError(f'{source}: image {place} of the list has no file_name: write it in, or take it out')
