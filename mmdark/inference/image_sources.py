@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdark.datasets.face_formats import IMAGE_SUFFIXES as FACE_SUFFIXES
+from mmdark.datasets.image_files import IMAGE_SUFFIXES as FACE_SUFFIXES
 from mmdark.datasets.transforms.load_image import read_photo
 from mmdark.datasets.transforms.pillow_pixels import bgr_of
 from mmdark.errors import InputError
