@@ -91,6 +91,8 @@ train_dataloader = dict(
     num_workers=1,
     dataset=dict(pipeline=[*_base_.load, *augment, darkness, dict(type='PackDetInputs')]),
 )
+tta_by_default = True  # of mmdark detect
+tta_pipeline = [*_base_.tta_pipeline[:-1], dict(_base_.tta_pipeline[-1], preset='two-scales')]
 val_dataloader = None
 val_cfg = None
 val_evaluator = None

@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 from mmdark.errors import InputError
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
-TOOL_KEYS = {'auto_scale_lr', 'tta_model', 'tta_pipeline'}
+TOOL_KEYS = {'auto_scale_lr', 'tta_by_default', 'tta_model', 'tta_pipeline'}
 """Keys of a config that tools read, beside the Runner's. All other names are variables."""
 BASE = '_base_'
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')

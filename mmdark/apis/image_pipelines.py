@@ -41,6 +41,11 @@ def enable_tta(cfg: Config) -> Config:
     return type(cfg)(cfg._cfg_dict, cfg.text, path.with_stem(f'{path.stem}_tta'))
 
 
+def takes_views(cfg: Config, tta: bool | None) -> bool:
+    """Whether a photograph is detected on in several views: as asked, or by ``tta_by_default`` where it is None."""
+    return bool(cfg.get('tta_by_default')) if tta is None else tta
+
+
 def view_steps(cfg: Config) -> list[ConfigDict]:
     """The steps of ``tta_pipeline`` after those that read an image.
 

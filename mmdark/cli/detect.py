@@ -70,7 +70,12 @@ def parser() -> argparse.ArgumentParser:
         '--score-thr', type=_score, default=0.3, help='objects from this score on (default: %(default)s)'
     )
     model.add_argument('--batch-size', type=positive, default=1, help='images at a time (default: %(default)s)')
-    model.add_argument('--tta', action='store_true', help='detect at several scales, flipped too: better and slower')
+    model.add_argument(
+        '--tta',
+        action=argparse.BooleanOptionalAction,
+        help='detect at several scales: better and slower; the detector that comes with mmdark does so, at two scales, '
+        'unless --no-tta is given',
+    )
     model.add_argument(
         '--tile',
         type=_tile,

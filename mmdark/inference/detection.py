@@ -50,7 +50,7 @@ class Detection:
     Args:
         model: a detector in evaluation mode.
         cfg: its config.
-        session: the same detector in ONNX Runtime, which then detects on single views.
+        session: the same detector in ONNX Runtime, which then detects in its place.
 
     Raises:
         InputError: the config has no test pipeline.
@@ -62,7 +62,8 @@ class Detection:
                 f'config {cfg.filename} has no test_dataloader, whose pipeline prepares the images: '
                 'take the one that training wrote'
             )
-        self.model, self.cfg, self.session = model, cfg, session
+        self.model, self.cfg = model, cfg
+        self.computes: nn.Module = session or model
         self.scope = cfg.get('default_scope', 'mmdet')
         self.steps = self._built(get_test_pipeline_cfg(cfg))
         self.several_views: nn.Module | None = None
@@ -76,7 +77,7 @@ class Detection:
                 merging = copy.deepcopy(self.cfg.tta_model)
                 if merging['type'] == 'MultiScaleTTA':
                     merging = {**PLAUSIBLE, **merging}
-                self.several_views = MODELS.build({**merging, 'module': self.model}).eval()
+                self.several_views = MODELS.build({**merging, 'module': self.computes}).eval()
 
     def _built(self, pipeline: Sequence[ConfigDict]) -> Compose:
         with DefaultScope.overwrite_default_scope(self.scope):
@@ -113,15 +114,11 @@ class Detection:
             InputError: the memory does not suffice, or an image is above :data:`MOST_PIXELS`.
         """
         with _enough_memory(images[0]):
-            found = self._by_torch(images, tta) if tta or not self.session else self._by_onnx(images)
+            found = self._detect(images, tta)
         return [_clipped(*one, image) for one, image in zip(found, images, strict=True)]
 
-    def _by_onnx(self, images: Sequence[np.ndarray]) -> list[Objects]:
-        _check_size(*images[0].shape[:2])
-        return self.session(images)
-
-    def _by_torch(self, images: Sequence[np.ndarray], tta: bool) -> list[Objects]:
-        steps, model = (self.view_steps, self.several_views) if tta else (self.steps, self.model)
+    def _detect(self, images: Sequence[np.ndarray], tta: bool) -> list[Objects]:
+        steps, model = (self.view_steps, self.several_views) if tta else (self.steps, self.computes)
         sizes = [image.shape[:2] for image in images]
         items = [  # as the loading steps of a pipeline give them
             steps(dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size))

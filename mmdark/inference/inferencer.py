@@ -11,6 +11,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
+from mmdark.apis.image_pipelines import takes_views
 from mmdark.apis.launch import in_bfloat16
 from mmdark.drawing import noun_of, plural_of
 from mmdark.errors import InputError
@@ -36,7 +37,7 @@ class Options(NamedTuple):
 
     batch_size: int
     pred_score_thr: float
-    tta: bool
+    tta: bool | None
     tile: int | str | None
     with_reflectance: bool
     with_illumination: bool
@@ -55,8 +56,7 @@ class Inferencer:
         show_progress: draw a progress bar on stderr while called; :meth:`stream` draws none.
         amp: compute in bfloat16, which moves boxes by fractions of a pixel.
         backend: ``'torch'``; ``'onnxruntime'``, with the file that ``mmdark export`` wrote beside the weights; or
-            ``'auto'``: ONNX Runtime on CPUs, where it is installed, for the detector that comes with mmdark. ``tta``
-            always uses PyTorch.
+            ``'auto'``: ONNX Runtime on CPUs, where it is installed, for the detector that comes with mmdark.
 
     Raises:
         InputError: model, weights, device or backend cannot be used.
@@ -165,7 +165,7 @@ class Inferencer:
         inputs: Any,
         batch_size: int = 1,
         pred_score_thr: float = 0.3,
-        tta: bool = False,
+        tta: bool | None = None,
         tile: int | str | None = None,
         with_reflectance: bool = False,
         with_illumination: bool = False,
@@ -177,7 +177,8 @@ class Inferencer:
                 held, on a GPU twice as many, which threads read ahead.
             batch_size: see :meth:`__call__`.
             pred_score_thr: see :meth:`__call__`.
-            tta: detect on several views of each image, the config's ``tta_pipeline``, and merge by ``tta_model``.
+            tta: detect on several views of each image, the config's ``tta_pipeline``, and merge by ``tta_model``; None
+                does so for a config with ``tta_by_default``, except on tiles.
             tile: side of the tiles in pixels; ``'auto'`` takes tiles for images above four million pixels, None never.
                 See :mod:`mmdark.inference.tiles`.
             with_reflectance: add the output of the model's reflectance decoder.
@@ -193,7 +194,7 @@ class Inferencer:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f'batch_size={batch_size!r}: give the number of images that the detector sees at a time')
         tile_side(tile, 1, 1)
-        if tta:
+        if takes_views(self.cfg, tta):
             self._detection.prepare_views()
         for asked, what in ((with_reflectance, 'reflectance'), (with_illumination, 'illumination')):
             if asked:
@@ -223,12 +224,14 @@ class Inferencer:
         images = [image for _, image in batch if isinstance(image, np.ndarray)]
         side = tile_side(options.tile, *images[0].shape[:2]) if images else None
         detection = self._detection
-        each = iter([] if side else detection.detect_each(images, options.tta))
+        each = iter([] if side else detection.detect_each(images, takes_views(self.cfg, options.tta)))
         for name, image in batch:
             try:
                 if isinstance(image, InputError):
                     raise image
-                objects = detection.detect_tiled(image, side, options.batch_size, options.tta) if side else next(each)
+                objects = (
+                    detection.detect_tiled(image, side, options.batch_size, bool(options.tta)) if side else next(each)
+                )
                 if isinstance(objects, InputError):
                     raise objects
                 boxes, scores, labels = objects

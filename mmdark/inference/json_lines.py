@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmdet.utils import get_test_pipeline_cfg
 
+from mmdark.apis.image_pipelines import takes_views
 from mmdark.errors import InputError
 from mmdark.file_limits import parse_json, refuse_endless
 from mmdark.whole_file import sha256_of
@@ -152,9 +153,10 @@ class JsonLines(AbstractContextManager):
             raise InputError(f'{self.path} was begun with {begun}: give the same again, or {BEGIN}')
 
 
-def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool) -> Line:
+def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool | None) -> Line:
     """The part of a header that states everything a detection depends on."""
     cfg, weights = inferencer.cfg, Path(inferencer.weights)
+    tta = takes_views(cfg, tta)
     views = (cfg.get('tta_model'), cfg.get('tta_pipeline')) if tta else ()
     return dict(
         weights=f'{weights.name} {sha256_of(weights)[:8]}',

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
+from mmengine.structures import InstanceData
+from torch import nn
 
 from mmdark.errors import InputError, one_line
 from mmdark.whole_file import sha256_of
 
-from .detection import LEFT_OUT, Objects
+from .detection import LEFT_OUT
 
 BACKENDS = ('auto', 'torch', 'onnxruntime')
 LIMITS = ('score_thr', 'nms_pre', 'max_per_img', 'iou_threshold')
 
 
-class OnnxSession:
+class OnnxSession(nn.Module):
     """The ONNX file that ``mmdark export`` made of a detector.
 
     Args:
@@ -28,13 +30,14 @@ class OnnxSession:
         cfg: the config of the detector.
 
     Attributes:
-        same_settings: whether the thresholds are those of the config, and its test pipeline does not resize images.
+        same_settings: whether the thresholds are those of the config, and its test pipeline at most resizes images.
 
     Raises:
         InputError: onnxruntime is missing, or the file is missing, damaged, or not of these weights and this config.
     """
 
     def __init__(self, weights: Path, cfg: Config) -> None:
+        super().__init__()
         if not installed():
             raise InputError("backend='onnxruntime' needs the package onnxruntime: pip install 'mmdark[onnx]'")
         import onnxruntime
@@ -54,14 +57,26 @@ class OnnxSession:
         self.path = path
         self.same_settings = {name: float(said.get(name, 'nan')) for name in LIMITS} == _limits(cfg)
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Objects]:
-        """The objects of images of one size, each ``(H, W, 3)`` BGR uint8; a RuntimeError where memory is short."""
+    def test_step(self, data: dict[str, list]) -> list[DetDataSample]:
+        """As of a detector: collated ``inputs``, each ``(3, H, W)`` uint8 BGR of one size, and ``data_samples``.
+
+        Returns:
+            The data samples with ``pred_instances``, in pixels of the images before any resizing.
+
+        Raises:
+            RuntimeError: memory is short.
+        """
+        images = torch.stack(data['inputs']).permute(0, 2, 3, 1).numpy()
         try:
-            image, boxes, scores, *labels = self.session.run(None, {'images': np.stack(images)})
+            index, boxes, scores, *labels = self.session.run(None, {'images': np.ascontiguousarray(images)})
         except Exception as error:  # as above
             raise RuntimeError(str(error)) from error
         classes = labels[0] if labels else np.zeros(len(scores), np.int64)
-        return [(boxes[image == i], scores[image == i], classes[image == i]) for i in range(len(images))]
+        for i, sample in enumerate(data['data_samples']):
+            scale = np.array([*sample.metainfo.get('scale_factor', (1, 1))] * 2, np.float32)
+            found = dict(bboxes=boxes / scale, scores=scores, labels=classes)
+            sample.pred_instances = InstanceData(**{k: torch.from_numpy(v[index == i]) for k, v in found.items()})
+        return data['data_samples']
 
 
 def installed() -> bool:
@@ -76,8 +91,8 @@ def changing_steps(cfg: Config) -> list[ConfigDict]:
 
 
 def _limits(cfg: Config) -> dict[str, float] | None:
-    """The config's thresholds; None if its test pipeline changes images."""
-    if changing_steps(cfg):
+    """The config's thresholds; None if its test pipeline does more to an image than resize it."""
+    if any(step['type'] != 'Resize' for step in changing_steps(cfg)):
         return None
     test_cfg = (cfg.model.get('detector') or cfg.model).get('test_cfg') or {}
     known = {**test_cfg, **(test_cfg.get('nms') or {})}

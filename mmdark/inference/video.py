@@ -63,7 +63,7 @@ def detect_video(
     name: str | None = None,
     batch_size: int = 1,
     pred_score_thr: float = 0.3,
-    tta: bool = False,
+    tta: bool | None = None,
     save_video: bool = True,
     every: int = 1,
     overwrite: bool = False,
@@ -190,7 +190,7 @@ def _check_places(video: Video, lines: Path, drawn: Path | None, overwrite: bool
         raise InputError(f'{lines} is there, and what a camera shows cannot be continued: {begin}')
 
 
-def _header(inferencer: Inferencer, video: Video, score: float, tta: bool, every: int) -> Line:
+def _header(inferencer: Inferencer, video: Video, score: float, tta: bool | None, every: int) -> Line:
     classes = {} if tuple(inferencer.class_names) == FACE else {'classes': list(inferencer.class_names)}
     return dict(
         source=video.name,

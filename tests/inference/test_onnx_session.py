@@ -47,13 +47,15 @@ def assert_same(one: DetectionResult, other: DetectionResult) -> None:
     assert distances.min(axis=1).max() < 0.5 and np.abs(one.scores - other.scores[nearest]).max() < 1e-3
 
 
-def test_it_is_the_default_on_cpus_and_finds_the_same(by_torch: FaceInferencer) -> None:
+@pytest.mark.parametrize('tta', [None, False])
+def test_it_is_the_default_on_cpus_and_finds_the_same(by_torch: FaceInferencer, tta: bool | None) -> None:
     default = FaceInferencer(**OPTIONS)
     assert uses_onnx(default) and not uses_onnx(by_torch)
     assert not uses_onnx(FaceInferencer(amp=True, **OPTIONS))
     half = cv2.resize(PORTRAITS, None, fx=0.5, fy=0.5)
     images = [half, half[:, ::-1].copy(), PORTRAITS[: PORTRAITS.shape[0] // 2]]
-    found, wanted = (one(images, batch_size=3, pred_score_thr=0.1)['predictions'] for one in (default, by_torch))
+    options = dict(batch_size=3, pred_score_thr=0.1, tta=tta)
+    found, wanted = (one(images, **options)['predictions'] for one in (default, by_torch))
     for one, other in zip(found, wanted, strict=True):
         assert_same(one, other)
     assert (found[0].boxes[:1] != found[1].boxes[:1]).any()
@@ -79,10 +81,17 @@ def test_other_thresholds_are_not_overruled(monkeypatch: pytest.MonkeyPatch) -> 
     resized = Config(cfg.to_dict(), filename=cfg.filename)
     resized.model.test_cfg.score_thr = 0.02
     assert onnx_session.OnnxSession(shipped_weights(), resized).same_settings
-    for dataset in resized.test_dataloader.dataset.datasets:
-        dataset.pipeline[1 if dataset.pipeline[1].type == 'Resize' else 2].scale_factor = 0.5
-    resized.test_dataloader.dataset.pipeline[1].scale_factor = 0.5
+    resized.test_dataloader.dataset.pipeline[1] = dict(type='Rotate')
     assert not onnx_session.OnnxSession(shipped_weights(), resized).same_settings
+
+
+def test_a_pipeline_that_resizes_gives_what_pytorch_gives() -> None:
+    cfg = load_config(SHIPPED)
+    cfg.test_dataloader.dataset.pipeline[1].scale_factor = 0.5
+    given = dict(model=cfg, weights=shipped_weights(), **OPTIONS)
+    one, other = FaceInferencer(**given), FaceInferencer(backend='torch', **given)
+    assert uses_onnx(one)
+    assert_same(*(each(PORTRAITS, pred_score_thr=0.1, tta=False)['predictions'][0] for each in (one, other)))
 
 
 def test_weights_of_a_persons_own_need_their_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +129,6 @@ def test_too_large_an_image_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         def run(self, *_: object) -> None:
             raise Exception('[ONNXRuntimeError] : Failed to allocate memory for requested buffer of size 9663676416')
 
-    inferencer._detection.session.session = Full()
+    inferencer._detection.computes.session = Full()
     (broken,) = inferencer(PORTRAITS)['predictions']
     assert 'too large for the memory' in broken.reason

@@ -81,7 +81,16 @@ def light_views(height: int, width: int) -> list[View]:
     return [*views, View(min(2.0, largest), False, 3, 'small')] if largest > 1 else views
 
 
-PRESETS = {'published': published_views, 'light': light_views}
+def two_scales(height: int, width: int) -> list[View]:
+    """Half the size, which brings large faces down, and up to 1.5 times the size, which brings small ones up.
+
+    The views have 2.5 times the pixels of the image. An image of more than 1.1 million pixels is enlarged by less, one
+    of more than 2.5 million not at all.
+    """
+    return [View(0.5, False, 2, 'all'), View(max(1.0, min(1.5, math.sqrt(2.5e6 / (height * width)))), False, 3, 'all')]
+
+
+PRESETS = {'published': published_views, 'light': light_views, 'two-scales': two_scales}
 
 
 def scaled(image: np.ndarray, scale: float) -> np.ndarray:

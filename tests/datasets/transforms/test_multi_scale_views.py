@@ -14,7 +14,13 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config
 
 from mmdark.datasets.transforms import MultiScaleViews
-from mmdark.datasets.transforms.multi_scale_views import View, light_views, max_shrink, published_views
+from mmdark.datasets.transforms.multi_scale_views import (
+    View,
+    light_views,
+    max_shrink,
+    published_views,
+    two_scales,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT.parent / 'shared' / 'golden'
@@ -72,6 +78,15 @@ def test_what_holds_for_every_size(make: object, height: int, width: int) -> Non
         assert view.scale <= 1 or view.scale**2 * height * width <= 0x7FFFFFFF / 200 * (1 + 1e-9)
         assert view.keep == ('small' if view.scale > 1 else 'large' if view.scale < 1 else 'all')
     assert make(width, height) == views
+
+
+@pytest.mark.parametrize(
+    ('size', 'enlarged'), [((768, 1024), 1.5), ((1054, 1054), 1.5), ((1250, 1250), 1.26491), ((3000, 4000), 1.0)]
+)
+def test_two_scales_bound_the_pixels(size: tuple[int, int], enlarged: float) -> None:
+    small, large = two_scales(*size)
+    assert small == View(0.5, False, 2, 'all') and large[1:] == (False, 3, 'all')
+    assert large.scale == pytest.approx(enlarged, abs=1e-5) and two_scales(*size[::-1]) == [small, large]
 
 
 @every_size
