@@ -92,6 +92,7 @@ train_dataloader = dict(
     dataset=dict(pipeline=[*_base_.load, *augment, darkness, dict(type='PackDetInputs')]),
 )
 tta_by_default = True  # of mmdark detect
+tta_model = dict(merge='nms', iou_threshold=0.45)
 tta_pipeline = [*_base_.tta_pipeline[:-1], dict(_base_.tta_pipeline[-1], preset='two-scales')]
 val_dataloader = None
 val_cfg = None

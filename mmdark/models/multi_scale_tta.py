@@ -1,10 +1,11 @@
-"""Multi-scale testing: what the detector finds in several views of an image, merged by box voting."""
+"""Multi-scale testing: the detections of several views of an image, merged by box voting or NMS."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from mmcv.ops import nms
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
@@ -19,13 +20,14 @@ from .box_voting import box_voting, keeps_size, not_nested, part_inside
 
 @MODELS.register_module()
 class MultiScaleTTA(BaseTTAModel):
-    """Test a detector on the views of ``MultiScaleViews``, and merge by box voting, class by class.
+    """Test a detector on the views of ``MultiScaleViews``, and merge class by class.
 
     Views go through the detector one after another, so only one is on the device at a time. An image without any
     detection gets empty instances; the published script writes a box of zeros for each view without one.
 
     Args:
-        iou_threshold: see :func:`box_voting`.
+        merge: ``'voting'``, see :func:`box_voting`, as published; or ``'nms'``, better for two views.
+        iou_threshold: of the merge.
         max_per_img: maximum number of boxes of all classes.
         drop_singletons: see :func:`box_voting`; True as published.
         min_inside: least fraction of a contributed box inside the image; 0 as published. In a view smaller than the
@@ -37,6 +39,7 @@ class MultiScaleTTA(BaseTTAModel):
 
     def __init__(
         self,
+        merge: str = 'voting',
         iou_threshold: float = 0.3,
         max_per_img: int = 750,
         drop_singletons: bool = False,
@@ -45,6 +48,9 @@ class MultiScaleTTA(BaseTTAModel):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
+        if merge not in ('voting', 'nms'):
+            raise ValueError(f"merge={merge!r}: give 'voting' or 'nms'")
+        self.merge = merge
         self.iou_threshold = iou_threshold
         self.max_per_img = max_per_img
         self.drop_singletons = drop_singletons
@@ -68,16 +74,20 @@ class MultiScaleTTA(BaseTTAModel):
             torch.cat(parts) for parts in zip(*(self._contribution(view) for view in views), strict=True)
         )
         present = labels.unique() if len(labels) else labels.new_zeros(1)
-        voted = InstanceData.cat(
-            [self._voted(boxes[labels == label], scores[labels == label], label) for label in present]
+        merged_boxes = InstanceData.cat(
+            [self._merged(boxes[labels == label], scores[labels == label], label) for label in present]
         )
-        order = voted.scores.argsort(descending=True, stable=True)[: self.max_per_img]
+        order = merged_boxes.scores.argsort(descending=True, stable=True)[: self.max_per_img]
         merged = views[0]
-        merged.pred_instances = voted[order]
+        merged.pred_instances = merged_boxes[order]
         return merged
 
-    def _voted(self, boxes: Tensor, scores: Tensor, label: Tensor) -> InstanceData:
-        boxes, scores = box_voting(boxes, scores, self.iou_threshold, self.max_per_img, self.drop_singletons)
+    def _merged(self, boxes: Tensor, scores: Tensor, label: Tensor) -> InstanceData:
+        if self.merge == 'voting':
+            boxes, scores = box_voting(boxes, scores, self.iou_threshold, self.max_per_img, self.drop_singletons)
+        elif len(boxes):
+            kept = nms(boxes, scores, self.iou_threshold)[1]
+            boxes, scores = boxes[kept], scores[kept]
         kept = not_nested(boxes, self.max_nested)
         boxes, scores = boxes[kept], scores[kept]
         return InstanceData(bboxes=boxes, scores=scores, labels=label.expand(len(boxes)).clone())

@@ -176,3 +176,19 @@ def test_views_and_merging_agree_on_where_a_face_is(dtype: type, preset: str) ->
     np.testing.assert_allclose(found.bboxes[0].numpy(), [120, 40, 184, 100], atol=0.6)
     assert len(model.module.seen) == len(data['inputs']) == (11 if preset == 'published' else 3)
     assert model.module.seen[0] == (160, 200) and (320, 400) in model.module.seen
+
+
+def test_nms_keeps_the_better_of_two_boxes_as_it_is() -> None:
+    """Boxes 1 and 2 overlap by 0.6, 1 and 3 by 0.25; the second class keeps its own."""
+    rows = [
+        torch.tensor([[0.0, 0, 10, 10, 0.5, 0], [0, 0, 10, 10, 0.3, 1]]),
+        torch.tensor([[0.0, 0, 10, 6, 0.9, 0], [0, 6, 10, 10, 0.4, 0]]),
+    ]
+    tta = MultiScaleTTA(merge='nms', iou_threshold=0.45, module=Told(rows))
+    (merged,) = tta.test_step(batch(20, 20, [(False, 'all')] * 2))
+    expected = [[0, 0, 10, 6, 0.9], [0, 6, 10, 10, 0.4], [0, 0, 10, 10, 0.3]]
+    assert joined(merged.pred_instances).tolist() == np.array(expected, np.float32).tolist()
+    (empty,) = MultiScaleTTA(merge='nms', module=Told([torch.zeros(0, 5)])).test_step(batch(20, 20, [(False, 'all')]))
+    assert len(empty.pred_instances) == 0
+    with pytest.raises(ValueError, match="merge='mean': give 'voting' or 'nms'"):
+        MultiScaleTTA(merge='mean', module=Told([]))

@@ -87,7 +87,8 @@ def two_scales(height: int, width: int) -> list[View]:
     The views have 2.5 times the pixels of the image. An image of more than 1.1 million pixels is enlarged by less, one
     of more than 2.5 million not at all.
     """
-    return [View(0.5, False, 2, 'all'), View(max(1.0, min(1.5, math.sqrt(2.5e6 / (height * width)))), False, 3, 'all')]
+    enlarged = max(1.0, min(1.5, math.sqrt(2.5e6 / (height * width))))
+    return [View(0.5, False, 2, 'large'), View(enlarged, False, 3, 'all')]
 
 
 PRESETS = {'published': published_views, 'light': light_views, 'two-scales': two_scales}
