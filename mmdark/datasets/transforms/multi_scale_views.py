@@ -88,7 +88,7 @@ def two_scales(height: int, width: int) -> list[View]:
     of more than 2.5 million not at all.
     """
     enlarged = max(1.0, min(1.5, math.sqrt(2.5e6 / (height * width))))
-    return [View(0.5, False, 2, 'large'), View(enlarged, False, 3, 'all')]
+    return [View(0.5, False, 2, 'large'), View(enlarged, False, 3, 'small')]
 
 
 PRESETS = {'published': published_views, 'light': light_views, 'two-scales': two_scales}

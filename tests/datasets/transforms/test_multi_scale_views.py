@@ -85,7 +85,7 @@ def test_what_holds_for_every_size(make: object, height: int, width: int) -> Non
 )
 def test_two_scales_bound_the_pixels(size: tuple[int, int], enlarged: float) -> None:
     small, large = two_scales(*size)
-    assert small == View(0.5, False, 2, 'large') and large[1:] == (False, 3, 'all')
+    assert small == View(0.5, False, 2, 'large') and large[1:] == (False, 3, 'small')
     assert large.scale == pytest.approx(enlarged, abs=1e-5) and two_scales(*size[::-1]) == [small, large]
 
 
