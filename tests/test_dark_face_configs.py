@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -153,7 +154,8 @@ def test_zero_shot_tests_the_dark_model(folder: Path, tmp_path: Path) -> None:
 def test_weights_are_left_out_by_the_beginning_of_their_names(bare: bool, prefix: str) -> None:
     names = ('enhancer.a', 'enhancer2.a', 'neck.enhancer.a', 'reflectance_decoder.b')
     weights = dict.fromkeys((f'{prefix}{name}' for name in names), torch.ones(1))
-    LeaveOutWeights(DARK_BRANCHES).after_load_checkpoint(None, weights if bare else {'state_dict': weights})
+    runner = SimpleNamespace(_train_loop=None)
+    LeaveOutWeights(DARK_BRANCHES).after_load_checkpoint(runner, weights if bare else {'state_dict': weights})
     assert set(weights) == {f'{prefix}enhancer2.a', f'{prefix}neck.enhancer.a'}
 
 

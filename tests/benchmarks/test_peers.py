@@ -16,7 +16,7 @@ from benchmarks.peers import (
     photographs,
     views,
 )
-from mmdark.converters.dark_copy import darken_folder
+from mmdark.converters.dark_copy import DarkSettings, darken_folder
 from mmdark.datasets.transforms import Brighten
 from mmdark.errors import InputError
 from mmdark.evaluation.face_scores import LabelledFaces
@@ -57,7 +57,7 @@ def test_missing_images_are_named(tmp_path: Path) -> None:
 
 def test_the_dark_is_that_of_a_dark_copy(tmp_path: Path) -> None:
     root = write_wider(tmp_path / 'wider', train=0, val=1)
-    darken_folder(root, tmp_path / 'dark', workers=1)
+    darken_folder(root, tmp_path / 'dark', DarkSettings(), workers=1)
     path = next(root.rglob('val_0.jpg'))
     dark = cv2.imread(str(next((tmp_path / 'dark').rglob('val_0.png'))))
     day = cv2.imread(str(path))

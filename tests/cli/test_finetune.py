@@ -265,8 +265,8 @@ def test_errors_are_one_line(
     hats = write_two_classes(tmp_path / 'hats')
     (hats / 'data.yaml').write_text('train: images\nnames: [cap, hat]\n')
     assert 'no/where does not exist' in refused(capsys, 'no/where')
-    assert 'is no data set that is known here' in refused(capsys, empty)
-    assert '1 image(s) with a box of face: two are the least' in refused(capsys, one)
+    assert 'is no data set of a known format' in refused(capsys, empty)
+    assert '1 image(s) with a box of face: at least two are needed' in refused(capsys, one)
     assert 'has no box in 2 images' in refused(capsys, plain)
     assert 'train_2.jpg is not there' in (line := refused(capsys, lost)) and '(1 of 4 images are missing)' in line
     assert 'the data has the classes cap, hat, the detector knows 1: face' in refused(capsys, hats)

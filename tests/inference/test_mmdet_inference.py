@@ -119,7 +119,7 @@ def test_it_finds_what_ours_finds(name: str, tmp_path: Path) -> None:
     inferencer = DetInferencer(str(config), str(weights), device='cpu', show_progress=False)
     (called,) = inferencer(image, no_save_vis=True, no_save_pred=True)['predictions']
     ours = Inferencer(str(config), weights, 'cpu', show_progress=False)
-    (found,) = ours(image, pred_score_thr=0.0)['predictions']
+    (found,) = ours(image, pred_score_thr=0.0, tta=False)['predictions']
     rows = np.column_stack([found.labels, found.scores, found.boxes])
     assert len(rows) > 3 and ours.class_names == tuple(model.dataset_meta['classes'])
     assert set(found.labels) == set(range(len(ours.class_names)))

@@ -24,7 +24,7 @@ def test_quickstart_trains_tests_and_draws(
     quickstart.main()
 
     first, *_, score, checkpoint, picture = capsys.readouterr().out.strip().splitlines()
-    assert re.match(r'2 faces found on 2 dark portraits in \d+ s, .* mmdark: ', first)
+    assert re.match(r'2 faces found on 2 dark portraits in \d+ s, score 0.5 and above, .* mmdark: ', first)
     portraits = tmp_path / 'portraits' / 'pictures'
     assert first.endswith(str(portraits))
     assert len(list(portraits.glob('*.jpg'))) == len(list((tmp_path / 'dark').glob('*.png'))) == 2
