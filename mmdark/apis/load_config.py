@@ -1,4 +1,4 @@
-"""Read a config, with options of the command line merged into it."""
+"""Read a config and merge command-line options into it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from .config_spelling import check_spelling
 from .config_variables import is_variable, with_variables
 
 FOR_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
-"""Settings that torch's data loader refuses without workers."""
+"""Settings that torch's ``DataLoader`` rejects when ``num_workers`` is 0."""
 
 
 class RunConfig(Config):
-    """The config of a Runner, which writes it at the start: without yapf, which takes a second each time."""
+    """A config that a Runner dumps without yapf formatting, which takes a second each time."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{**kwargs, 'format_python_code': False})
 
     def dump(self, file: str | os.PathLike | None = None) -> str | None:
-        """Write the text into a file, or return it; on a full disk there is a warning and no file."""
+        """Write the config to a file or return its text; if the disk is full, warn and remove the partial file."""
         try:
             return super().dump(file)
         except OSError as error:
@@ -50,9 +50,9 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
     """Read a config and merge options into it.
 
     Args:
-        path: of the config file, or the name of one of ours (``dsfd_dark_wider``).
-        options: of ``--cfg-options``. A variable of the config (``data_root``, ``input_size``) changes in all files,
-            and wherever its old value stands under its name. None removes a default hook.
+        path: path of a config file, or name of a config of mmdark (``dsfd_dark_wider``).
+        options: overrides, as for ``--cfg-options``. A config variable (``data_root``, ``input_size``) changes in all
+            base files and in every dict with the same key and the old value. None removes a default hook.
         work_dir: where logs and checkpoints go; ``work_dirs/<config name>`` by default.
 
     Raises:
@@ -76,7 +76,7 @@ def load_config(path: str, options: dict | None = None, work_dir: str | None = N
 
 
 def _new_values(cfg: Config, options: dict) -> dict:
-    """The variables of a config that the options change, with their new values."""
+    """New values of the config variables that the options change."""
     own = {key: value for key, value in options.items() if (name := key.split('.')[0]) in cfg and is_variable(name)}
     changed = Config({key.split('.')[0]: copy.deepcopy(cfg[key.split('.')[0]]) for key in own})
     changed.merge_from_dict(own)
@@ -84,7 +84,7 @@ def _new_values(cfg: Config, options: dict) -> dict:
 
 
 def _check_key(cfg: Config, key: str) -> None:
-    """Each part of a dotted key must exist; the last may be a new key of a dict if it resembles no other."""
+    """Check that each part of a dotted key exists; the last may be a new dict key unless it looks misspelt."""
     node, parts = cfg, key.split('.')
     for depth, part in enumerate(parts):
         wrong = f"--cfg-options {key}: there is no '{part}' in the config"
@@ -122,7 +122,7 @@ def _dicts_with(node: object, key: str, value: object) -> Iterator[dict]:
 
 
 def _remove_settings_of_workers(cfg: Config) -> None:
-    """Remove the settings of workers from data loaders without workers."""
+    """Remove :data:`FOR_WORKERS` from data loaders whose ``num_workers`` is 0."""
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name) or {}
         if not loader.get('num_workers'):

@@ -1,4 +1,4 @@
-"""``python -m mmdark.cli``: the command ``mmdark`` where its script is not on the path."""
+"""``python -m mmdark.cli``: runs ``mmdark`` if its script is not on the path."""
 
 import sys
 

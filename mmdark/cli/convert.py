@@ -1,7 +1,7 @@
-"""``mmdark convert``: published weights to mmdark's, or back.
+"""``mmdark convert``: convert published weights to mmdark's names, or back.
 
-What the file is shows in its keys: a detector of the published DAI-Net or DSFD code (dark, vgg, resnet50, resnet101,
-resnet152), the teacher (``decomp.pth`` or RetinexNet's ``.tar``), or what a backbone starts from
+The model is recognised by its keys: a detector of the published DAI-Net or DSFD code (dark, vgg, resnet50, resnet101,
+resnet152), the teacher (``decomp.pth`` or RetinexNet's ``.tar``), or pretrained backbone weights
 (``vgg16_reducedfc.pth``, torchvision's ResNets).
 """
 
@@ -13,10 +13,10 @@ from mmdark.cli import register_everything
 
 
 def run(arguments: list[str]) -> int:
-    """Convert, and print what it was.
+    """Convert a file and print what it contained.
 
     Raises:
-        InputError: the file is no such file, or the target cannot be written.
+        InputError: the file is none of these, or the target cannot be written.
     """
     register_everything()
     from mmdark.apis import PARTS, PUBLISHED_MODELS, convert_file

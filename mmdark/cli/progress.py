@@ -9,19 +9,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_SECONDS = 10.0
-"""Between two plain lines."""
+"""Seconds between two plain lines."""
 
 
 class DetectProgress:
-    """Images done, images a second, the time that remains, and a note.
+    """Show the number of processed images, the speed, the remaining time and a note.
 
     Args:
         total: number of images; None if unknown.
         quiet: show nothing.
         console: where to draw; stderr by default.
-        what: is being done.
-        things: that are counted, images or frames.
-        begun: done by an earlier run; they do not count for the speed.
+        what: name of the task.
+        things: unit of the count, ``images`` or ``frames``.
+        begun: number processed by an earlier run; not counted in the speed.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class DetectProgress:
             self.bar.stop()
 
     def update(self, done: int, note: str = '') -> None:
-        """Show how many are done."""
+        """Show the number of processed images."""
         now = time.monotonic()
         speed = (done - self.begun) / max(now - self.start, 1e-9)
         if self.bar:

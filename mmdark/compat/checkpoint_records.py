@@ -1,9 +1,10 @@
-"""What a Runner checkpoint holds besides tensors and plain types, read as records that run nothing.
+"""Harmless stand-ins (records) for the objects in a Runner checkpoint that are not tensors or plain types.
 
-Cause: mmengine pickles its log history (``HistoryBuffer``, its methods by ``getattr``), numpy values and the curve of a
-one-cycle schedule (by ``getattr``) into its checkpoints. Neither numpy's own unpickling nor a ``getattr`` is safe on an
-untrusted file. A record keeps plain values only; ``restore`` builds the real objects from them. ``plain`` is the
-reverse: what it returns loads without any of this. End: when mmengine writes checkpoints of plain types.
+Cause: mmengine checkpoints contain pickled log history (``HistoryBuffer`` and, by ``getattr``, its methods), numpy
+values, and the annealing function of a one-cycle schedule (by ``getattr``). numpy's unpickling and ``getattr`` are both
+unsafe on an untrusted file. A record holds only plain values; ``restore`` builds the real objects from the records.
+``plain`` converts objects to plain types, which load without this module. End: when mmengine writes checkpoints of
+plain types.
 """
 
 import math
@@ -25,14 +26,14 @@ HISTORY = ('log_history', 'count_history', 'max_length')
 """The keys of the dict that stands for a ``HistoryBuffer`` in a plain checkpoint."""
 
 VERSIONS = '_metadata'
-"""The attribute in which torch keeps the versions of a state dict's modules."""
+"""Attribute of a state dict in which torch stores the versions of its modules."""
 
 SHARED = 'its values share their parts too often'
 _PLAIN_DTYPE = re.compile(r'[<>|=]?[biufcSU]\d+')
 
 
 class _DtypeRecord:
-    """``numpy.dtype``: a plain number, truth value or string; no objects, no fields."""
+    """Record of a ``numpy.dtype``: numbers, booleans or strings; object and structured dtypes are rejected."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         if not _PLAIN_DTYPE.fullmatch(code):
@@ -47,7 +48,7 @@ class _DtypeRecord:
 
 
 class _ArrayRecord:
-    """``numpy.ndarray``: built from its raw bytes, never by numpy's own unpickling."""
+    """Record of a ``numpy.ndarray``, built from its raw bytes without numpy's unpickling."""
 
     array = np.zeros(0)
 
@@ -61,7 +62,7 @@ class _ArrayRecord:
 
 
 class _HistoryRecord:
-    """``HistoryBuffer``: its numbers, without the methods that the file names."""
+    """Record of a ``HistoryBuffer``: its values, without its pickled methods."""
 
     state: dict[str, Any] | None = None
 
@@ -69,7 +70,7 @@ class _HistoryRecord:
         self.state = {name: state[name] for name in ('_log_history', '_count_history', 'max_length')}
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Values, counts and the number of them that are kept."""
+        """Values, counts and ``max_length``."""
         if self.state is None:
             raise UnpicklingError('a log history without its numbers')
         log, count = (self.state[name].array for name in ('_log_history', '_count_history'))
@@ -93,13 +94,13 @@ def _scalar(dtype: _DtypeRecord, data: Any) -> np.generic:
 
 
 class _OneCycleRecord:
-    """``OneCycleParamScheduler``, whose state holds one of its two static methods."""
+    """Record of ``OneCycleParamScheduler``; its state refers to one of these two static methods."""
 
     curves = ('_annealing_cos', '_annealing_linear')
 
 
 def _method(owner: Any, name: str) -> Callable | None:
-    """``getattr``, which checkpoints need for the methods of a log history, which are ignored, and for a curve."""
+    """Restricted ``getattr``: None for methods of a log history, and the annealing functions of a schedule."""
     if owner is _HistoryRecord:
         return None
     if owner is _OneCycleRecord and name in _OneCycleRecord.curves:
@@ -117,23 +118,23 @@ RECORDS: dict[str, Callable] = {
     **{f'numpy.{core}.multiarray._reconstruct': _array_record for core in ('_core', 'core')},
     **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('_core', 'core')},
 }
-"""Full name in a checkpoint → what it stands for."""
+"""Full name in the pickle → its replacement."""
 STATEFUL = (_HistoryRecord, _ArrayRecord, _DtypeRecord)
-"""The records that take a state."""
+"""The records whose ``__setstate__`` may be called."""
 
 
 def restore(value: Any, most: float = math.inf) -> Any:
-    """Replace the records in ``value`` by the real objects; dicts and lists are changed in place.
+    """Replace the records in ``value`` by the real objects; dicts and lists are modified in place.
 
-    Attributes that the file gives a tensor or a dict are removed, except the versions of a state dict: one of them
-    could hide a method.
+    Extra attributes of tensors and dicts are removed because they could shadow a method; a state dict keeps its
+    versions.
 
     Args:
-        value: what was unpickled.
-        most: values and bytes that it may have if each shared part is counted wherever it stands.
+        value: the unpickled content.
+        most: maximum number of values and bytes; a shared object counts once per reference.
 
     Raises:
-        BeyondLimits: it has more, nests more than :data:`DEPTH` levels, or a container contains itself.
+        BeyondLimits: ``value`` is larger, nested deeper than :data:`DEPTH` levels, or contains itself.
     """
     restored, size = _Restoring(most)(value)
     if size > most:
@@ -142,7 +143,7 @@ def restore(value: Any, most: float = math.inf) -> Any:
 
 
 class _Restoring:
-    """``restore`` of one checkpoint: each container once, however often it is shared."""
+    """State of one ``restore`` call; a shared container is restored only once."""
 
     def __init__(self, most: float) -> None:
         self.left = most
@@ -150,7 +151,7 @@ class _Restoring:
         self.kept: list[Any] = []
 
     def __call__(self, value: Any, depth: int = 0) -> tuple[Any, int]:
-        """What ``value`` stands for, and its size."""
+        """The restored value and its size."""
         if isinstance(value, str | bytes):
             return value, 1 + len(value)
         if isinstance(value, torch.Tensor):
@@ -160,7 +161,7 @@ class _Restoring:
             return value, 1
         if id(value) not in self.done:
             self.done[id(value)] = None
-            self.kept.append(value)  # so that no other object gets its id
+            self.kept.append(value)  # so that its id is not reused
             self.done[id(value)] = self._restored(value, depth + 1)
         done = self.done[id(value)]
         if done is None:
@@ -186,7 +187,7 @@ class _Restoring:
         return (restored if type(value) is tuple else value), size
 
     def _history(self, log: np.ndarray, count: np.ndarray, max_length: int) -> tuple[HistoryBuffer, int]:
-        """A history with mmengine's own statistics methods, which copies the arrays; and its size."""
+        """A new ``HistoryBuffer``, which copies the arrays, and its size."""
         size = 1 + log.nbytes + count.nbytes
         self.left -= size
         if self.left < 0:
@@ -194,7 +195,7 @@ class _Restoring:
         return HistoryBuffer(log, count, max_length), size
 
     def _dict(self, value: dict, depth: int) -> int:
-        """Restore the items of a dict in place; its size."""
+        """Restore the items of a dict in place and return its size."""
         size = 1
         for key, item in value.items():
             value[key], of_item = self(item, depth)
@@ -210,15 +211,15 @@ class _Restoring:
 def plain(value: Any, left_out: list[str], where: str = '') -> Any:
     """A copy of ``value`` that ``torch.load(..., weights_only=True)`` reads without mmdark or mmengine.
 
-    Log history and arrays become tensors, numpy scalars numbers; ``restore`` brings the log history back.
+    Log history and arrays become tensors, numpy scalars become numbers; ``restore`` rebuilds the log history.
 
     Args:
         value: a part of a checkpoint.
-        left_out: gets the dotted names of dict entries that are left out, because they are functions or objects.
+        left_out: the dotted names of skipped dict entries (functions and other objects) are appended to it.
         where: the dotted name of ``value``.
 
     Raises:
-        TypeError: ``value`` is neither plain nor a dict.
+        TypeError: ``value`` cannot be converted to plain types.
     """
     if isinstance(value, HistoryBuffer):
         log, count = map(_tensor, value.data)
@@ -239,7 +240,7 @@ def plain(value: Any, left_out: list[str], where: str = '') -> Any:
         return (set if kind is frozenset else kind)(plain(item, left_out, where) for item in value)
     if isinstance(value, dict):
         if isinstance(value, OrderedDict) and all(isinstance(item, torch.Tensor) for item in value.values()):
-            return value  # a state dict, with its versions
+            return value  # a state dict keeps its versions
         return _plain_items(value.items(), left_out, where)
     raise TypeError(f'{where} is a {type(value).__name__}')
 

@@ -1,9 +1,9 @@
-"""mmengine's loaders of checkpoints, made safe: no pickle from a checkpoint runs code.
+"""Safe checkpoint loading for mmengine: no checkpoint can run code.
 
-Cause: mmengine 0.10.7 loads with torch's default. Before torch 2.6 this runs pickled code, and from then on its own
-Runner checkpoints are refused for their ``HistoryBuffer`` and numpy globals; onedl-mmengine falls back to
-``weights_only=False``, and ``load_url`` of both runs pickled code. Here every loader of both reads with
-:mod:`mmdark.compat.checkpoint_unpickler`. End: when mmengine and torch do the same.
+Cause: mmengine 0.10.7 calls ``torch.load`` with its defaults. Before torch 2.6 this runs pickled code; since 2.6 it
+rejects mmengine's own Runner checkpoints because of their ``HistoryBuffer`` and numpy globals. onedl-mmengine falls
+back to ``weights_only=False``, and ``load_url`` of both packages runs pickled code. This module makes all loaders of
+both packages use :mod:`mmdark.compat.checkpoint_unpickler`. End: when mmengine and torch load safely themselves.
 """
 
 import os
@@ -39,7 +39,7 @@ STRANGE_FILES = {
     b'7z\xbc\xaf': 'a 7z archive: unpack it first',
     b'\x1f\x8b': 'a gzip archive: unpack it first',
 }
-"""How files begin that are taken for checkpoints → what they are, and what to do."""
+"""First bytes of files often mistaken for checkpoints → what the file is, and what to do."""
 SAFETENSORS = '.safetensors'
 TEXT = frozenset(b'\t\n\r' + bytes(range(32, 127)))
 
@@ -50,9 +50,9 @@ def read_checkpoint(
     """Read a checkpoint without running code from it.
 
     Args:
-        file: path of the file, or the file opened for reading. A file named ``.safetensors`` holds weights only.
+        file: path, or a binary file object. A ``.safetensors`` file holds only weights.
         map_location: as in ``torch.load``.
-        mmap: leave the tensors in the file until they are used, for a quick look; for files, not for streams.
+        mmap: memory-map the tensors and skip the checksums, for a quick look; only for paths.
 
     Returns:
         The checkpoint: a Runner's, or a plain dict of weights.
@@ -70,7 +70,7 @@ def read_checkpoint(
 
 
 def _read(file: Path | IO[bytes], map_location: MapLocation, mmap: bool) -> Any:
-    """The content of a file of torch, after a check of what it may cost."""
+    """Load a torch file after checking its limits."""
     limits = check_checkpoint(file, checksums=not mmap)
     options = dict(mmap=True) if mmap and is_zip(file) else {}
     content = torch.load(
@@ -85,7 +85,7 @@ def _read(file: Path | IO[bytes], map_location: MapLocation, mmap: bool) -> Any:
 
 
 def safetensors_torch() -> ModuleType:
-    """The package ``safetensors.torch``, which not everybody needs.
+    """Import ``safetensors.torch``, an optional dependency.
 
     Raises:
         InputError: it is not installed.
@@ -99,7 +99,7 @@ def safetensors_torch() -> ModuleType:
 
 
 def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
-    """The weights of a file of safetensors, with what it says about itself; only a device can be its location."""
+    """Weights and metadata of a safetensors file; a ``map_location`` that is not a device means CPU."""
     check_safetensors(path)
     device = torch.device(map_location) if isinstance(map_location, str | torch.device) else torch.device('cpu')
     package = safetensors_torch()
@@ -109,7 +109,7 @@ def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> dict[str, Any]:
-    """``read_checkpoint`` under the name mmengine derives its log line from."""
+    """``read_checkpoint``; mmengine derives its log message from the name of this function."""
     return read_checkpoint(filename, map_location)
 
 
@@ -148,7 +148,7 @@ def _refuse_or_return(source: Any, load: Callable[[], Any]) -> dict[str, Any]:
         raise InputError(
             f'checkpoint {_name(source)} is refused: {error}; ask whoever made it for the weights alone'
         ) from None
-    except Exception as error:  # a damaged or hostile file fails anywhere in torch's reader, with any exception
+    except Exception as error:  # a damaged or malicious file can raise any exception in torch's reader
         raise InputError(f'checkpoint {_name(source)} {_reason(error)}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(
@@ -178,7 +178,7 @@ def _reason(error: Exception) -> str:
 
 
 def load_checkpoints_safely() -> None:
-    """Make every checkpoint loader of mmengine read as ``read_checkpoint`` does; harmless when repeated."""
+    """Replace mmengine's checkpoint loaders by ``read_checkpoint``; can be called more than once."""
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
     mmengine_checkpoint.load_url = _load_url
     if hasattr(mmengine_checkpoint, '_safe_torch_load'):
@@ -188,7 +188,7 @@ def load_checkpoints_safely() -> None:
 def _load_url(
     url: str, model_dir: str | None = None, map_location: MapLocation = None, progress: bool = True
 ) -> dict[str, Any]:
-    """As torch's own, which runs the pickles of some files."""
+    """Replacement for torch's ``load_url``, which runs pickled code of some files."""
     path = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / Path(urlparse(url).path).name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,5 +199,5 @@ def _load_url(
 def _safe_torch_load(
     file: str | IO[bytes], map_location: MapLocation = None, weights_only: bool | None = None
 ) -> dict[str, Any]:
-    """onedl-mmengine's reader, without its way back to unpickling code."""
+    """Replacement for the function of onedl-mmengine, without its fallback to ``weights_only=False``."""
     return read_checkpoint(file, map_location)

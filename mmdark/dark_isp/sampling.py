@@ -13,17 +13,17 @@ from mmdark.dark_isp.camera_colours import XYZ_TO_CAMERA
 
 @dataclass(frozen=True)
 class Preset:
-    """Differences between the published form of DarkISP and its corrections.
+    """Switches between the published DarkISP and its corrections.
 
     Attributes:
         darkness: bounds of the darkness factor k.
-        normalise_rows: colour matrices keep white. The published code divides columns instead of rows (it lacks
-            ``keepdims``), which only changes the colour and the level of the noise.
+        normalise_rows: normalise the rows of the colour matrices, so that white stays white. The published code
+            normalises the columns (it lacks ``keepdims``), which only changes the colour and the level of the noise.
         quantise_pixels: quantisation noise is drawn for each pixel, half a step of ``2**bits`` wide. The published code
             draws three numbers per image, one per channel, of width ``1 / (255 * bits)``.
         clip: the result is clipped to [0, 1].
-        fold: gains, darkness and colour matrix are multiplied into one matrix each way. The published code applies
-            them one after another; the other rounding at the floor changes the image by 1e-4.
+        fold: multiply gains, darkness and colour matrix into one matrix per direction. The published code applies them
+            one after another; the different rounding near the lower clamp changes the image by 1e-4.
     """
 
     darkness: tuple[float, float]
@@ -74,7 +74,7 @@ class ISPParameters:
 
 @dataclass(frozen=True)
 class ISPNoise:
-    """The random numbers of DarkISP before they are scaled.
+    """The unscaled random numbers of DarkISP.
 
     Attributes:
         shot_read: standard normal, ``(B, 3, H, W)``.
@@ -95,7 +95,7 @@ def find_preset(name: str) -> Preset:
 def sample_parameters(batch: int, preset: str = 'corrected', generator: torch.Generator | None = None) -> ISPParameters:
     """Draw the parameters for ``batch`` images, on the CPU.
 
-    The preset decides the range of the darkness; the generator, on the CPU, is torch's global one by default.
+    The preset sets the range of the darkness. ``generator`` must be on the CPU; None uses torch's global one.
 
     Raises:
         ValueError: the preset is unknown.
@@ -108,7 +108,7 @@ def sample_parameters(batch: int, preset: str = 'corrected', generator: torch.Ge
 
 
 def sample_parameters_each(generators: Sequence[torch.Generator], preset: str = 'corrected') -> ISPParameters:
-    """``sample_parameters(1, preset, generator)`` of each generator, as a batch.
+    """Call ``sample_parameters(1, preset, generator)`` for each generator and concatenate the results.
 
     Raises:
         ValueError: the preset is unknown.
@@ -118,7 +118,7 @@ def sample_parameters_each(generators: Sequence[torch.Generator], preset: str = 
 
 
 def _draw(batch: int, generator: torch.Generator | None) -> tuple[Tensor, ...]:
-    """Random numbers of the parameters, each ``(batch,)``; another order would change the darkness of each seed."""
+    """Unscaled random numbers, each ``(batch,)``; reordering the draws would change the darkness of each seed."""
     log_shot = torch.rand(batch, generator=generator)
     log_read = torch.randn(batch, generator=generator)
     gamma, red, blue = (torch.rand(batch, generator=generator) for _ in range(3))
@@ -164,8 +164,8 @@ def sample_noise(
 ) -> ISPNoise:
     """Draw the noise for images of shape ``(B, 3, H, W)`` on ``device``.
 
-    The preset decides the shape of the quantisation noise; the generator, on ``device``, is torch's global one by
-    default.
+    The preset sets the shape of the quantisation noise. ``generator`` must be on ``device``; None uses torch's global
+    one.
 
     Raises:
         ValueError: the preset is unknown.

@@ -1,4 +1,4 @@
-"""ExDark (Loh and Chan, CVIU 2019), 7,363 photographs in low light with objects of 12 classes, read as it comes."""
+"""ExDark (Loh and Chan, CVIU 2019): 7,363 low-light photographs with objects of 12 classes."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from mmdark.errors import InputError
 class ExDarkDataset(TextLabelDataset):
     """ExDark from the official folders: ``ExDark/Bicycle/2015_00001.png``, ``ExDark_Annno/Bicycle/2015_00001.png.txt``.
 
-    Folders without the twelve class folders are read, too, and labels called ``2015_00001.txt``. Upper and lower case
-    of file names do not matter, and neither does the suffix of an image, which some copies have changed.
+    Copies without the twelve class folders and labels named ``2015_00001.txt`` are also supported. The case of file
+    names and the suffixes of images are ignored, because some copies have changed them.
 
-    Boxes are left, top, width and height in pixels as written, also those beyond the border (``KeepFaces`` in a
-    pipeline clips them). Boxes without a size or wholly outside their image are left out, with one warning. For this
-    the headers of the images are read, so ``height`` and ``width`` are given (not with ``backend_args``). ``img_id``
-    is the image's place in the list, counted from 0, whatever the split. ``light`` (``'Low'`` ... ``'Twilight'``) and
-    ``place`` (``'Indoor'``, ``'Outdoor'``) are the words of the official list; with them in the ``meta_keys`` of the
-    pipeline, ``ExDarkMetric`` can report AP by light or place.
+    Boxes are read from the labels (left, top, width and height in pixels) and not clipped to the image; ``KeepFaces``
+    can clip them. Boxes without a positive size or wholly outside their image are left out, with one warning. Checking
+    this reads the image headers, which also gives ``height`` and ``width``; with ``backend_args`` the headers are not
+    read. ``img_id`` is the index of the image in ``ann_file``, independent of the split. ``light``
+    (``'Low'`` ... ``'Twilight'``) and ``place`` (``'Indoor'``, ``'Outdoor'``) come from the official list. Add them to
+    the ``meta_keys`` of the pipeline for ``ExDarkMetric`` to report AP by light or place.
 
     Args:
-        ann_file: the official list of images, relative to ``data_root``, or one with some of its rows.
+        ann_file: the official list of images or a subset of its rows, relative to ``data_root``.
         split: ``'train'`` (3,000 images), ``'val'`` (1,800) or ``'test'`` (2,563) of the list; or ``'all'``.
-        coco_classes: gives the objects the labels of COCO's 80 classes (Motorbike is COCO's motorcycle, People its
-            person, Table its dining table), so that a detector trained on COCO is tested as it is.
-        allow_missing: continue, with one warning, where images or labels of the split are missing.
+        coco_classes: map the classes to COCO's 80 (Motorbike to motorcycle, People to person, Table to dining table),
+            to test a detector trained on COCO without changes.
+        allow_missing: skip missing images and labels with one warning instead of raising an error.
         data_prefix: folders of images (``img``) and labels (``label``) below ``data_root``.
-        metainfo: ``dict(classes=...)`` with names of ExDark or COCO chooses and orders the classes; objects of other
+        metainfo: ``dict(classes=...)`` selects and orders the classes by their ExDark or COCO names; objects of other
             classes are left out.
-        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`. ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
-            without objects, not in ``test_mode``.
+        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`. ``filter_cfg=dict(filter_empty_gt=True)`` drops images
+            without objects, except in ``test_mode``.
 
     Raises:
-        InputError: a folder, an image or a label is missing, a label or the list is malformed, or nothing is left.
+        InputError: a folder, an image or a label is missing, a label or the list is malformed, or no image is left.
     """
 
     remedy: ClassVar[str] = (
@@ -79,7 +79,7 @@ class ExDarkDataset(TextLabelDataset):
         super().__init__(ann_file=ann_file, data_prefix=prefixes, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Find the images of the split and read their labels; one dict per image, as the class's docstring says."""
+        """Find the images of the split and read their labels into one dict per image."""
         images = parse_exdark_list(self.read(self.ann_file, 'list'), self.ann_file)
         ids = [place for place, image in enumerate(images) if self.split in ('all', image.split)]
         if not ids:
@@ -105,7 +105,7 @@ class ExDarkDataset(TextLabelDataset):
         return infos
 
     def source(self) -> str:
-        """The choice of images, for messages."""
+        """Description of the selected images, for messages."""
         return f'split {self.split} of {self.ann_file}'
 
     def _info(
@@ -127,7 +127,7 @@ class ExDarkDataset(TextLabelDataset):
 
 
 def _is_inside(box: ExDarkBox, size: tuple[int, int] | None) -> bool:
-    """Whether the box has a size and overlaps an image of this width and height, where they are known."""
+    """Whether the box has a size and overlaps the image; ``size`` is (width, height), None if unknown."""
     left, top, right, bottom = box.corners
     width, height = size or (math.inf, math.inf)
     return has_size(box.corners) and left < width and top < height and right > 0 and bottom > 0

@@ -1,4 +1,4 @@
-"""Where ExDark's images and labels are, in the official folders and in copies of other layouts."""
+"""Find ExDark's images and labels, in the official folders and in copies with another layout."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from mmdark.datasets.exdark_annotation import CLASSES, ExDarkImage
 from mmdark.datasets.label_files import names_in
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
-"""Of the official list, in lower case; it also has ``.JPG`` and ``.JPEG``."""
+"""Image suffixes in the official list, in lower case; the list also contains ``.JPG`` and ``.JPEG``."""
 
 Paths = tuple[list[str], dict[int, str]]
-"""The path of each file, and the paths of the missing ones by their places in the list."""
+"""The path of each file, and the paths of the missing files by their index in the list."""
 
 
 def find_images(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Paths:
-    """The images in ``root``, in the folders of their classes or in ``root`` itself.
+    """Find the images in the class folders of ``root`` or in ``root`` itself.
 
-    Upper and lower case do not matter, and neither does the suffix among :data:`IMAGE_SUFFIXES`.
+    Case is ignored, and any of :data:`IMAGE_SUFFIXES` is accepted.
 
     Args:
-        images: of the list.
-        root: ``ExDark``.
-        listed: False lists no folders: each image is where the official copy has it.
+        images: entries of the official list.
+        root: the folder ``ExDark``.
+        listed: whether to list the folders; if not, the official layout is assumed.
     """
     return _find([(image.class_name, _names(image)) for image in images], root, listed)
 
 
 def find_labels(images: Sequence[ExDarkImage], root: str, listed: bool = True) -> Paths:
-    """The labels of the images, ``2015_00001.png.txt`` or ``2015_00001.txt``; otherwise as :func:`find_images`."""
+    """Find the labels of the images, ``2015_00001.png.txt`` or ``2015_00001.txt``; otherwise as :func:`find_images`."""
     wanted = [
         (image.class_name, [*(f'{name}.txt' for name in _names(image)), f'{os.path.splitext(image.name)[0]}.txt'])
         for image in images

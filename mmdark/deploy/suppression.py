@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 ALL_BOXES, ALL_SCORES, ALL_LABELS = 'all_boxes', 'all_scores', 'all_labels'
-"""What a graph calls its outputs that the suppression takes; labels where there are several classes."""
+"""Names of the detector outputs that NMS takes as inputs; labels only with several classes."""
 
 GRAPH = """
 <ir_version: {ir_version}, opset_import: ["" : {opset}]>
@@ -36,7 +36,7 @@ suppression (float[batch, priors, 4] all_boxes, float[batch, priors] all_scores{
     scores = GatherND (nms_best, nms_pairs)
 {labels}}}
 """
-"""In ONNX's text format. The faces of all images stand one after the other, those of an image from the best on."""
+"""NMS in ONNX's text format. The faces of all images are concatenated, those of each image sorted by score."""
 ONE_CLASS = dict(labels_in='', labels_out='', apart='', suppressed='nms_boxes', labels='')
 SEVERAL_CLASSES = dict(
     labels_in=', int64[batch, priors] all_labels',
@@ -56,18 +56,18 @@ SEVERAL_CLASSES = dict(
     suppressed='nms_apart',
     labels='    labels = GatherND (nms_labels, nms_pairs)\n',
 )
-"""Boxes of different classes are moved apart, as in mmcv's ``batched_nms``, so that they do not suppress each other."""
+"""Boxes are offset by class, as in mmcv's ``batched_nms``, so that different classes do not suppress each other."""
 
 
 class Limits(NamedTuple):
-    """What a model's ``test_cfg`` says of its detections.
+    """NMS settings from a model's ``test_cfg``.
 
     Attributes:
-        score_thr: a face scores above it.
-        nms_pre: so many of the best are looked at; all of them if it is not above 0.
-        iou_threshold: of the overlapping boxes above it only the best stays.
-        max_per_img: at most so many faces an image.
-        min_size: boxes whose width or height is not above it are left out; all are kept if it is below 0.
+        score_thr: boxes are kept if their score is above it.
+        nms_pre: number of highest-scored boxes that enter NMS; all if it is not above 0.
+        iou_threshold: NMS drops boxes whose IoU with a kept box of higher score is above it.
+        max_per_img: maximum number of faces per image.
+        min_size: boxes are kept if width and height are above it; a negative value keeps all.
     """
 
     score_thr: float
@@ -77,19 +77,19 @@ class Limits(NamedTuple):
     min_size: float = -1.0
 
     def after_choice(self) -> Limits:
-        """What is left to do where the head has chosen the candidates: all that score at all."""
+        """Limits for a head that has already applied ``score_thr`` and ``nms_pre``: all scores above 0."""
         return self._replace(score_thr=0.0, nms_pre=-1)
 
 
 def limits_of(test_cfg: Mapping, min_size: bool = False) -> Limits:
-    """The limits of a ``test_cfg``.
+    """Read the limits from a ``test_cfg``.
 
     Args:
         test_cfg: of the detector.
-        min_size: whether small boxes have been left out before :data:`GRAPH`, which keeps all.
+        min_size: whether the detector has removed small boxes already; :data:`GRAPH` does not.
 
     Raises:
-        InputError: it asks for what :data:`GRAPH` does not do.
+        InputError: ``test_cfg`` has a setting that :data:`GRAPH` does not support.
     """
     nms = test_cfg.get('nms') or {}
     most = test_cfg.get('max_per_img', -1)
@@ -107,10 +107,10 @@ def limits_of(test_cfg: Mapping, min_size: bool = False) -> Limits:
 
 
 def with_suppression(model: ModelProto, limits: Limits) -> ModelProto:
-    """``model`` with the suppression behind its outputs :data:`ALL_BOXES`, :data:`ALL_SCORES`, :data:`ALL_LABELS`.
+    """Append NMS to the outputs :data:`ALL_BOXES`, :data:`ALL_SCORES` and :data:`ALL_LABELS` of ``model``.
 
-    The outputs are then ``image``, the place in the batch of each face, int64, ``(N,)``; ``boxes``, ``(N, 4)``;
-    ``scores``, ``(N,)``; and where there are labels, ``labels``, int64, ``(N,)``.
+    The new outputs are ``image``, the batch index of each face, int64, ``(N,)``; ``boxes``, ``(N, 4)``; ``scores``,
+    ``(N,)``; and with several classes ``labels``, int64, ``(N,)``.
     """
     compose, parser = onnx_package('onnx.compose'), onnx_package('onnx.parser')
     (opset,) = (each.version for each in model.opset_import if each.domain in ('', 'ai.onnx'))
@@ -120,6 +120,6 @@ def with_suppression(model: ModelProto, limits: Limits) -> ModelProto:
     text = GRAPH.format(ir_version=model.ir_version, opset=opset, **numbers, **classes)
     joints = [(name, name) for name in given]
     merged = compose.merge_models(model, parser.parse_model(text), io_map=joints)
-    del merged.opset_import[:]  # it is there twice, on which onnxruntime's quantisation stops
+    del merged.opset_import[:]  # merging lists the opset twice, which onnxruntime's quantisation rejects
     merged.opset_import.extend(model.opset_import)
     return merged

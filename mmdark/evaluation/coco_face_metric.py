@@ -1,4 +1,4 @@
-"""COCO's AP, also where nothing was found."""
+"""COCO's AP, reported as 0 if there are no detections."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 @METRICS.register_module()
 class CocoFaceMetric(CocoMetric):
-    """``CocoMetric`` for files as tools write them, whose AP is 0 where there is no detection at all.
+    """``CocoMetric`` that fills in values missing from the file and reports AP 0 if there are no detections.
 
-    mmdet 3.3.0 reports nothing then, so a training that keeps the best checkpoint by this number ends with a KeyError.
+    mmdet 3.3.0 reports nothing in that case, so a training with ``save_best`` on this metric ends with a KeyError.
 
     Args:
-        ann_file: a COCO file to compare with, read as :mod:`mmdark.coco_annotation` says; by default the annotation
-            that the data set has read.
+        ann_file: COCO annotation file, parsed by :mod:`mmdark.coco_annotation`; by default the annotation of the data
+            set.
         *args: as :class:`mmdet.evaluation.CocoMetric`.
         **kwargs: likewise.
 
     Raises:
-        InputError: the file is missing, malformed, or knows none of the classes.
+        InputError: the file is missing, malformed, or has none of the classes.
     """
 
     def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:
@@ -46,7 +46,7 @@ class CocoFaceMetric(CocoMetric):
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, meta: dict) -> None:
-        """The file is read here, where the classes are known."""
+        """Set the meta information and read ``ann_file``, which needs the classes."""
         self._dataset_meta = meta
         if self.ann_file is not None and self._coco_api is None:
             self._coco_api = self._read(tuple(meta['classes']))
@@ -61,7 +61,7 @@ class CocoFaceMetric(CocoMetric):
                 f'annotation {self.ann_file} cannot be read ({reason}): name it with ann_file of the evaluator, or '
                 'leave ann_file out to use what the data set has read'
             ) from None
-        # Only boxes are compared, so an image without a size may have any.
+        # Only boxes are compared, so an image without a size gets an arbitrary large one.
         document, oddities = parse_coco(text, self.ann_file, classes, lambda name: (FARTHEST, FARTHEST))
         for line in oddities:
             print_log(one_line(line, 250), 'current', logging.WARNING)
@@ -71,7 +71,7 @@ class CocoFaceMetric(CocoMetric):
         return coco
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """The metrics of mmdet; zeros for those that it leaves out."""
+        """The metrics of mmdet, with 0 for those it leaves out."""
         metrics = [metric for metric in self.metrics if metric in ('bbox', 'segm') and not self.format_only]
         zeros = {f'{metric}_{item}': 0.0 for metric in metrics for item in self.metric_items or ITEMS}
         return {**zeros, **super().compute_metrics(results)}

@@ -1,4 +1,4 @@
-"""DARK FACE's official number as an MMEngine metric."""
+"""DARK FACE's official AP as an MMEngine metric."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .prediction_files import write_dark_face_zip
 class DarkFaceMetric(FaceMetric):
     """Official and exact AP on DARK FACE, called ``AP`` and ``exact_AP``.
 
-    A warning, once, names a difference of more than 0.01. The faces are those of the data set; the protocol ignores
-    none, so ignored faces count, too. An image's name is its file name without extension. ``outfile_prefix`` is the
-    submission to write; ``.zip`` is added where it is missing. Other arguments are those of :class:`FaceMetric`.
+    Warns once if the two differ by more than 0.01. The official protocol has no ignored faces, so faces that the data
+    set marks as ignored count as well. Images are named by their file name without extension. ``outfile_prefix`` is the
+    path of the submission; ``.zip`` is appended if missing. Other arguments are those of :class:`FaceMetric`.
     """
 
     default_prefix = 'dark_face'
 
     @property
     def needs_annotation(self) -> bool:
-        """Always."""
+        """Always True: the faces come from the data set."""
         return True
 
     def name_of(self, img_path: str) -> str:
@@ -34,12 +34,12 @@ class DarkFaceMetric(FaceMetric):
         return PurePath(img_path).stem
 
     def write(self, detections: Mapping[str, np.ndarray]) -> None:
-        """Write a submission."""
+        """Write the submission zip."""
         path = str(self.outfile_prefix)
         write_dark_face_zip(path if path.endswith('.zip') else f'{path}.zip', detections)
 
     def evaluate_images(self, images: Sequence[TestedImage]) -> dict[str, float]:
-        """Both numbers; NaN where no image has a face."""
+        """Official and exact AP; NaN if no image has a face."""
         faces = {image.name: np.concatenate([image.faces, image.ignored]) for image in images}
         score = evaluate_dark_face(self.by_name(images), faces)
         self.warn_if_empty(score.num_faces)

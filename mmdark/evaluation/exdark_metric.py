@@ -1,4 +1,4 @@
-"""Average precision at IoU 0.5 of each class, as the papers report it on ExDark."""
+"""Average precision per class at IoU 0.5, as papers report it on ExDark."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class LabelledImage:
         labels: of the detections, shape ``(N,)``.
         objects: shape ``(M, 4)``, float64, the ignored ones last.
         object_labels: shape ``(M,)``.
-        num_counted: how many of the objects are not ignored.
-        groups: one word for each key of ``group_by``.
+        num_counted: number of objects that are not ignored.
+        groups: value of each key of ``group_by``.
     """
 
     detections: np.ndarray
@@ -48,13 +48,13 @@ class LabelledImage:
 class ExDarkMetric(BaseMetric):
     """``mAP`` and ``AP_<class>``: VOC's AP at IoU 0.5 over all points, what MAET and DAI-Net report on ExDark.
 
-    As in MAET's code (mmdet 2.7: ``eval_map``, mode ``'area'``), a detection is matched to the object of its class that
-    it overlaps most, widths and heights are plain differences, a second detection on an object is false, and classes
-    without an object are left out of the mean. ``VOCMetric`` of mmdet 3 adds 1 to widths and heights. Detections of
-    equal score are one step of the curve, so their order does not matter. No detection at all is an AP of 0.
+    As in MAET's code (mmdet 2.7: ``eval_map``, mode ``'area'``), a detection is matched to the object of its class with
+    the highest IoU, a second detection of an object is a false positive, and classes without objects are left out of
+    the mean. Widths and heights are x2 - x1 and y2 - y1; ``VOCMetric`` of mmdet 3 adds 1. Detections of equal score
+    form one step of the precision-recall curve, so their order does not matter. Without detections, AP is 0.
 
-    The number of classes may be any: a detector of COCO's 80 is scored on ``ExDarkDataset(coco_classes=True)``, where
-    the 68 other classes count neither way.
+    A detector of COCO's 80 classes can be scored on ``ExDarkDataset(coco_classes=True)``; the 68 classes without
+    objects do not count.
 
     Args:
         group_by: meta keys of the data samples, such as ``('light', 'place')``: adds ``mAP_light_Low`` and so on, the
@@ -72,7 +72,7 @@ class ExDarkMetric(BaseMetric):
         self.group_by = tuple(group_by)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep what is needed of a batch.
+        """Store the detections and objects of a batch.
 
         The samples have ``pred_instances`` (``bboxes`` in pixels of the original image, ``scores``, ``labels``),
         ``gt_instances`` and the keys of ``group_by``, and may have ``ignored_instances``.
@@ -101,7 +101,7 @@ class ExDarkMetric(BaseMetric):
             )
 
     def compute_metrics(self, results: list[LabelledImage]) -> dict[str, float]:
-        """The numbers without prefix, all from 0 to 1; ``mAP`` is NaN where there is no object at all."""
+        """Metrics without prefix, in [0, 1]; ``mAP`` is NaN if there are no objects."""
         classes = self.dataset_meta['classes']
         precisions = class_average_precisions(results, len(classes))
         if not precisions:
@@ -116,7 +116,7 @@ class ExDarkMetric(BaseMetric):
 
 
 def class_average_precisions(images: Sequence[LabelledImage], num_classes: int) -> dict[int, float]:
-    """AP at IoU 0.5 of each class that has an object in the images, by its label."""
+    """AP at IoU 0.5 by label, for the classes with objects in the images."""
     precisions = {}
     for label in range(num_classes):
         pairs, counted = [], [np.zeros(0, bool)]
@@ -128,7 +128,7 @@ def class_average_precisions(images: Sequence[LabelledImage], num_classes: int) 
         counts = np.concatenate(counted)
         if counts.any():
             matched = match(pairs, partial(overlap, border=0))
-            scored = np.append(counts, True)[matched.face]  # the last, True, is for what found no object, -1
+            scored = np.append(counts, True)[matched.face]  # face is -1 if unmatched: always scored
             precisions[label] = exact_average_precision(
                 matched.scores[scored], matched.is_first[scored], int(counts.sum())
             ).average_precision

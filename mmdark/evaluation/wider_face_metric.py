@@ -1,4 +1,4 @@
-"""WIDER FACE's three official numbers as an MMEngine metric."""
+"""WIDER FACE's official AP (easy, medium, hard) as an MMEngine metric."""
 
 from __future__ import annotations
 
@@ -28,32 +28,33 @@ class WiderFaceMetric(FaceMetric):
     """Official and exact AP on WIDER FACE's easy, medium and hard subsets.
 
     The numbers are ``easy_AP``, ``medium_AP``, ``hard_AP`` and ``easy_exact_AP``, ``medium_exact_AP``,
-    ``hard_exact_AP``. A warning, once, names a difference of more than 0.01.
+    ``hard_exact_AP``. Warns once if official and exact AP differ by more than 0.01.
 
-    ``AP`` is exact average precision over all annotated faces; detections on ignored faces do not count. It is the only
-    number without the official ground truth, four mat files that belong to WIDER FACE and are not part of this package,
-    and where the ground truth has none of the tested images; the log says so.
+    ``AP`` is exact average precision over all annotated faces; detections on ignored faces do not count. The official
+    numbers need four mat files that are distributed with WIDER FACE, not with this package. If these are missing or
+    contain none of the tested images, only exact AP over the annotated faces is reported, and the log says so.
 
-    An image's name is the last two parts of ``img_path`` without extension, ``0--Parade/0_Parade_Parade_0_102``. Faces
-    of official images that were not tested count as not found; the log warns of these.
+    Images are named by the last two parts of ``img_path`` without extension, ``0--Parade/0_Parade_Parade_0_102``. Faces
+    of official images that were not tested count as missed, with a warning.
 
     Args:
         data_root: the folder of WIDER FACE.
         ground_truth: the folder of the mat files, relative to ``data_root`` or absolute; None for ``AP`` only.
         outfile_prefix: a folder for result files in the official format, ``event/image.txt``.
-        tested_only: count only the faces of tested images in the official numbers, which then cannot be compared with
-            published numbers.
-        heights: edges between classes of face height, pixels of the original image. Adds ``AP_height_16-32`` and so on:
-            exact AP over faces at least 16 and less than 32 pixels high. As in COCO's classes of area, detections on
-            other faces do not count, and neither do unmatched ones of another height.
-        attributes: of the official annotation, such as ``('illumination', 'blur')``. Adds ``AP_illumination_1`` and so
-            on: exact AP over the faces with that value, on the images that have one; detections on other faces do not
-            count, see :func:`counted_precision`. The pipeline's ``meta_keys`` need ``instances``.
+        tested_only: compute the official numbers on the tested images only; they are then not comparable with published
+            numbers.
+        heights: edges of the face height ranges, in pixels of the original image. Adds ``AP_height_16-32`` and so on:
+            exact AP over faces at least 16 and less than 32 pixels high. As in COCO's area ranges, detections matched
+            to other faces are ignored, and so are unmatched detections of another height.
+        attributes: names from the official annotation, such as ``('illumination', 'blur')``. Adds
+            ``AP_illumination_1`` and so on: exact AP over the faces with that value, on the images that have one;
+            detections on other faces do not count, see :func:`counted_precision`. The pipeline's ``meta_keys`` must
+            include ``instances``.
         **kwargs: as :class:`FaceMetric`.
 
     Raises:
-        InputError: files of the ground truth are damaged or some are missing; ``heights`` do not rise from above 0; no
-            face has one of the ``attributes``; or as :class:`FaceMetric`.
+        InputError: files of the ground truth are damaged or some are missing; ``heights`` are not positive and
+            increasing; no face has one of the ``attributes``; or as :class:`FaceMetric`.
     """
 
     default_prefix = 'wider'
@@ -82,7 +83,7 @@ class WiderFaceMetric(FaceMetric):
 
     @property
     def needs_annotation(self) -> bool:
-        """Only where there is no official ground truth."""
+        """True if there is no official ground truth."""
         return self.truth is None
 
     def name_of(self, img_path: str) -> str:
@@ -94,7 +95,7 @@ class WiderFaceMetric(FaceMetric):
         write_wider_predictions(self.outfile_prefix, {name: _with_sides(rows) for name, rows in detections.items()})
 
     def evaluate_images(self, images: Sequence[TestedImage]) -> dict[str, float]:
-        """Exact AP over the annotated faces, and the official numbers where there is ground truth."""
+        """Exact AP over the annotated faces, and the official numbers if there is ground truth."""
         official = self._official(images)
         bare = [image.name for image in images if image.faces is None]
         if bare and not official:
@@ -107,7 +108,7 @@ class WiderFaceMetric(FaceMetric):
         return {**self._annotated(images), **official}
 
     def _official(self, images: Sequence[TestedImage]) -> dict[str, float]:
-        """The numbers of the three subsets; none where the ground truth is missing or has no tested image."""
+        """AP of the three subsets; empty if the ground truth is missing or has no tested image."""
         tested = {image.name for image in images}
         missing = [name for name in self.truth.faces if name not in tested] if self.truth else []
         if self.truth is None or len(missing) == len(self.truth.faces):
@@ -137,7 +138,7 @@ class WiderFaceMetric(FaceMetric):
         pairs = [(_falling(image.detections), np.concatenate([image.faces, image.ignored])) for image in images]
         matched = match(pairs, overlap)
         annotated = [np.arange(len(faces)) < len(image.faces) for image, (_, faces) in zip(images, pairs, strict=True)]
-        annotated = np.concatenate([*annotated, [False]])  # the last is for a face of -1
+        annotated = np.concatenate([*annotated, [False]])  # face is -1 for unmatched detections
         self.warn_if_empty(int(annotated.sum()))
         missed = matched.face < 0
 
@@ -160,7 +161,7 @@ class WiderFaceMetric(FaceMetric):
     def _by_attribute(
         self, images: Sequence[TestedImage], pairs: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> dict[str, float]:
-        """Exact AP over the faces with each value of each attribute; ``pairs`` are detections and all faces."""
+        """Exact AP for each value of each attribute; ``pairs`` holds the detections and all faces of each image."""
         scores = {}
         for attribute in self.attributes:
             values = [_values(image, attribute) for image in images]
@@ -180,7 +181,7 @@ class WiderFaceMetric(FaceMetric):
 
 
 def _height_classes(edges: Sequence[float]) -> list[tuple[str, float, float]]:
-    """Name, least height and the height below which a face is, in pixels: all faces, then the classes."""
+    """Name, minimum and (exclusive) maximum height in pixels of each range; the first range holds all faces."""
     bounds = [*pairwise((0, *edges)), (edges[-1], math.inf)] if edges else []
     classes = [(f'AP_height_{low:g}' + ('+' if high == math.inf else f'-{high:g}'), low, high) for low, high in bounds]
     return [('AP', -math.inf, math.inf), *classes]
@@ -195,11 +196,11 @@ def _heights(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
 
 
 def _values(image: TestedImage, attribute: str) -> np.ndarray:
-    """Of an attribute, for the faces and the ignored faces of an image; NaN where it is not known."""
+    """Value of an attribute for the faces and then the ignored faces of an image; NaN if unknown."""
     known = [face.get(attribute, np.nan) for face in image.attributes] or [np.nan] * len(image.faces)
     return np.array([*known, *[np.nan] * len(image.ignored)])
 
 
 def _with_sides(rows: np.ndarray) -> np.ndarray:
-    """From x1 y1 x2 y2 score to x y w h score; w = x2 - x1, since the official tool adds just w."""
+    """Convert x1 y1 x2 y2 score to x y w h score; w = x2 - x1 because the official tool computes x2 as x + w."""
     return np.column_stack([rows[:, :2], rows[:, 2:4] - rows[:, :2], rows[:, 4]])

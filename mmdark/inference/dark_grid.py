@@ -19,19 +19,19 @@ def dark_grid(
     seeds: Sequence[int] = (0, 1, 2),
     width: int = 420,
 ) -> np.ndarray:
-    """A row per preset: the photograph, then its dark versions, one per seed, under the parameters that were sampled.
+    """One row per preset: the photograph, then one dark version per seed, titled with its sampled parameters.
 
-    The photograph is scaled down first, so that the noise of single pixels is visible. In a column all presets draw the
-    same random numbers, from ``torch.Generator().manual_seed(seed)``.
+    The photograph is scaled down first so that the noise of single pixels stays visible. All presets in a column use
+    the same random numbers, from ``torch.Generator().manual_seed(seed)``.
 
     Args:
-        image: ``(H, W, 3)`` BGR uint8, taken by day.
+        image: a daylight photograph, ``(H, W, 3)`` BGR uint8.
         presets: names in :data:`mmdark.dark_isp.PRESETS`.
-        seeds: from 0 on.
-        width: of one picture at most, in pixels.
+        seeds: non-negative integers.
+        width: maximum width of one picture, in pixels.
 
     Raises:
-        InputError: there is no preset or no seed, or one that is unknown.
+        InputError: a preset is unknown, a seed is out of range, or there are none.
     """
     unknown = ', '.join(name for name in presets if name not in PRESETS)
     if unknown or not len(presets):
@@ -58,7 +58,7 @@ def _darkened(light: np.ndarray, preset: str, seed: int) -> tuple[str, np.ndarra
 
 
 def in_short(parameters: ISPParameters) -> str:
-    """Parameters of one image: darkness factor k, exponent gamma, variances of shot and read noise, camera.
+    """Summary of one image's parameters: darkness factor k, exponent gamma, variances of shot and read noise, camera.
 
     Example:
         >>> in_short(sample_parameters(1, generator=torch.Generator().manual_seed(0)))

@@ -1,4 +1,4 @@
-"""Objects in a video or before a camera: a line per frame, which a later run continues, and the drawn video."""
+"""Detect objects in a video or camera stream: one JSON line per frame, resumable, and a video with drawn boxes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from .inferencer import Inferencer
 
 Progress = Callable[[int, int | None, str], None]
-"""Takes the number of frames that are done, their total (None: unknown), and ``'detecting'`` or ``'drawing'``."""
+"""Callback: number of processed frames, total (None if unknown), and ``'detecting'`` or ``'drawing'``."""
 
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """The result for a video, over all runs that continued each other.
+    """Result for a video, including the earlier runs that this run resumed.
 
     Attributes:
-        frames: number of frames with a line; ``seconds`` is the time of the last of them.
-        objects: of each class, on all of them.
-        frames_file: a line per frame, see :mod:`mmdark.inference.video_lines`.
-        video_file: the drawn video; None where none was asked for, or it is not finished.
-        stopped: whether Ctrl-C ended it; the same call continues.
+        frames: number of processed frames.
+        objects: number of objects per class label, over all frames.
+        seconds: time of the last processed frame.
+        frames_file: the results, one line per frame, see :mod:`mmdark.inference.video_lines`.
+        video_file: the video with drawn boxes; None if it was not requested or not finished.
+        stopped: whether Ctrl-C interrupted the run; the same call resumes it.
         notes: further messages for the user.
     """
 
@@ -71,31 +72,32 @@ def detect_video(
     dark: bool | None = None,
     progress: Progress | None = None,
 ) -> VideoSummary:
-    """Detect objects in a video, frame after frame in constant memory.
+    """Detect objects in a video frame by frame, in constant memory.
 
-    Each frame gets a line in ``OUT/NAME.frames.jsonl``. After any interruption (Ctrl-C, ``kill``, a full disk) the same
-    call continues with the first frame that is missing. Then ``OUT/NAME.mp4`` is drawn, after Ctrl-C for the frames so
-    far; a second Ctrl-C ends the drawing. After SIGTERM nothing is drawn. A camera is drawn at once.
+    Writes one line per frame to ``OUT/NAME.frames.jsonl``. After an interruption (Ctrl-C, ``kill``, a full disk) the
+    same call resumes at the first missing frame. After the last frame, or after Ctrl-C, ``OUT/NAME.mp4`` is drawn from
+    the frames processed so far. A second Ctrl-C stops the drawing; SIGTERM skips it. The video of a camera is drawn
+    during detection.
 
     Args:
         inferencer: the detector.
         source: path of a video, or the number of a camera.
-        out_dir: where the files go; it is made.
-        name: of the files below ``out_dir``, without suffix; by default that of the source, ``webcam_0`` of a camera.
-        batch_size: frames that the detector sees at a time.
-        pred_score_thr: only objects of at least this score.
+        out_dir: output folder; created if missing.
+        name: base name of the output files; by default that of the source, or ``webcam_0`` for camera 0.
+        batch_size: number of frames per batch.
+        pred_score_thr: minimum score of an object.
         tta: see :meth:`Inferencer.stream`.
         save_video: draw the video.
-        every: detect on every Nth frame; in the drawn video its objects stay until the next one.
-        overwrite: begin anew where there are results.
-        max_frames: stop before the frame of this number; a later call with a larger number continues.
-        dark: whether a brightened copy stands beside each frame; None decides by the first ten seconds.
-        progress: is called after each frame.
+        every: detect on every Nth frame; the drawn video shows its boxes until the next one.
+        overwrite: discard existing results instead of resuming.
+        max_frames: stop before the frame with this number, counted from 0; a later call with a larger number resumes.
+        dark: draw a brightened copy beside each frame; None decides from the first ten seconds.
+        progress: called after each frame.
 
     Raises:
-        InputError: the source cannot be read; the existing results have other settings; another process writes them; a
-            file cannot be written. The lines so far are kept.
-        Terminated: SIGTERM came. The lines so far are kept.
+        InputError: the source cannot be read; the existing results have other settings; another process is writing
+            them; a file cannot be written. The lines written so far are kept.
+        Terminated: SIGTERM was received. The lines written so far are kept.
     """
     for option, number in dict(batch_size=batch_size, every=every, max_frames=max_frames).items():
         if number is not None and number < 1:
@@ -141,7 +143,7 @@ def _detect(
     report: Progress,
     options: dict[str, Any],
 ) -> Iterator[SeenFrame]:
-    """Detect on the frames that are missing; each is yielded after its line is written."""
+    """Detect on the frames without a line, and yield each after its line is written."""
     known = min(filter(None, (video.count, max_frames)), default=None)
     total = None if known is None else -(-known // every)
     waiting: deque[tuple[int, float]] = deque()
@@ -162,7 +164,7 @@ def _detect(
 
 
 def _counted(path: Path, key: str) -> tuple[int, dict[int, int], Line]:
-    """Frames in a file, objects of each class, and its last line."""
+    """Number of frames in a file, number of objects per class, and the last line."""
     frames, objects, last = 0, Counter(), {}
     for last in read_lines(path):
         frames += 1
@@ -171,7 +173,7 @@ def _counted(path: Path, key: str) -> tuple[int, dict[int, int], Line]:
 
 
 def _missing(video: Video, frames: int, every: int) -> list[str]:
-    """A note where a file holds clearly fewer frames than it states; a few fewer are usual."""
+    """A note if a video has clearly fewer frames than its header states; a small difference is normal."""
     read = frames * every
     if video.count is None or video.count - read <= max(0.02 * video.count, every + 1):
         return []

@@ -1,4 +1,4 @@
-"""Box voting: overlapping boxes of several views become their mean, weighted by their scores."""
+"""Box voting: merge overlapping boxes from several views into their score-weighted mean."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 LARGE_FROM = 30
 SMALL_UNTIL = 100
-"""Limits of the published test script for sides plus one, pixels of the original image."""
+"""Size limits of the published test script, in pixels of the original image; the script adds 1 to each side."""
 
 
 def keeps_size(boxes: Tensor, kind: str) -> Tensor:
-    """Mask ``(N,)`` of the boxes that a view contributes: large ones of a shrunk view, small ones of an enlarged one.
+    """Mask ``(N,)`` of the boxes to keep: large ones from a shrunk view, small ones from an enlarged view.
 
     Args:
-        boxes: corners ``(N, 4)`` in pixels of the original image; one pixel is added to the sides, as published.
+        boxes: corners ``(N, 4)`` in pixels of the original image; 1 is added to each side, as published.
         kind: ``'all'``, ``'large'`` (longer side above 30) or ``'small'`` (shorter side below 100).
 
     Raises:
@@ -35,7 +35,7 @@ def keeps_size(boxes: Tensor, kind: str) -> Tensor:
 
 
 def part_inside(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Fraction of each box ``(N, 4)`` inside an image of the given size, ``(N,)``; 0 for a box without area.
+    """Fraction ``(N,)`` of the area of each box ``(N, 4)`` that is inside the image; 0 for a box of zero area.
 
     Example:
         >>> part_inside(torch.tensor([[0.0, 0.0, 4.0, 4.0], [-6.0, 0.0, 2.0, 4.0]]), 10, 10)
@@ -47,12 +47,12 @@ def part_inside(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def not_nested(boxes: Tensor, max_nested: float) -> Tensor:
-    """Indices of the boxes that are not nested with a better one.
+    """Indices of the boxes that are neither inside nor around a kept box of higher score.
 
     Args:
-        boxes: corners ``(N, 4)``, best first.
-        max_nested: a box is dropped if its intersection with a better one that stays is more than this fraction of the
-            smaller of the two; 1 keeps all.
+        boxes: corners ``(N, 4)``, sorted by score, highest first.
+        max_nested: a box is dropped if its intersection with a kept box of higher score is more than this fraction of
+            the smaller box; 1 keeps all boxes.
 
     Example:
         >>> not_nested(torch.tensor([[0.0, 0.0, 9.0, 9.0], [2.0, 2.0, 4.0, 4.0], [8.0, 8.0, 12.0, 12.0]]), 0.8)
@@ -80,20 +80,20 @@ def box_voting(
     max_per_img: int = 750,
     drop_singletons: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Merge each cluster of overlapping boxes into their mean, weighted by the scores, with their highest score.
+    """Merge each cluster of overlapping boxes into its score-weighted mean box, with its highest score.
 
-    The best box and all that overlap it are a cluster; the remaining boxes are clustered in the same way. Overlaps are
-    computed with one pixel added to the sides, and of equal scores the last comes first, both as published
-    (``argsort()[::-1]``, here with a stable sort).
+    The highest-scored box and all boxes that overlap it form a cluster; the remaining boxes are clustered in the same
+    way. As in the published code, the IoU adds 1 to each side, and boxes of equal score are taken in reverse order
+    (``argsort()[::-1]``; here the sort is stable).
 
-    Runs on the CPU in float64: the clusters depend on each other, and each is too short for a GPU.
+    Runs on the CPU in float64: each cluster depends on the previous ones, and each step is too small for a GPU.
 
     Args:
         boxes: corners ``(N, 4)``.
         scores: ``(N,)``.
-        iou_threshold: a box with at least this overlap with the best votes with it.
+        iou_threshold: minimum IoU with the highest-scored box of a cluster for a box to join it.
         max_per_img: maximum number of returned boxes.
-        drop_singletons: drop clusters of one box, as published; this loses every face that only one view sees.
+        drop_singletons: drop clusters of one box, as published; this loses every face detected in only one view.
 
     Returns:
         Boxes ``(M, 4)`` and scores ``(M,)``, highest first, with dtype and device of the input.
@@ -110,7 +110,7 @@ def box_voting(
     best: list[Tensor] = []
     while len(left) > 0 and len(merged) < max_per_img:
         together = _overlaps(left) >= iou_threshold
-        together[0] = True  # a box without an area or a number does not even overlap itself
+        together[0] = True  # an inverted or NaN box may have no IoU with itself
         members, weights = left[together], votes[together].clamp_min(torch.finfo(votes.dtype).tiny)
         if len(members) > 1 or not drop_singletons:
             mean = (members * (weights / weights.sum())[:, None]).sum(dim=0) if len(members) > 1 else left[0]
@@ -123,7 +123,7 @@ def box_voting(
 
 
 def _overlaps(boxes: Tensor) -> Tensor:
-    """Intersection over union of the first of ``(N, 4)`` boxes with each, sides one pixel longer."""
+    """IoU of the first of ``(N, 4)`` boxes with every box; 1 is added to each side."""
     areas = (boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=1)
     sides = torch.minimum(boxes[0, 2:], boxes[:, 2:]) - torch.maximum(boxes[0, :2], boxes[:, :2]) + 1
     shared = sides.clamp_min(0).prod(dim=1)

@@ -1,4 +1,4 @@
-"""Leave out faces that cannot be learned: not finite, without size, outside the image, or too small."""
+"""Drop faces that cannot be learned: not finite, of no size, outside the image, or too small."""
 
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
@@ -11,14 +11,14 @@ from mmdark.datasets.transforms.face_geometry import face_boxes, ignored_flags, 
 class KeepFaces(BaseTransform):
     """Keep the faces that are finite, of positive size and at least partly in the image.
 
-    Labels and ignore flags go with their boxes. Results without ``gt_bboxes`` pass unchanged.
+    Labels and ignore flags are filtered with the boxes. Results without ``gt_bboxes`` pass unchanged.
 
     Args:
-        min_size: leaves out faces with a side below this, pixels, after clipping; ignored ones stay.
-        clip: cuts the boxes at the border of the image.
-        allow_empty: whether an image may be left without faces; if not, ``None`` is returned for it and mmengine takes
-            another random image in training. Ignored faces do not count. An image that its data set keeps without faces
-            (``filter_empty_gt=False``) may be without them in any case.
+        min_size: minimum width and height in pixels, after clipping; ignored faces are kept.
+        clip: clip the boxes to the image.
+        allow_empty: whether an image may have no faces left; if not, ``transform`` returns None and mmengine draws
+            another random image in training. Ignored faces do not count. Images that the data set keeps without faces
+            (``filter_empty_gt=False``) are always allowed.
     """
 
     def __init__(self, min_size: float = 0, clip: bool = False, allow_empty: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Pack a light image and its dark partner into one training input."""
+"""Pack a light image and its dark version into one training input."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class PackDarkPair(PackDetInputs):
     Required keys: those of ``PackDetInputs``, and ``light_img`` and ``dark_img`` of :class:`DarkISP`.
 
     Raises:
-        InputError: in a pipeline, DarkISP is missing, or a step after it changed the image, which would change only
-            the dark one and the boxes.
+        InputError: DarkISP is missing from the pipeline, or a later transform changed the dark image and the boxes but
+            not the light image.
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack the pair; the faces are the same in both."""
+        """Pack both images with one set of boxes."""
         if 'light_img' not in results:
             raise InputError('PackDarkPair needs DarkISP with keep_light=True, the default, before it in the pipeline')
         dark, light = results['dark_img'], results['light_img']
@@ -42,9 +42,9 @@ class PackDarkPair(PackDetInputs):
 
 
 def _steps_since_darkness(step: object) -> list[str]:
-    """Names of the steps between DarkISP and ``step``.
+    """Names of the transforms between DarkISP and ``step``.
 
-    A step does not know its pipeline, so this searches the calling frames; it runs only for an error message.
+    A transform has no reference to its pipeline, so this searches the call stack; only used for an error message.
     """
     frame = inspect.currentframe()
     names: list[str] = []
@@ -58,7 +58,7 @@ def _steps_since_darkness(step: object) -> list[str]:
 
 
 def _single_steps(step: object) -> Iterator[object]:
-    """The steps of a pipeline, including those within ``RandomChoice``, ``RandomApply`` and others."""
+    """The transforms of a pipeline, including those nested in ``RandomChoice``, ``RandomApply`` and others."""
     inner = getattr(step, 'transforms', None)
     if inner is None:
         yield step

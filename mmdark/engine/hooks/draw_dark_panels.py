@@ -1,4 +1,4 @@
-"""Pictures of a test: light | dark | reflectance | detections."""
+"""Hook that draws test results: light | dark | reflectance | detections."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from mmdark.whole_file import write_whole
 from ..trained_model import detector_of, reflectance_of
 
 MIN_HEIGHT = 360
-"""Smaller images are enlarged by an integer, so that titles and scores are readable."""
+"""Smaller images are enlarged by an integer factor, so that titles and scores are readable."""
 
 
 @HOOKS.register_module()
 class DrawDarkPanels(Hook):
     """Write a PNG for each tested image: light | dark | reflectance | detections with scores.
 
-    Light is the image file, dark the detector's input, reflectance what the decoder makes of it (omitted if the model
-    has none); detections are drawn on the brightened dark image. Several processes together write the same files as
-    one, if the sampler is ``DefaultSampler``.
+    Light is the image file, dark is the detector's input, and reflectance is the decoder's output (omitted if the model
+    has no decoder). Detections are drawn on the brightened dark image. With ``DefaultSampler``, several processes write
+    the same files as a single process.
 
     Args:
-        out_dir: folder of the PNGs, which have the images' names.
-        score_thr: detections below it are not drawn.
+        out_dir: folder for the PNGs, which are named after the images.
+        score_thr: minimum score of the drawn detections.
         max_images: number of images to draw; None draws all.
     """
 
@@ -45,10 +45,10 @@ class DrawDarkPanels(Hook):
         self.seen = 0
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Begin with the first image."""
+        """Reset the image counter and read the class names."""
         self.names.clear()
         self.seen = 0
-        meta = runner.test_dataloader.dataset.metainfo  # a list if joined data sets differ
+        meta = runner.test_dataloader.dataset.metainfo  # a list if concatenated data sets differ
         self.class_names = tuple((meta[0] if isinstance(meta, list) else meta).get('classes', FACE))
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: list) -> None:
@@ -70,15 +70,15 @@ class DrawDarkPanels(Hook):
                 return
             if world > 1:
                 dataset = runner.test_dataloader.dataset
-                if index >= len(dataset):  # only fills up the last round
+                if index >= len(dataset):  # padding added by the sampler
                     return
-                for other in range(len(self.names), index):  # images of the other processes
+                for other in range(len(self.names), index):  # reserve the names used by other processes
                     self._free_name(dataset.get_data_info(other)['img_path'])
             path = self.out_dir / f'{self._free_name(sample.img_path)}.png'
             write_whole(path, cv2.imencode('.png', self._panels(model, inputs, sample))[1].tobytes())
 
     def _free_name(self, img_path: str) -> str:
-        """Name of the next image; a data set may hold a name twice, by day and in the dark."""
+        """Unique name for the next image; a data set may contain a file name twice (a day and a dark version)."""
         stem = name = Path(img_path).stem
         number = 1
         while name in self.names:
@@ -88,7 +88,7 @@ class DrawDarkPanels(Hook):
         return name
 
     def _panels(self, model: nn.Module, inputs: Tensor, sample: DetDataSample) -> np.ndarray:
-        """``(H, W, 3)`` BGR uint8 from the preprocessor's input, ``(3, H, W)`` BGR in [0, 255]."""
+        """The joined panels, ``(H, W, 3)`` BGR uint8, from the preprocessor's input, ``(3, H, W)`` BGR in [0, 255]."""
         enlarge = -(-MIN_HEIGHT // sample.ori_shape[0])
         height, width = (side * enlarge for side in sample.ori_shape)
         dark = cv2.resize(inputs.permute(1, 2, 0).float().numpy(), (width, height), interpolation=cv2.INTER_NEAREST)
