@@ -1,7 +1,7 @@
-"""mmdark: face detectors that see in the dark, for MMDetection.
+"""mmdark: face detectors for dark images, for MMDetection.
 
-Importing it gives the version and nothing heavier; importing :mod:`mmdark.register` puts everything into MMDetection's
-registries.
+Importing this package only defines the version; importing :mod:`mmdark.register` registers all components in
+MMDetection's registries.
 """
 
 import sys
@@ -9,6 +9,6 @@ import sys
 __version__ = '0.1.0'
 
 if 'mmengine.config' in sys.modules:
-    # Configs and checkpoints written before mmdark.register say custom_imports=dict(imports=['mmdark']), and mmengine
-    # imports what they name. It is loaded then, so the weight of registering everything has been paid.
+    # Configs and checkpoints older than mmdark.register have custom_imports=dict(imports=['mmdark']), so importing
+    # mmdark must register everything. mmengine is loaded in this case, so other imports of mmdark stay fast.
     import mmdark.register  # noqa: F401

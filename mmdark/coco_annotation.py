@@ -1,7 +1,7 @@
-"""COCO files as tools write them: missing values are filled in, and what is wrong is reported.
+"""Read COCO files from various tools: fill in missing values and report errors.
 
-Filled in are the area and ``iscrowd`` of a box, the size of an image (from its header), and the categories where the
-detector has one class. A box is ``x y width height`` in pixels.
+Missing values may be the area and ``iscrowd`` of a box, the size of an image (read from its header), and, for a
+detector with one class, the categories. A box is ``x y width height`` in pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mmdark.errors import InputError, shown
 from mmdark.file_limits import parse_json
 from mmdark.places import is_place
 
-_BEYOND = 1.05  # a box that ends beyond this part of its image does so not only by rounding
+_BEYOND = 1.05  # a box that ends beyond 1.05 times the image size is not explained by rounding
 _NO_IDS = 'number images, annotations and categories from 1'
 
 Size = tuple[int, int]
@@ -27,18 +27,18 @@ def parse_coco(
     """Read a COCO file.
 
     Args:
-        text: the whole file.
-        source: its path, for messages.
-        classes: names of the classes that are looked for; with one class, a file may lack categories.
-        size_of: width and height of the image with a ``file_name``, where the file does not give them.
+        text: content of the file.
+        source: path of the file, for messages.
+        classes: names of the detector's classes; if there is only one, the file may have no categories.
+        size_of: function from ``file_name`` to width and height, called if the file does not give them.
 
     Returns:
-        The completed document, with the categories of ``classes`` in that order before all others; and one line for
-        each oddity of the boxes.
+        The completed document, in which the categories of ``classes`` come first, in that order; and one warning line
+        for each kind of suspicious box or annotation.
 
     Raises:
-        InputError: the file is no COCO file, knows none of the classes, or an image or an annotation is malformed; the
-            message names the first and says how many there are.
+        InputError: the file is not a COCO file, has none of the classes, or has a malformed image or annotation. For
+            annotations, the message names the first one and their number.
     """
     document = _document(text, source)
     images = _images(document['images'], source, size_of)
@@ -54,7 +54,7 @@ def parse_coco(
 
 
 def _document(text: str, source: str) -> dict[str, Any]:
-    """The file, with lists of images and annotations."""
+    """Parse the file and check that images and annotations are lists."""
     if not text.strip():
         raise InputError(f'{source} is empty: copy it again')
     try:
@@ -74,7 +74,7 @@ def _document(text: str, source: str) -> dict[str, Any]:
 
 
 def _images(entries: list, source: str, size_of: Callable[[str], Size]) -> dict[int | str, Entry]:
-    """The images by their ids, each with width and height."""
+    """Images by id, each with width and height."""
     images: dict[int | str, Entry] = {}
     for place, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not isinstance(entry.get('file_name'), str) or not entry['file_name']:
@@ -101,7 +101,7 @@ def _images(entries: list, source: str, size_of: Callable[[str], Size]) -> dict[
 def _categories(
     document: Mapping[str, Any], source: str, classes: Sequence[str]
 ) -> tuple[list[Entry], dict[int, int] | None]:
-    """The categories, ``classes`` first, and from ids of the file to theirs; None where the file has no categories.
+    """Categories, with ``classes`` first, and a map from ids in the file to their ids (None without categories).
 
     mmdet numbers labels in the order of the file's categories, so this becomes the order of the classes.
     """
@@ -131,11 +131,11 @@ def _categories(
 
 
 class _Annotations:
-    """Checked annotations, and what is wrong with the others.
+    """Collects valid annotations and the faults of the others.
 
     Args:
-        images: by their ids.
-        id_of: from ids of categories in the file to those that are used; None where the file has no categories.
+        images: images by id.
+        id_of: category id in the file → category id in the completed document; None if the file has no categories.
     """
 
     def __init__(self, images: Mapping[int | str, Entry], id_of: Mapping[int, int] | None) -> None:
@@ -149,7 +149,7 @@ class _Annotations:
         self.counts: Counter[str] = Counter()
 
     def add(self, place: int, entry: Any) -> None:
-        """Check one annotation, the ``place``-th of the list counted from 1."""
+        """Check one annotation; ``place`` is its position in the list, counted from 1."""
         name = shown(entry['id']) if isinstance(entry, dict) and 'id' in entry else f'number {place}'
         try:
             category_id = self._check(entry)
@@ -168,7 +168,7 @@ class _Annotations:
         self.annotations.append({**entry, 'area': area, 'iscrowd': crowd, 'category_id': category_id})
 
     def _check(self, entry: Any) -> int:
-        """The id of the category in the completed document; ``ValueError`` says what is wrong with the annotation."""
+        """Return the category id in the completed document; a ``ValueError`` describes a fault of the annotation."""
         if not isinstance(entry, dict):
             raise ValueError(f'of the list is {shown(entry)}, not an object with id, image_id, category_id and bbox')
         if not isinstance(entry.get('id'), (int, str)):
@@ -194,7 +194,7 @@ class _Annotations:
         return self.id_of[category_id]
 
     def _is_used(self, box: Sequence[float], image: Entry) -> bool:
-        """Whether mmdet uses a box, which must have a pixel and overlap its image; counts boxes that look odd."""
+        """Whether mmdet uses a box (at least 1 pixel wide and high, overlaps its image); count suspicious ones."""
         (x, y, w, h), (width, height) = box, (image['width'], image['height'])
         self.counts['boxes'] += 1
         self.counts['corners'] += x < w <= width * _BEYOND and y < h <= height * _BEYOND
@@ -202,7 +202,7 @@ class _Annotations:
         return w >= 1 and h >= 1 and x < width and y < height and x + w > 0 and y + h > 0
 
     def oddities(self) -> list[str]:
-        """One line for each kind of oddity."""
+        """One warning line for each kind of suspicious box or annotation."""
         lines = []
         if self.orphans:
             lines.append(

@@ -1,4 +1,4 @@
-"""Which configs in a folder a training wrote, with their hashes: another file beside a checkpoint is not run."""
+"""Record the hashes of configs that a training wrote, so that no other file beside a checkpoint is run as config."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mmdark.file_limits import parse_json, refuse_endless
 from mmdark.whole_file import sha256_of, write_whole
 
 RECORD = 'trained_configs.json'
-"""The file in a work directory: name of a config → its SHA-256."""
+"""Name of the record in a work directory; it maps config names to their SHA-256."""
 
 
 def record_config(path: Path) -> None:
-    """Note that a training has written this config.
+    """Record the hash of a config that a training has written.
 
     Raises:
         InputError: the record cannot be written.
@@ -23,7 +23,7 @@ def record_config(path: Path) -> None:
 
 
 def recorded_configs(folder: Path) -> dict[str, Path]:
-    """The configs of a folder that are as a training has written them, by their names without suffix."""
+    """Configs in a folder that are unchanged since a training wrote them, by name without suffix."""
     paths = {folder / name: value for name, value in _read(folder).items() if Path(name).name == name}
     return {path.stem: path for path, value in sorted(paths.items()) if path.is_file() and sha256_of(path) == value}
 

@@ -1,4 +1,4 @@
-"""Where mmdark's own configs lie."""
+"""Find the configs that come with mmdark."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PUBLISHED_MODELS = {
     'resnet101': 'dsfd/dsfd_resnet101_wider.py',
     'resnet152': 'dsfd/dsfd_resnet152_wider.py',
 }
-"""The choices of ``--model`` in the published training script → config here."""
+"""Value of ``--model`` in the published training script → config of mmdark."""
 
 
 def config_path(name: str) -> Path:
-    """The path of a config by its name relative to ``configs/``, in a checkout or in an installed wheel.
+    """Path of a config, given its path relative to ``configs/``, in a checkout or an installed wheel.
 
     Raises:
         FileNotFoundError: there is no such config.
@@ -36,10 +36,10 @@ def config_path(name: str) -> Path:
 
 
 def find_config(given: str) -> Path:
-    """The config that a person means: the path of a file, or the name of one of ours, ``dsfd_dark_wider``.
+    """Find a config by the path of a file or the name of a config of mmdark, such as ``dsfd_dark_wider``.
 
     Raises:
-        InputError: there is neither; the line names those that are spelt alike.
+        InputError: neither exists; the message suggests configs with similar names.
     """
     if Path(given).exists():
         return Path(given)
@@ -51,11 +51,11 @@ def find_config(given: str) -> Path:
 
 
 def own_configs() -> dict[str, Path]:
-    """The configs that come with mmdark, by their names without suffix."""
+    """Paths of the configs that come with mmdark, by name without suffix."""
     found = [path for folder in reversed(_folders()) for path in sorted(folder.rglob('*.py'))]
     return {path.stem: path for path in found if '_base_' not in path.parts}
 
 
 def _folders() -> list[Path]:
-    """Where the configs may lie: beside the package, or inside an installed wheel."""
+    """Folders that may contain the configs: beside the package, or inside an installed wheel."""
     return [PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs']

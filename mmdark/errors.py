@@ -1,4 +1,4 @@
-"""Errors that the input causes: their class, their line, and the exit status of a run that ends early."""
+"""Errors caused by user input, their one-line messages, and exit statuses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used: one line says what is wrong, where, and how to mend it.
+    """User input is invalid; the message says in one line what is wrong, where, and how to fix it.
 
-    The command line tools print only that line and exit with status 1.
+    Command-line tools print only this line and exit with status 1.
     """
 
 
@@ -23,13 +23,13 @@ BUILD_ERRORS = re.compile(
     r'unexpected keyword argument|is not in the|missing \d+ required|must contain the key|rule must be specified|'
     'either all None or not None|should not be None when calling|batch_size should be a positive'
 )
-"""Messages of mmengine and Python about a config."""
+"""Messages of mmengine and Python that a wrong config causes."""
 EMPTY_DATA = 'need at least one array to concatenate'
-"""mmengine's message about a data set that is empty after filtering."""
+"""Part of mmengine's error message for a data set that is empty after filtering."""
 ONE_VALUE = 'Expected more than 1 value per channel when training'
-"""torch's message about batch norm that has nothing to average."""
+"""Start of torch's error message for batch norm with a single value per channel."""
 LONGEST_MESSAGE = 290
-"""Characters of a message, so that a line is at most 300 with ``error: `` or ``problem: `` before it."""
+"""Maximum characters of a message, so that a line with prefix ``error: `` or ``problem: `` has at most 300."""
 _QUOTED = 60
 _ELIDED = ' [...] '
 _REPR = reprlib.Repr()
@@ -37,7 +37,7 @@ _REPR.maxstring = _REPR.maxother = _QUOTED
 
 
 def shown(value: object) -> str:
-    r"""What a file holds as a message quotes it: 60 characters at most, on one line.
+    r"""Format a value from a file for a message: on one line, at most 60 characters.
 
     Example:
         >>> shown('a\nb'), len(shown('a' * 1000)), shown([1, None])
@@ -48,7 +48,7 @@ def shown(value: object) -> str:
 
 
 def one_line(message: object, longest: int = LONGEST_MESSAGE) -> str:
-    r"""A message as it is printed: on one line, and without its middle where it is longer than ``longest`` characters.
+    r"""Join a message to one line, and cut out its middle if it is longer than ``longest`` characters.
 
     Example:
         >>> one_line('a\nb')
@@ -64,19 +64,19 @@ def one_line(message: object, longest: int = LONGEST_MESSAGE) -> str:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; what handles Ctrl-C handles it, too."""
+    """Raised on SIGTERM; a subclass of KeyboardInterrupt, so that handlers of Ctrl-C also handle it."""
 
 
 def explanation(error: BaseException) -> str | None:
-    """One line for an error that the input or the config caused; None for any other."""
+    """One-line message for an error caused by the input or the config; None for any other error."""
     text = str(error.args[0] if error.args else error)
-    if 'Traceback (most recent call last)' in text:  # a worker of a data loader puts it before the message
+    if 'Traceback (most recent call last)' in text:  # a data loader's worker prepends its traceback to the message
         text = text.rstrip().rpartition('InputError: ')[2]
     if isinstance(error, InputError):
         return text
     if isinstance(error, FileNotFoundError):
         return f'{error.filename or error} does not exist: name it in the config or with --cfg-options'
-    if isinstance(error, ImportError) and 'pip install' in text:  # a backend of mmengine's log, such as TensorBoard's
+    if isinstance(error, ImportError) and 'pip install' in text:  # a missing package, such as TensorBoard
         return text
     if not isinstance(error, (TypeError, KeyError, ValueError, RuntimeError)):
         return None
@@ -96,7 +96,7 @@ def explanation(error: BaseException) -> str | None:
 
 
 def run_or_explain(main: Callable[[], object]) -> None:
-    """Run a tool; what the input caused ends it with one line on stderr and status 1, Ctrl-C with 130."""
+    """Run a tool; exit with one line on stderr and status 1 for an input error, and with 130 for Ctrl-C."""
     try:
         main()
     except KeyboardInterrupt:

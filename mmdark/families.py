@@ -1,7 +1,7 @@
-"""Two families of packages own the import names mmengine, mmcv and mmdet.
+"""Detect which of two package families provides mmengine, mmcv and mmdet.
 
-Cause: open-mmlab has not released since 2024; the onedl packages continue its code under the same import names, and
-packages of both overwrite each other's files. End: when one family is left.
+Cause: open-mmlab has made no release since 2024; the onedl packages continue its code under the same import names, and
+the two families overwrite each other's files. End: when only one family remains.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +23,7 @@ _REMEDY = {
 
 
 def installed_packages() -> dict[str, dict[str, str]]:
-    """``{family: {package: version}}`` of the families that are installed."""
+    """Installed packages, as ``{family: {package: version}}``."""
     found: dict[str, dict[str, str]] = {}
     for family, packages in FAMILIES.items():
         for package in packages:
@@ -35,7 +35,7 @@ def installed_packages() -> dict[str, dict[str, str]]:
 
 
 def installed_family() -> str:
-    """The family of this environment, ``'openmmlab'`` or ``'onedl'``; an InputError if there is none, or both."""
+    """The installed family, ``'openmmlab'`` or ``'onedl'``; raises InputError if none or both are installed."""
     found = installed_packages()
     if len(found) == 1:
         return next(iter(found))
@@ -50,7 +50,7 @@ def installed_family() -> str:
 
 
 def mmcv_without_ops() -> tuple[str, str]:
-    """The installed mmcv with its version, and how to get one with compiled ops."""
+    """Name and version of the installed mmcv package, and how to install one with compiled ops."""
     family = installed_family()
     packages = installed_packages()[family]
     return next(f'{package} {number}' for package, number in packages.items() if 'mmcv' in package), _REMEDY[family]

@@ -13,31 +13,31 @@ from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 FREE = 64 << 20
-"""Bytes that any compressed file may unpack to."""
+"""Uncompressed size, in bytes, that is allowed for any compressed file."""
 RATIO = 100
-"""Beyond :data:`FREE`, a file may unpack to this many times its size. Text of numbers compresses to a third."""
+"""In addition to :data:`FREE`, this many times the file size is allowed. Numbers as text compress to a third."""
 MOST_FILES = 100_000
-"""Files in a zip."""
+"""Maximum number of files in a zip."""
 DEPTH = 100
-"""Levels of nested lists, dicts or elements."""
+"""Maximum nesting depth of lists, dicts or elements."""
 SEPARATORS = (os.sep, os.altsep or os.sep)
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class BeyondLimits(ValueError):
-    """A file would take too much memory or time."""
+    """Reading a file would take too much memory or time."""
 
 
 _KINDS = {stat.S_ISFIFO: 'a pipe', stat.S_ISCHR: 'a device', stat.S_ISBLK: 'a device', stat.S_ISSOCK: 'a socket'}
 
 
 def most_bytes(size: int, ratio: int = RATIO) -> int:
-    """Bytes that a file of ``size`` bytes may unpack to."""
+    """Maximum uncompressed size, in bytes, of a file of ``size`` bytes."""
     return FREE + ratio * size
 
 
 def check_inflation(entries: list[ZipInfo], size: int, ratio: int = RATIO) -> None:
-    """Check the number of files in a zip of ``size`` bytes, their uncompressed size and their compression.
+    """Check the number, total uncompressed size and compression method of the files in a zip of ``size`` bytes.
 
     Raises:
         BeyondLimits: a limit is exceeded.
@@ -53,19 +53,19 @@ def check_inflation(entries: list[ZipInfo], size: int, ratio: int = RATIO) -> No
 
 
 def read_entry(archive: ZipFile, entry: ZipInfo) -> bytes:
-    """The content of a file in a zip, of which no more than the stated size is unpacked.
+    """Read a file in a zip, decompressing no more than its declared size.
 
     Raises:
-        BadZipFile: the content is not what the zip states.
+        BadZipFile: the content does not match the zip's metadata.
     """
     with archive.open(entry) as file:
         return file.read(entry.file_size)
 
 
 def endless(path: str | os.PathLike) -> str | None:
-    """The kind of a path that may have no end, such as ``'a pipe'``; None for files and for missing ones.
+    """Kind of a path whose content may be endless, such as ``'a pipe'``; None for files and missing paths.
 
-    Paths in ``/dev`` are accepted: a shell passes the output of a command as ``/dev/fd/63``.
+    Paths in ``/dev`` are accepted (None), because shells pass the output of a command as ``/dev/fd/63``.
     """
     if os.fspath(path).startswith('/dev/'):
         return None
@@ -77,15 +77,15 @@ def endless(path: str | os.PathLike) -> str | None:
 
 
 def refuse_endless(path: str | os.PathLike) -> None:
-    """Raise an :class:`OSError` where reading might never end: for a pipe, a device or a socket."""
+    """Raise an :class:`OSError` for a pipe, a device or a socket, since reading it might never end."""
     if kind := endless(path):
         raise OSError(errno.EINVAL, f'it is {kind}')
 
 
 def walk_once(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
-    """:func:`os.walk`, sorted, that follows links and visits each folder once.
+    """Like :func:`os.walk`, but sorted, following links and visiting each folder only once.
 
-    A folder below ``folder`` is visited by its own path, any other by the first link to it. As with ``os.walk``, the
+    Folders below ``folder`` are visited by their own path, others by the first link to them. As with ``os.walk``, the
     caller may remove names from the list of folders.
     """
     seen: set[tuple[int, int]] = set()
@@ -104,7 +104,7 @@ def walk_once(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[
 
 
 def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
-    """Whether a folder exists and was not seen before."""
+    """Whether a folder exists and is not in ``seen``; it is then added."""
     try:
         state = os.stat(folder)
     except OSError:
@@ -117,7 +117,7 @@ def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
 
 
 def glob_once(pattern: str) -> list[str]:
-    """``glob.glob(pattern, recursive=True)``, sorted, whose ``**`` visits each folder once."""
+    """Like ``glob.glob(pattern, recursive=True)``, but sorted, and ``**`` visits each folder only once."""
     head, star, tail = pattern.partition('**')
     ends = tail.startswith(SEPARATORS) or not tail
     if not star or (head and not head.endswith(SEPARATORS)) or not ends:
@@ -132,7 +132,7 @@ def glob_once(pattern: str) -> list[str]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """:func:`json.loads`, which raises a ValueError for text that nests too deep, too."""
+    """Like :func:`json.loads`, but raise a ValueError, not a RecursionError, for text that is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -1,13 +1,13 @@
-"""Which numbers can be places in an image."""
+"""Check image coordinates and sizes."""
 
 from __future__ import annotations
 
 FARTHEST = 2**31
-"""Pixels; a number from here on is no place in an image, and one far beyond is infinite in single precision."""
+"""Exclusive upper bound of coordinates in pixels; much larger numbers become infinite in float32."""
 
 
 def is_place(value: object) -> bool:
-    """Whether a value is a number that can be a place or a size in an image: finite, and below :data:`FARTHEST`.
+    """Whether a value is a valid coordinate or size: a finite number whose absolute value is below :data:`FARTHEST`.
 
     Example:
         >>> is_place(3.5), is_place('3.5'), is_place(float('nan')), is_place(1e300)

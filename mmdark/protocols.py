@@ -1,4 +1,4 @@
-"""Attributes that mmdark asks of a network besides being a module."""
+"""Protocols that some modules of mmdark implement."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @runtime_checkable
 class OwnWeights(Protocol):
-    """A module whose weights may come from a file of its own, so that a detector's checkpoint may lack them.
+    """A module whose weights may come from a separate file and may be missing in a detector's checkpoint.
 
     Attributes:
-        weights_of_its_own: whether they do.
-        needs_weights: whether they are still to be loaded, by ``init_weights``.
+        weights_of_its_own: whether the weights come from a separate file.
+        needs_weights: whether ``init_weights`` still has to load them.
     """
 
     weights_of_its_own: bool
@@ -22,17 +22,17 @@ class OwnWeights(Protocol):
 
 
 class HasPublishedNames(Protocol):
-    """A module that the published code's weight files can fill."""
+    """A module that can load the published code's weight files."""
 
     def published_names(self) -> dict[str, str]:
         """Key in the published file → key in this module."""
 
 
 class PublishedBackbone(HasPublishedNames, Protocol):
-    """A backbone that whole published detectors contain.
+    """A backbone that is part of the published detectors.
 
     Attributes:
-        published_prefix: start of its keys in such a detector, without the dot.
+        published_prefix: prefix of its keys in a published detector, without the dot.
     """
 
     published_prefix: str
@@ -43,4 +43,4 @@ class TranslatesPublished(HasPublishedNames, Protocol):
     """A module whose weights are computed from the published ones."""
 
     def translate_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Published weights to those of this module."""
+        """Convert published weights to those of this module."""

@@ -1,6 +1,6 @@
-"""Importing this module registers everything of mmdark in MMDetection's registries.
+"""Importing this module registers all components of mmdark in MMDetection's registries.
 
-Configs name it once: ``custom_imports = dict(imports=['mmdark.register'], allow_failed_imports=False)``.
+Configs import it with ``custom_imports = dict(imports=['mmdark.register'], allow_failed_imports=False)``.
 """
 
 import mmdark.compat

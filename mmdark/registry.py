@@ -1,7 +1,7 @@
-"""A registry scope in which ``LoadPhoto`` has the name of mmcv's loader.
+"""A registry scope in which ``LoadPhoto`` is registered under the name of mmcv's loader.
 
-``dict(type='LoadImageFromFile', _scope_='mmdark')`` in a config is ``LoadPhoto``. MMDetection's ``DetInferencer``, and
-tools like it, replace the transform of this name by their own loader.
+In a config, ``dict(type='LoadImageFromFile', _scope_='mmdark')`` builds ``LoadPhoto``. Tools such as MMDetection's
+``DetInferencer`` look for a transform of this name and replace it by their own loader.
 """
 
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS

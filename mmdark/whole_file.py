@@ -1,4 +1,4 @@
-"""Write files that are complete or not there at all."""
+"""Write files atomically: a file is replaced by a complete new one or stays unchanged."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PART = '.part'
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk or quota."""
 CHUNK = 1 << 20
-"""Bytes that are read at a time."""
+"""Number of bytes read at a time."""
 
 
 @contextmanager
 def replaced_whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, which is renamed to it at the end and removed after an error.
+    """Yield a temporary path in the folder of ``path``; it is renamed to ``path``, or removed after an error.
 
-    The folder is made. Raises :class:`OSError` where the system refuses.
+    The folder is created if missing. Raises :class:`OSError` if the file cannot be written.
     """
     part = path.with_name(f'.{path.name}.{os.getpid()}{PART}')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,11 +37,11 @@ def replaced_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: str | os.PathLike, option: str = '') -> Iterator[None]:
-    """Turn an :class:`OSError` while ``path`` is written into an :class:`InputError` of one line.
+    """Convert an :class:`OSError` while writing ``path`` to an :class:`InputError` of one line.
 
     Args:
-        path: of the file or folder.
-        option: of the command line that named it, such as ``--out``.
+        path: path of the file or folder.
+        option: command-line option that gave the path, such as ``--out``.
     """
     try:
         yield
@@ -53,9 +53,10 @@ def writing(path: str | os.PathLike, option: str = '') -> Iterator[None]:
 
 @contextmanager
 def writing_whole(path: str | os.PathLike, option: str = '') -> Iterator[Path]:
-    """A path to write to, which becomes ``path`` at the end; after an error the old file stays.
+    """Yield a temporary path that replaces ``path`` at the end; after an error, the old file is unchanged.
 
-    A link stays a link; a pipe or ``/dev/stdout`` is written to directly. Arguments and errors as of :func:`writing`.
+    If ``path`` is a link, its target is replaced; pipes and ``/dev/stdout`` are written to directly. Arguments and
+    errors are those of :func:`writing`.
     """
     with writing(path, option):
         if os.path.exists(path) and not os.path.isfile(path):
@@ -66,25 +67,25 @@ def writing_whole(path: str | os.PathLike, option: str = '') -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes, option: str = '') -> None:
-    """Write ``content`` by :func:`writing_whole`."""
+    """Write ``content`` with :func:`writing_whole`."""
     with writing_whole(path, option) as part:
         part.write_bytes(content)
 
 
 def write_text_whole(path: Path, texts: Iterable[str], option: str = '') -> None:
-    """Write one text after another by :func:`writing_whole`; undecodable bytes of file names become backslashes."""
+    """Write texts with :func:`writing_whole`; undecodable bytes of file names become backslash escapes."""
     with writing_whole(path, option) as part, part.open('wb') as file:
         for text in texts:
             file.write(text.encode(errors='backslashreplace'))
 
 
 def write_verified(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, read it back from the disk, and only then replace ``path``, whose folder is made.
+    """Write a temporary file, read it back from the disk to verify it, and only then replace ``path``.
 
-    ``path`` holds the old or the new content, even after a crash of the machine.
+    The folder is created if missing. ``path`` holds either the old or the new content, even after the machine crashes.
 
     Raises:
-        OSError: the content cannot be written, or was read back changed; ``path`` is unchanged.
+        OSError: the content cannot be written, or differs when read back; ``path`` is unchanged.
     """
     with replaced_whole(path) as part:
         with part.open('wb') as file:
@@ -99,7 +100,7 @@ def write_verified(path: Path, content: bytes | memoryview) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
+    """SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while chunk := file.read(CHUNK):
@@ -108,11 +109,13 @@ def sha256_of(path: Path) -> str:
 
 
 def clear_parts(folder: Path, names: Sequence[str] = ('*',)) -> list[Path]:
-    """Remove what killed processes left of :func:`replaced_whole` in ``folder``, to which no other may write.
+    """Remove temporary files of :func:`replaced_whole` that killed processes left in ``folder``.
+
+    No other process may be writing to the folder.
 
     Args:
-        folder: where to look.
-        names: patterns of the files that were written.
+        folder: folder to search, without its subfolders.
+        names: glob patterns of the final file names.
 
     Returns:
         The files that were removed.
@@ -135,7 +138,7 @@ def _holds(path: Path, content: memoryview) -> bool:
 
 
 def _settle(folder: Path) -> None:
-    """Sync the names in a folder to the disk, where the file system can."""
+    """Sync a folder's entries to the disk, if the file system supports it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):

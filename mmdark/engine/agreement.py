@@ -1,4 +1,4 @@
-"""One decision for all processes."""
+"""Make the same decision in all processes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from mmengine.dist import get_backend, is_distributed
 from torch import distributed
 
 DEVICE_INTERVAL = 10
-"""An exchange through NCCL makes the GPU wait, so it is not done in each iteration."""
+"""Default exchange interval with NCCL, in iterations; each exchange makes the GPU wait."""
 
 
 def largest_of_all(value: int, count: int, interval: int | None = None) -> int:
-    """Largest ``value`` of all processes, which must all call this in the same iterations.
+    """Maximum of ``value`` over all processes; all of them must call this in the same iterations.
 
     Args:
-        value: of this process, not negative.
+        value: value of this process, not negative.
         count: number of the iteration.
-        interval: exchange in every ``interval``-th iteration; by default in each with gloo, in every tenth with NCCL.
+        interval: number of iterations between exchanges; by default 1 with gloo and 10 with NCCL.
 
     Returns:
-        The largest value; 0 in iterations without an exchange.
+        The maximum; 0 in iterations without an exchange.
     """
     if not is_distributed():
         return value

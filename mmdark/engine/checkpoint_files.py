@@ -1,4 +1,4 @@
-"""Files of checkpoints: their names, and a file backend that writes them whole or not at all."""
+"""Checkpoint file names, and a file backend that never leaves partly written files."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from mmdark.whole_file import write_verified
 
 @register_backend('whole', force=True)
 class WholeFileBackend(LocalBackend):
-    """``LocalBackend`` that replaces a file only by a verified one: ``backend_args=dict(backend='whole')``.
+    """``LocalBackend`` that replaces a file only after verifying the new one: ``backend_args=dict(backend='whole')``.
 
-    mmengine's own truncates the file first, so a process killed while writing leaves a truncated file.
+    mmengine's ``LocalBackend`` truncates the file first, so a process killed while writing leaves a truncated file.
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes.
 
         Raises:
-            OSError: they cannot be written; the old file is untouched.
+            OSError: the bytes cannot be written; the old file is unchanged.
         """
         write_verified(Path(filepath), obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write text; errors as of :meth:`put`."""
+        """Write text; raises the same errors as :meth:`put`."""
         write_verified(Path(filepath), obj.encode(encoding))
 
 
 def is_checkpoint_name(name: str, template: str) -> bool:
-    """Whether the checkpoint hook writes files of this name; ``template`` is its ``filename_tmpl``.
+    """Whether ``name`` is a file name of a checkpoint hook whose ``filename_tmpl`` is ``template``.
 
     Example:
         >>> is_checkpoint_name('best_dark_wider_AP_epoch_3.pth', 'epoch_{}.pth')
@@ -45,6 +45,6 @@ def is_checkpoint_name(name: str, template: str) -> bool:
 
 
 def same_place(path: str, other: str) -> bool:
-    """Whether two paths, or two addresses of another file backend, are the same place."""
+    """Whether two paths, or two URLs of another file backend, refer to the same file or folder."""
     local = '://' not in path + other
     return path == other or (local and os.path.realpath(path) == os.path.realpath(other))

@@ -1,4 +1,4 @@
-"""Training by epochs that resumes exactly, also in the middle of an epoch."""
+"""Epoch-based training that resumes exactly, even in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mmdark.engine.training_checks import check_interval, check_total_steps, sta
 from mmdark.errors import InputError
 
 TRAINED = 'trained_samples'
-"""In the message hub: how many samples of which epoch are trained, over all processes."""
+"""Message hub key: the current epoch and how many of its samples are trained, over all processes."""
 
 
 class CountedIndex(int):
-    """The index of a sample, with the seed of the training and the epoch.
+    """A sample index that also carries the training seed and the epoch.
 
     Attributes:
         counter: (seed, epoch, index); ``CountedDataset`` seeds the sample's random transforms with it.
@@ -32,7 +32,7 @@ class CountedIndex(int):
     counter: tuple[int, int, int]
 
     def __new__(cls, index: int, seed: int = 0, epoch: int = 0) -> CountedIndex:
-        """An int with a counter, which pickling to a worker process keeps."""
+        """Create an int with a counter; pickling to a worker process keeps the counter."""
         counted = super().__new__(cls, index)
         counted.counter = (seed, epoch, int(index))
         return counted
@@ -40,16 +40,16 @@ class CountedIndex(int):
 
 @DATA_SAMPLERS.register_module()
 class ResumableSampler(DefaultSampler):
-    """``DefaultSampler`` of counted indices whose next epoch may skip its first ``start`` samples.
+    """``DefaultSampler`` that yields :class:`CountedIndex` and can skip the first ``start`` samples of the next epoch.
 
-    ``start`` counts the samples of all processes: their order depends on seed and epoch only, and the remaining samples
-    are divided among the present processes.
+    ``start`` counts the samples of all processes. The order of samples depends on seed and epoch only; the remaining
+    samples are divided among the current processes.
     """
 
     start = 0
 
     def __iter__(self) -> Iterator[CountedIndex]:
-        """The indices of one epoch; resets ``start`` to 0."""
+        """Iterate over the indices of one epoch and reset ``start`` to 0."""
         start, self.start = self.start, 0
         order = list(range(len(self.dataset)))
         if self.shuffle:
@@ -68,22 +68,23 @@ class ResumableSampler(DefaultSampler):
 
 @LOOPS.register_module()
 class ResumableEpochLoop(EpochBasedTrainLoop):
-    """``EpochBasedTrainLoop`` that resumes within an epoch and may end after a number of iterations.
+    """``EpochBasedTrainLoop`` that can resume within an epoch and end after a number of iterations.
 
-    mmengine's loop restarts the epoch when it resumes from a checkpoint written in its middle. This one records which
-    samples of the epoch are trained and continues with the others, with any batch size and number of processes: each
-    sample of an epoch is trained once. The sampler must be a :class:`ResumableSampler`.
+    When mmengine's loop resumes from a checkpoint written in the middle of an epoch, it restarts the epoch. This loop
+    records which samples of the epoch are trained and continues with the others, so that each sample is trained once
+    per epoch, even if the batch size or the number of processes changes. The sampler must be a
+    :class:`ResumableSampler`.
 
-    A data set that is built here is wrapped into a ``CountedDataset``: the randomness of a sample depends on (seed,
-    epoch, index) only, and what the model draws in a step on (seed, iteration) only.
+    If ``dataloader`` is a dict, its data set is wrapped in a ``CountedDataset``: the random transforms of a sample
+    depend on (seed, epoch, index) only. The random numbers of the model in a step depend on (seed, iteration) only.
 
     Args:
         runner: see mmengine.
         dataloader: see mmengine.
-        max_epochs: end of the training.
-        max_iters: end of the training if it comes first. An iteration is one batch: with ``accumulative_counts=8``,
-            eight of them are one step of the optimizer.
-        **kwargs: of ``EpochBasedTrainLoop``.
+        max_epochs: number of epochs.
+        max_iters: maximum number of iterations; the training ends at whichever limit comes first. An iteration is one
+            batch: with ``accumulative_counts=8``, an optimizer step takes eight iterations.
+        **kwargs: other arguments of ``EpochBasedTrainLoop``.
     """
 
     def __init__(
@@ -106,14 +107,14 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     @property
     def batches_done(self) -> int:
-        """Batches of the running epoch before the next one, counted in batches of the present size."""
+        """Number of finished batches of the current epoch, in batches of the current size."""
         return len(self.dataloader) - self._batches_left()
 
     def steps_of(self, scheduler: _ParamScheduler) -> int:
-        """Steps that a schedule by iterations has taken by now.
+        """Number of steps that an iteration-based scheduler should have taken by now.
 
-        One per iteration; but a schedule that spans all epochs follows the epochs, also after a resume with longer or
-        shorter ones.
+        This is one per iteration. A scheduler that spans all epochs instead counts back from the end of the last
+        epoch, so that it stays aligned with the epochs if their length has changed at a resume.
         """
         planned = self._max_epochs * len(self.dataloader)
         if scheduler.end != planned:
@@ -125,13 +126,13 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         return self._epoch >= self._max_epochs or self._iter >= self._max_iters
 
     def run(self) -> torch.nn.Module:
-        """Train, with a validation every ``val_interval`` epochs and at the end.
+        """Train, and validate every ``val_interval`` epochs and at the end.
 
-        Hooks with a method ``on_exception(runner)`` may clean up after an error or a stop.
+        Hooks can define ``on_exception(runner)`` to clean up after an error or a stop.
 
         Raises:
-            InputError: a checkpoint is planned between two steps of the optimizer, or a one-cycle schedule is shorter
-                than the training.
+            InputError: a checkpoint is planned between two optimizer steps, or a one-cycle schedule is shorter than the
+                training.
         """
         try:
             self._prepare()
@@ -164,7 +165,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self._epoch += 1
 
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
-        """Train on one batch, whose samples are recorded first, for the checkpoint that may follow."""
+        """Train on one batch; record its samples first, because a hook may save a checkpoint after it."""
         sampler = self.dataloader.sampler
         step = self.dataloader.batch_size * sampler.world_size
         self._record(self._iter + 1, self._epoch, min(self._trained + step, len(sampler.dataset)))
@@ -177,7 +178,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self.runner.message_hub.update_info(TRAINED, note)
 
     def _prepare(self) -> None:
-        """Take over what a checkpoint has changed since this loop was built."""
+        """Apply what a resumed checkpoint has changed since this loop was built, and check the plan."""
         sampler, optim_wrapper = self.dataloader.sampler, self.runner.optim_wrapper
         if sampler.seed == self._seed:
             sampler.seed = self._seed = self.runner.seed
@@ -196,7 +197,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             )
 
     def _resume(self) -> None:
-        """Read which samples of the epoch the checkpoint has trained."""
+        """Read from the checkpoint which samples of the epoch are already trained."""
         if stateful := stateful_steps(self.dataloader.dataset, self.runner.model):
             _warn(f'{", ".join(stateful)} start anew, so this training will not equal an uninterrupted one')
         note = self.runner.message_hub.runtime_info.get(TRAINED)
@@ -207,11 +208,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         elif note['of'] != size:
             _warn(f'the data set has {size} samples, {note["of"]} before: epoch {self._epoch + 1} starts anew')
         elif note['epoch'] == self._epoch or self._cut is None or self._iter < self._cut:
-            # At the end of the training, max_iters may have cut an epoch that the checkpoint counts as a whole one.
+            # If max_iters cut the last epoch short, the checkpoint still counts that epoch as finished.
             self._epoch, self._trained = note['epoch'], note['samples']
 
     def _batches_left(self) -> int:
-        """Batches of the running epoch after the trained samples."""
+        """Number of remaining batches of the current epoch."""
         left, batch_size = self.dataloader.sampler.left(self._trained), self.dataloader.batch_size
         return left // batch_size if self.dataloader.drop_last else -(-left // batch_size)
 
@@ -224,7 +225,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
 
 def _seed_step(seed: int, iteration: int) -> None:
-    """Seed the random draws of the model in one step, such as the proposals that Faster R-CNN samples."""
+    """Seed the random numbers that the model draws in one step, such as Faster R-CNN's sampling of proposals."""
     state = int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0])
     random.seed(state)
     np.random.seed(state)  # noqa: NPY002

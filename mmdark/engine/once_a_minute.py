@@ -1,4 +1,4 @@
-"""A limit for messages that would repeat."""
+"""Limit how often a message is logged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MINUTE = 60.0
 
 
 class OnceAMinute:
-    """True at most once a minute for each kind of message.
+    """Callable that returns True at most once a minute for each kind of message.
 
     Example:
         >>> may_log = OnceAMinute()

@@ -1,4 +1,4 @@
-"""Optimizer wrappers: bfloat16 training, and one way to look at one or several of them."""
+"""Optimizer wrapper for bfloat16, and functions that treat one or several optimizers alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 ONLY = ''
-"""Name of the optimizer where there is only one."""
+"""Name of the optimizer if there is only one."""
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -24,24 +24,24 @@ class Bfloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast on the device of the model."""
+        """Enable autocast on the model's device."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
 
 
 def wrappers_of(runner: Runner) -> dict[str, OptimWrapper]:
-    """Name → optimizer wrapper; the name of a single one is :data:`ONLY`."""
+    """Name → optimizer wrapper; a single wrapper has the name :data:`ONLY`."""
     wrapper = runner.optim_wrapper
     return dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {ONLY: wrapper}
 
 
 def schedulers_of(runner: Runner) -> dict[str, list[_ParamScheduler]]:
-    """Name of the optimizer → its schedulers."""
+    """Optimizer name → its schedulers."""
     schedulers = runner.param_schedulers or []
     return schedulers if isinstance(schedulers, dict) else {ONLY: schedulers}
 
 
 def accumulated_batches(optim_wrapper: OptimWrapper | OptimWrapperDict) -> int:
-    """Batches per optimizer step; 1 for several optimizers, whose numbers may differ."""
+    """Batches per optimizer step; 1 if there are several optimizers, as their values may differ."""
     return getattr(optim_wrapper, '_accumulative_counts', 1)

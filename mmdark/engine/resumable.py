@@ -1,4 +1,4 @@
-"""The entries that a training needs of the checkpoint from which it resumes."""
+"""Check that a checkpoint has the entries that a resume needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmdark.compat.checkpoint_contents import Kinds, check_kinds
 from mmdark.errors import InputError
 
 MOST_ITERATIONS = 10_000_000
-"""Upper bound: a resume steps the schedules once per iteration done."""
+"""Maximum ``meta.iter``; a resume steps the schedules once per finished iteration."""
 MOST_SEED = 2**32 - 1
 
 NEEDED: Kinds = {
@@ -25,7 +25,7 @@ NEEDED: Kinds = {
     'optimizer': (dict,),
 }
 DATED: Kinds = {'meta.iter': (Integral,), 'meta.time': (str,)}
-"""Decide which checkpoint is the newest."""
+"""Entries that decide which checkpoint is the newest."""
 OPTIONAL: Kinds = {
     **DATED,
     'meta.seed': (Integral,),
@@ -40,10 +40,11 @@ OPTIONAL: Kinds = {
 
 
 def check_resumable(checkpoint: dict[str, Any], name: str) -> None:
-    """Check types and ranges of what a resume reads.
+    """Check the types and ranges of the entries that a resume reads.
 
     Raises:
-        InputError: an entry is missing or of another kind; ``name`` stands for the checkpoint.
+        InputError: an entry is missing, has the wrong type or is out of range; the message calls the checkpoint
+            ``name``.
     """
     check_kinds(checkpoint, NEEDED, name, needed=True)
     check_kinds(checkpoint, OPTIONAL, name)

@@ -1,4 +1,4 @@
-"""Numbers on a GPU that are read many at a time, because each reading makes the CPU wait for the GPU."""
+"""Read many numbers from a GPU at once, because each read makes the CPU wait for the GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Use = Callable[[dict[str, float]], None]
 
 
 class ScalarQueue:
-    """Scalars that are needed later, each with the function that uses them.
+    """Queue of scalar tensors, each entry with a function that is called with its values later.
 
     Example:
         >>> queue = ScalarQueue()
@@ -27,16 +27,16 @@ class ScalarQueue:
         self._waiting: list[tuple[Tensor, list[str], Use]] = []
 
     def __len__(self) -> int:
-        """Entries added since the last reading."""
+        """Number of entries added since the last :meth:`read`."""
         return len(self._waiting)
 
     def add(self, scalars: Mapping[str, Tensor], use: Use) -> None:
-        """Keep tensors of one element, all on one device; the next :meth:`read` passes their values to ``use``."""
+        """Add one-element tensors, all on the same device; the next :meth:`read` passes their values to ``use``."""
         numbers = torch.stack([value.detach().double().reshape(()) for value in scalars.values()])
         self._waiting.append((numbers, [*scalars], use))
 
     def read(self) -> None:
-        """Read all numbers in one transfer and pass them on in the order in which they were added."""
+        """Read all numbers in one transfer and call the functions in the order of :meth:`add`."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -46,5 +46,5 @@ class ScalarQueue:
 
 
 def queue_of(runner: Runner) -> ScalarQueue | None:
-    """The queue of ``WorldRuntimeInfo``; None where losses are read in each iteration."""
+    """The queue of ``WorldRuntimeInfo``; None if losses are read in each iteration."""
     return next((hook.queue for hook in getattr(runner, 'hooks', ()) if getattr(hook, 'queue', None) is not None), None)

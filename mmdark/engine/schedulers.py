@@ -12,13 +12,13 @@ from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 
 
 def trapezoid(step: int, warm_up: int, max_iters: int, cool_down: float) -> float:
-    """Factor of the learning rate after ``step`` iterations: linear up to 1, constant, linear down to 0.
+    """Learning-rate factor after ``step`` iterations: increases linearly to 1, is constant, decreases linearly to 0.
 
     Args:
-        step: iterations done.
-        warm_up: iterations until the factor is 1.
+        step: number of finished iterations.
+        warm_up: number of iterations until the factor is 1.
         max_iters: iteration at which the factor is 0.
-        cool_down: last fraction of ``max_iters``, in which the factor falls.
+        cool_down: fraction of ``max_iters``, at the end, in which the factor decreases.
 
     Example:
         >>> [trapezoid(step, 2, 10, 0.4) for step in (0, 1, 5, 6, 8, 9)]
@@ -33,8 +33,8 @@ def trapezoid(step: int, warm_up: int, max_iters: int, cool_down: float) -> floa
 class TrapezoidLR(LRSchedulerMixin, _ParamScheduler):
     """Warm-up, constant learning rate, cool-down (Hägele et al., NeurIPS 2024, arXiv:2405.18392).
 
-    Until the cool-down the learning rate does not depend on the length of the training, so a training may be resumed
-    with another ``max_iters``: the settings come from the config, never from the checkpoint. Arguments as of
+    Before the cool-down, the learning rate does not depend on ``max_iters``, so a training can be resumed with another
+    ``max_iters``; the settings always come from the config, not from the checkpoint. Arguments are those of
     :func:`trapezoid`.
     """
 
@@ -45,7 +45,7 @@ class TrapezoidLR(LRSchedulerMixin, _ParamScheduler):
         super().__init__(optimizer, **{'by_epoch': False, **kwargs})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take everything but the settings from a checkpoint."""
+        """Load the state from a checkpoint, except the settings."""
         super().load_state_dict({**state_dict, 'settings': self.settings})
 
     def _get_value(self) -> list[float]:
@@ -54,7 +54,7 @@ class TrapezoidLR(LRSchedulerMixin, _ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module(name='OneCycleLR')
 class ShortOneCycleLR(OneCycleLR):
-    """``OneCycleLR`` that skips phases of length zero, which very short trainings have.
+    """``OneCycleLR`` that skips phases of length zero, which occur in very short trainings.
 
     mmengine 0.10.7 divides by the length of the first phase, which is zero if ``pct_start * total_steps == 1``.
     """

@@ -1,4 +1,4 @@
-"""Access to the model of a running training, which stays as it is."""
+"""Use the model during a training without changing it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mmdark.drawing import pixels_of
 
 
 def detector_of(runner: Runner) -> nn.Module:
-    """The model without the wrappers for several processes and for test-time augmentation."""
+    """The model without its wrappers for distributed training and test-time augmentation."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return model.module if isinstance(model, BaseTTAModel) else model
 
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients; afterwards the modes of all modules and torch's random states are restored."""
+    """Switch to eval mode without gradients; restore all modules' modes and torch's random states afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     devices = {parameter.device.index for parameter in model.parameters() if parameter.device.type == 'cuda'}
     try:
@@ -36,9 +36,9 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def reflectance_of(model: nn.Module, image: Tensor) -> np.ndarray | None:
-    """Reflectance that the model decodes from an RGB image in [0, 1], ``(3, H, W)``: ``(H, W, 3)`` BGR uint8.
+    """Decode the reflectance of an RGB image in [0, 1], ``(3, H, W)``, to ``(H, W, 3)`` BGR uint8.
 
-    None if the model has no reflectance decoder.
+    Returns None if the model has no reflectance decoder.
     """
     if getattr(model, 'reflectance_decoder', None) is None:
         return None

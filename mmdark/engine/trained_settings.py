@@ -1,4 +1,4 @@
-"""The settings of a training as its checkpoints hold them, and what another config changes."""
+"""Read the settings stored in a checkpoint and compare them with those of another config."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 ABSENT = 'absent'
 LONGEST = 60
-"""Characters of a value that are shown."""
+"""Maximum number of characters of a value that are shown."""
 
 
 def read_settings(text: str) -> dict[str, Any]:
-    """Variables of a config's text, read without running it; what is not a literal stays as source text."""
+    """Parse the variables of a config without running it; values that are not literals are kept as source text."""
     try:
         body = ast.parse(text).body
         return {ast.unparse(line.targets[0]): _value(line.value) for line in body if isinstance(line, ast.Assign)}
@@ -21,7 +21,7 @@ def read_settings(text: str) -> dict[str, Any]:
 
 
 def changed_settings(old: object, new: object, key: str = '') -> Iterator[str]:
-    """``key old → new`` for each difference, as deep as both settings have the key."""
+    """Yield ``key old → new`` for each difference, with nested keys as long as both values are dicts or lists."""
     pairs: dict[str, tuple[object, object]] = {}
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = {name: (old.get(name, ABSENT), new.get(name, ABSENT)) for name in {**old, **new}}

@@ -15,9 +15,9 @@ from mmdark.errors import InputError
 
 
 def check_interval(runner: Runner, epoch_end: int) -> None:
-    """Refuse checkpoints between two steps of the optimizer: no checkpoint holds accumulated gradients.
+    """Reject checkpoints between two optimizer steps, because checkpoints do not contain accumulated gradients.
 
-    ``epoch_end`` is the last iteration of the training's first epoch.
+    ``epoch_end`` is the last iteration of the first epoch to be trained.
 
     Raises:
         InputError: such a checkpoint is planned.
@@ -36,10 +36,10 @@ def check_interval(runner: Runner, epoch_end: int) -> None:
 
 
 def check_total_steps(runner: Runner) -> None:
-    """Refuse a training that is longer than its one-cycle schedule; mmengine fails only at the end of the schedule.
+    """Reject a training longer than its one-cycle schedule; mmengine would fail only at the end of the schedule.
 
     Raises:
-        InputError: the training is longer.
+        InputError: the training is longer than the schedule.
     """
     for scheduler in chain.from_iterable(schedulers_of(runner).values()):
         length, unit = (runner.max_epochs, 'epochs') if scheduler.by_epoch else (runner.max_iters, 'iterations')
@@ -52,10 +52,10 @@ def check_total_steps(runner: Runner) -> None:
 
 
 def stateful_steps(dataset: object, model: nn.Module) -> list[str]:
-    """Names of transforms and batch augments that depend on earlier steps, which no checkpoint holds.
+    """Names of transforms and batch augments with state that checkpoints do not contain.
 
-    ``CachedMosaic`` and ``CachedMixUp`` reuse images of earlier samples; ``BatchSyncRandomResize`` keeps a size for
-    some iterations.
+    ``CachedMosaic`` and ``CachedMixUp`` reuse images of earlier samples; ``BatchSyncRandomResize`` keeps its size for
+    several iterations.
     """
     cached = {type(step).__name__ for step in _transforms(dataset) if hasattr(step, 'results_cache')}
     resized = {type(part).__name__ for part in model.modules() if isinstance(part, BatchSyncRandomResize)}

@@ -1,4 +1,4 @@
-"""Hooks, one job a file."""
+"""Hooks, one per file."""
 
 from .average_buffers import AverageBuffers
 from .channels_last import ChannelsLast

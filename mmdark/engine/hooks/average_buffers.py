@@ -1,4 +1,4 @@
-"""The same batch norm statistics in all processes."""
+"""Keep batch norm statistics equal in all processes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..trained_model import detector_of
 class AverageBuffers(Hook):
     """Average the running statistics of batch norm over the processes after each training iteration.
 
-    Each process has statistics of its own images and validates its part of the images, but the checkpoint holds the
-    statistics of the first. mmengine's ``SyncBuffersHook`` averages only before a validation, so a training that
-    resumes in between would end with other numbers.
+    Each process computes statistics of its own images and uses them in validation, but the checkpoint contains only the
+    statistics of the first process. mmengine's ``SyncBuffersHook`` averages only before a validation, so a training
+    resumed in between would give different results.
 
-    The mean is taken in float64, which keeps the bits of equal buffers, of all floating-point buffers of a checkpoint.
+    All floating-point buffers of the state dict are averaged, in float64, so that equal buffers stay bit-identical.
     """
 
-    priority = 'VERY_HIGH'  # before a moving average copies them, and before any checkpoint
+    priority = 'VERY_HIGH'  # before an EMA hook copies the buffers, and before any checkpoint
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None

@@ -17,23 +17,23 @@ from mmdark.errors import InputError
 from ..trained_model import detector_of
 
 TORCH = Version('2.4')
-"""Up to 2.3.1, torch breaks the parts into dozens of programs, and its compiler fails on the decoder."""
+"""Minimum version; torch 2.3.1 and older break the parts into dozens of graphs and cannot compile the decoder."""
 PARTS = ('backbone.stem', 'backbone.forward_stages', 'neck', 'reflectance_decoder', 'enhancer')
-"""Of DSFD and DAI-Net; parts of the detector in DAI-Net by their names in the detector."""
+"""Parts of DSFD and DAI-Net; for DAI-Net, the detector's parts have no ``detector.`` prefix."""
 
 
 @HOOKS.register_module()
 class CompileParts(Hook):
-    """Compile each part by itself; names and weights in checkpoints do not change.
+    """Compile each part separately; names and weights in checkpoints do not change.
 
-    mmengine's ``compile=`` takes the whole step, whose matching and data samples break it into dozens of graphs.
-    Passes without gradients (validation, pictures) get images of any size and are not compiled.
+    mmengine's ``compile=`` compiles the whole step; matching and data samples break it into dozens of graphs. Forward
+    passes without gradients (validation, pictures) are not compiled, because their image sizes vary.
 
     Args:
-        parts: modules, or methods of modules, by their names in the model or in its detector; by default those of
-            :data:`PARTS` that exist.
-        **options: of ``torch.compile``; ``dynamic=False`` by default: one graph per batch size. Training has two, or
-            one with ``train_dataloader.drop_last=True``.
+        parts: names of modules or methods, relative to the model or its detector; by default those of :data:`PARTS`
+            that exist.
+        **options: options of ``torch.compile``; the default ``dynamic=False`` compiles one graph per batch size.
+            Training has two batch sizes, or one with ``train_dataloader.drop_last=True``.
     """
 
     def __init__(self, parts: Sequence[str] | None = None, **options: object) -> None:
@@ -44,7 +44,7 @@ class CompileParts(Hook):
         self._compiled: list[tuple[nn.Module, str]] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Replace the methods of the parts.
+        """Replace the methods of the parts by compiled ones.
 
         Raises:
             InputError: the model has no such part.
@@ -70,7 +70,7 @@ class CompileParts(Hook):
 
 
 def _part(model: nn.Module, name: str) -> tuple[nn.Module, str] | None:
-    """Module and method: (backbone, ``'stem'``) for ``'backbone.stem'``, (neck, ``'forward'``) for ``'neck'``."""
+    """Owner and method name: (backbone, ``'stem'``) for ``'backbone.stem'``, (neck, ``'forward'``) for ``'neck'``."""
     owner_name, _, last = name.rpartition('.')
     try:
         owner = model.get_submodule(owner_name)

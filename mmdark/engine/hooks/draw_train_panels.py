@@ -1,4 +1,4 @@
-"""Pictures of training batches, with predictions and ground truth."""
+"""Draw training batches with predictions and ground truth."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from ..trained_model import detector_of, reflectance_of, undisturbed
 class DrawTrainPanels(Hook):
     """Every ``interval`` iterations, add a picture of the training batch to the visualizer.
 
-    A row is light | dark | reflectance | faces: the network's inputs, the reflectance decoded from the dark one
-    (omitted if the model has no decoder), and predictions and ground truth on the brightened dark image. A detector
-    trained by day gets light | faces. The picture is ``vis_data/vis_image/train_panels_ITERATION.png``, and in
-    TensorBoard if that is on. The model, its modes and the random states stay as they are.
+    A row shows light | dark | reflectance | faces: the two network inputs, the reflectance decoded from the dark input
+    (omitted if the model has no decoder), and predictions and ground truth on the brightened dark image. For a detector
+    trained on daylight images only, a row shows light | faces. The picture is saved as
+    ``vis_data/vis_image/train_panels_ITERATION.png`` and, if enabled, in TensorBoard. The model, the modes of its
+    modules and torch's random states do not change.
 
     Args:
-        interval: in iterations; the published script draws every 500.
-        num_images: rows, for the first images of the batch.
-        score_thr: predictions below it are not drawn.
-        height: of a panel, pixels.
-        teacher: show the teacher's reflectance of the dark image too.
+        interval: number of iterations between pictures; the published script draws every 500.
+        num_images: number of rows, one for each of the first images of the batch.
+        score_thr: minimum score of the predictions that are drawn.
+        height: height of a panel in pixels.
+        teacher: also show the teacher's reflectance of the dark image.
     """
 
     priority = 'LOW'
@@ -64,7 +65,7 @@ class DrawTrainPanels(Hook):
         runner.visualizer.add_image('train_panels', picture, step=runner.iter + 1)
 
     def _rows(self, model: nn.Module, inputs: dict[str, Tensor] | Tensor, samples: list[DetDataSample]) -> list:
-        """A row of panels for each image, ``(H, W, 3)`` BGR uint8."""
+        """One row of panels per image, ``(H, W, 3)`` BGR uint8."""
         light, dark = (inputs['light'], inputs['dark']) if isinstance(inputs, dict) else (inputs, None)
         images = light if dark is None else model.data_preprocessor.from_unit(dark)
         results = model.predict(images, [sample.clone() for sample in samples], rescale=False)
@@ -87,7 +88,7 @@ class DrawTrainPanels(Hook):
     def _faces(
         self, image: np.ndarray, sample: DetDataSample, result: DetDataSample, what: str
     ) -> tuple[Title, np.ndarray]:
-        """Ground truth and predictions, drawn at the panel's size for thin lines."""
+        """Panel with ground truth and predictions, drawn after the image is resized so that lines stay thin."""
         scale = self.height / image.shape[0]
         truth = sample.gt_instances.bboxes.cpu().numpy() * scale
         predicted = result.pred_instances

@@ -1,4 +1,4 @@
-"""Reuse freed memory: glibc returns large blocks to the system, which zeroes their pages at each step."""
+"""Reuse freed memory: by default, glibc returns large blocks to the system, which must zero new pages each step."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 @HOOKS.register_module()
 class KeepFreedMemory(Hook):
-    """:func:`keep_freed_memory` for a training on a CPU and its workers.
+    """Call :func:`keep_freed_memory` for a training on a CPU and its data loader workers.
 
-    On a GPU a step takes no large blocks of host memory, and the workers would keep the memory of their largest images.
+    On a GPU it is not used: a step allocates no large blocks of host memory, and each worker would keep the memory of
+    its largest images.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Before the first worker starts."""
+        """Set the options before the first worker starts."""
         if next(runner.model.parameters()).device.type == 'cpu':
             keep_freed_memory()
 
 
 def keep_freed_memory() -> bool:
-    """As ``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1`` in the environment; False if the C library is not glibc."""
+    """Set ``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1`` at run time; returns False if the libc is not glibc."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):

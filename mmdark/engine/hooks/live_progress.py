@@ -1,4 +1,4 @@
-"""A progress line of a training."""
+"""Show the progress of a training on the terminal."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 SCORES = ('AP', 'mAP', 'bbox_mAP_50')
-"""Last parts of the names of the scores in the line."""
+"""Last name parts of the metrics that are shown."""
 MIN_WIDTH = 100
-"""Columns of a terminal with room for the bar and the elapsed time."""
+"""Minimum terminal width, in columns, for showing the bar and the elapsed time."""
 MIN_SECONDS = 0.25
-"""Between two updates: each reads the loss, which makes the CPU wait for the GPU."""
+"""Minimum seconds between two updates; each reads the loss, which makes the CPU wait for the GPU."""
 
 
 @HOOKS.register_module()
 class LiveProgress(Hook):
-    """A line on the terminal with the loss, images per second, the time left and the AP of the last validation.
+    """Show the loss, images per second, the remaining time and the AP of the last validation in one line.
 
     Args:
-        plain_interval: where there is no terminal, print a line every so many iterations and at the beginning of each
-            validation; None prints nothing there.
+        plain_interval: if the output is not a terminal, print a line every ``plain_interval`` iterations and at the
+            beginning of each validation; None prints nothing.
         console: where to draw; stderr by default.
     """
 
@@ -42,7 +42,7 @@ class LiveProgress(Hook):
         self.shown_at = float('-inf')
 
     def before_train(self, runner: Runner) -> None:
-        """Start the line."""
+        """Start the progress line."""
         self.start, self.start_iter = time.monotonic(), runner.iter
         if not (is_main_process() and self.console.is_terminal):
             return
@@ -62,10 +62,10 @@ class LiveProgress(Hook):
             '', total=runner.max_iters, completed=runner.iter, loss=float('nan'), speed=0.0, eta='', scores=self.scores
         )
         self.progress.start()
-        atexit.register(self.progress.stop)  # after an error, too, the terminal needs its cursor
+        atexit.register(self.progress.stop)  # restores the cursor of the terminal, even after an error
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict[str, Tensor]) -> None:
-        """Move the line."""
+        """Update the progress line."""
         done = runner.iter + 1
         if self.progress is not None:
             now = time.monotonic()
@@ -92,14 +92,14 @@ class LiveProgress(Hook):
             self._print(f'validating {total}')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Show the AP, as ``AP day 0.812 dark 0.437``."""
+        """Show the AP in the form ``AP day 0.812 dark 0.437``."""
         shown = [(name.split('/'), value) for name, value in (metrics or {}).items() if name.split('/')[-1] in SCORES]
         self.scores = ' '.join(['AP', *(f'{words[0]} {value:.3f}' for words, value in shown)]) if shown else ''
         if self.progress is not None:
             self.progress.update(self.task, scores=self.scores)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the last state of the line."""
+        """Stop updating; the last line stays on the terminal."""
         if self.progress is not None:
             self.progress.stop()
 
@@ -110,7 +110,7 @@ class LiveProgress(Hook):
             self.console.print(line, highlight=False)
 
     def _eta(self, runner: Runner, now: float) -> str:
-        """Time left, ``h:mm:ss``, as ``TimeLeft`` computes it; without that hook, that of the iterations alone."""
+        """Remaining time, ``h:mm:ss``, from the ``TimeLeft`` hook; without that hook, validations are not included."""
         done = runner.iter + 1
         left = (now - self.start) / (done - self.start_iter) * (runner.max_iters - done)
         left = getattr(getattr(runner, 'message_hub', None), 'runtime_info', {}).get('eta', left)

@@ -1,4 +1,4 @@
-"""Distinct names for numbers in the log."""
+"""Log learning rates and times under distinct names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from torch import nn
 
 @HOOKS.register_module()
 class NameScalars(Hook):
-    """Log the learning rate of each part of the model that has its own, and the times of validations by themselves.
+    """Log the learning rate of each part of the model that has its own, and validation times separately.
 
-    mmengine logs only the rate of the first parameter group, as ``lr``; others become ``PART.lr``, such as
-    ``reflectance_decoder.lr``. It logs ``time`` and ``data_time`` of batches in training and in validation to the same
-    curve; those of a validation become ``validation/time`` and ``validation/data_time``, means over its batches.
+    mmengine logs only the rate of the first parameter group, as ``lr``. This hook also logs the others as ``PART.lr``,
+    such as ``reflectance_decoder.lr``. mmengine logs ``time`` and ``data_time`` of training and validation batches
+    under the same names. This hook logs those of a validation, averaged over its batches, as ``validation/time`` and
+    ``validation/data_time``.
     """
 
     priority = 'NORMAL'  # before LoggerHook writes
 
     def before_train(self, runner: Runner) -> None:
-        """Find the parts with their own rate."""
+        """Find the parts with their own learning rate."""
         self.groups = named_groups(runner.model, runner.optim_wrapper.optimizer.param_groups)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
@@ -30,7 +31,7 @@ class NameScalars(Hook):
             runner.message_hub.update_scalar(f'train/{name}.lr', rate)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Rename the times."""
+        """Rename the times of the validation."""
         for name in ('time', 'data_time'):
             times = runner.message_hub.log_scalars.pop(f'val/{name}', None)
             if times is not None:
@@ -39,10 +40,10 @@ class NameScalars(Hook):
 
 
 def named_groups(model: nn.Module, groups: list[dict]) -> dict[str, int]:
-    """Names of the parts whose learning rate differs from the first parameter group's → index of a group.
+    """Name of each part whose learning rate differs from the first parameter group's → index of one of its groups.
 
-    Groups with the same initial rate are one part. Its name is a word that the names of all its parameters share, such
-    as ``reflectance_decoder`` or ``bias``, or else its top-level modules, ``backbone+neck``.
+    Groups with the same initial rate form one part. It is named after a word that the names of all its parameters
+    contain, such as ``reflectance_decoder`` or ``bias``, or else after its top-level modules, ``backbone+neck``.
     """
     words = {
         id(parameter): name.removeprefix('module.').removeprefix('detector.').split('.')

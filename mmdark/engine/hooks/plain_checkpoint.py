@@ -1,4 +1,4 @@
-"""Checkpoints of tensors, numbers and text, which anybody can read."""
+"""Write checkpoints that contain only tensors, numbers and text, so that ``torch.load`` can read them safely."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from mmdark.compat import plain
 
 REBUILT = 'param_schedulers.'
-"""The function of a one-cycle curve is not stored: a resume rebuilds it from the config."""
+"""Key prefix without warnings: the annealing function of a one-cycle schedule is rebuilt from the config."""
 
 
 @HOOKS.register_module()
 class PlainCheckpoint(Hook):
-    """Turn what mmengine pickles (log history, NumPy values) into plain types, which ``torch.load`` reads.
+    """Convert objects that mmengine pickles (log history, NumPy values) to plain types, which ``torch.load`` reads.
 
-    mmdark's reader restores the log history. What has no plain form is left out, with a warning.
+    mmdark restores the log history on loading. Values that cannot be converted are left out, with a warning.
     """
 
     priority = 'LOWEST'
@@ -28,7 +28,7 @@ class PlainCheckpoint(Hook):
         self.warned: set[str] = set()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Change ``checkpoint`` before it is written."""
+        """Convert ``checkpoint`` in place before it is written."""
         left_out: list[str] = []
         weights = checkpoint['state_dict']
         _replace(weights, [name for name, value in weights.items() if not isinstance(value, Tensor)], left_out)

@@ -1,4 +1,4 @@
-"""Record which config a training wrote beside its checkpoints; only a recorded one is run with them."""
+"""Record the config that a training wrote to its work directory; only recorded configs are run with its checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RecordConfig(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Record it; a config without a file is named after the start of the Runner."""
+        """Record the config; if it was not read from a file, mmengine names it after the Runner's timestamp."""
         written = Path(runner.work_dir, Path(runner.cfg.filename or f'{runner.timestamp}.py').name)
         if written.is_file():
             record_config(written)

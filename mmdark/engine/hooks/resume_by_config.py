@@ -1,4 +1,4 @@
-"""A resumed training follows its config; what it has learned and counted comes from the checkpoint."""
+"""Resume with the settings of the config and the state of the checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmdark.engine.trained_settings import changed_settings, read_settings
 from mmdark.errors import InputError
 
 PROCESSES = 'processes'
-"""In the meta information of a checkpoint: how many processes trained it."""
+"""Key in the ``meta`` of a checkpoint: number of processes that trained it."""
 LISTED = (
     'model.',
     'train_cfg.',
@@ -34,22 +34,22 @@ LISTED = (
     'default_hooks.sqrt_scale_lr.',
     PROCESSES,
 )
-"""Starts of the settings that make another training."""
+"""Prefixes of the settings whose changes are logged, because they affect the training."""
 PLATEAU = ('best', 'num_bad_epochs', 'cooldown_counter', 'last_step')
-"""State of a schedule that follows a metric."""
+"""State of ``ReduceOnPlateau`` that is restored."""
 PROBE = (2, 3)
-"""Shape of the parameter on which an optimizer is tried."""
+"""Shape of the dummy parameter with which an optimizer's state is inspected."""
 
 
 @HOOKS.register_module()
 class ResumeByConfig(Hook):
     """Resume with the optimizer settings and schedules of the config, and log what differs from the checkpoint.
 
-    mmengine takes learning rates, decays, momenta and schedules from the checkpoint, whatever the config says. Here the
-    checkpoint gives the state of the optimizer (momenta, averages, step counts) and the place in the training. The
-    schedules are stepped up to this place, so each rate is, to the last bit, the one that a training with this config
-    has there. ``ReduceOnPlateau`` continues from the checkpoint's counts and its reduced rates, times new / old initial
-    rate.
+    mmengine takes learning rates, weight decays, momenta and schedules from the checkpoint and ignores changes in the
+    config. With this hook, only the optimizer state (momentum buffers, averages, step counts) and the epoch and
+    iteration come from the checkpoint. The schedules are stepped up to this iteration, so each learning rate is
+    bit-identical to that of a training with this config from the start. ``ReduceOnPlateau`` continues with the counts
+    and reduced rates of the checkpoint; the rates are multiplied by new / old initial rate.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class ResumeByConfig(Hook):
         checkpoint['meta'][PROCESSES] = runner.world_size
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Put the settings of the config into the checkpoint, from which mmengine takes them.
+        """Replace the settings in the checkpoint by those of the config, before mmengine loads them.
 
         Raises:
             InputError: the optimizer state belongs to other parameters.
@@ -79,7 +79,7 @@ class ResumeByConfig(Hook):
             _keep_settings(wrapper, state, runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Step the schedules to the place of the training."""
+        """Step the schedules up to the resumed iteration."""
         for name, (groups, states) in self.before.items():
             schedulers = schedulers_of(runner)[name] if runner.param_schedulers else []
             _step_to_iteration(schedulers, runner.train_loop)
@@ -101,7 +101,7 @@ def _log_differences(runner: Runner, meta: dict[str, Any]) -> None:
 
 
 def _keep_settings(wrapper: OptimWrapper, state: dict[str, Any], runner: Runner) -> None:
-    """Put the parameter groups of the config into a checkpoint's optimizer state."""
+    """Replace the parameter groups in a checkpoint's optimizer state by those of the config."""
     groups, sample = wrapper.optimizer.param_groups, _sample_state(wrapper.optimizer)
     numbers = [number for group in state['param_groups'] for number in group['params']]
     parameters = [parameter for group in groups for parameter in group['params']]
@@ -126,7 +126,7 @@ def _keep_settings(wrapper: OptimWrapper, state: dict[str, Any], runner: Runner)
 
 
 def _sample_state(optimizer: Optimizer) -> dict[str, Any]:
-    """State of a parameter of shape :data:`PROBE` after a step; empty for optimizers that are not torch's."""
+    """Optimizer state of a parameter of shape :data:`PROBE` after one step; empty if it is not a torch optimizer."""
     kind = type(optimizer)
     if not kind.__module__.startswith('torch.optim'):
         return {}
@@ -139,21 +139,22 @@ def _sample_state(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _fits(value: object, sample: dict[str, Any], name: str, parameter: Tensor) -> bool:
-    """Whether a value of a checkpoint's optimizer state has the shape that the optimizer needs for the parameter."""
+    """Whether a value in the checkpoint's optimizer state has the shape that the optimizer needs for ``parameter``."""
     wanted = sample.get(name)
-    if name not in sample:  # of an optimizer that is not torch's, or of another one than the config's
+    if name not in sample:  # not a torch optimizer, or not the optimizer of the config
         return not sample or not isinstance(value, Tensor) or not value.ndim or value.shape == parameter.shape
     if not isinstance(wanted, Tensor) or value is None:
         return True
-    if wanted.ndim == 0:  # older versions of torch keep a plain number
+    if wanted.ndim == 0:  # older versions of torch store a plain number
         return isinstance(value, Real) or (isinstance(value, Tensor) and value.numel() == 1)
     return isinstance(value, Tensor) and (wanted.shape != PROBE or value.shape == parameter.shape)
 
 
 def _step_to_iteration(schedulers: list[_ParamScheduler], loop: BaseLoop) -> None:
-    """Take all steps that new schedules would have taken by now, in each iteration those by iterations first.
+    """Step new schedulers as often as they would have been stepped by now.
 
-    Finished epochs count with equal lengths.
+    In each iteration, iteration-based schedulers step before epoch-based ones. All finished epochs are assumed to have
+    the same length.
     """
     resumable = isinstance(loop, ResumableEpochLoop)
     epochs = max(1, loop.iter - loop.batches_done) if resumable else max(1, loop.iter)
@@ -164,7 +165,7 @@ def _step_to_iteration(schedulers: list[_ParamScheduler], loop: BaseLoop) -> Non
         for scheduler in sorted(schedulers, key=lambda scheduler: scheduler.by_epoch)
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the optimizer does not step in between
+        warnings.simplefilter('ignore')  # torch warns because the optimizer does not step in between
         for iteration in range(1, loop.iter + 1):
             for scheduler, steps, length in clocks:
                 due = min(steps, iteration * steps // length) - min(steps, (iteration - 1) * steps // length)

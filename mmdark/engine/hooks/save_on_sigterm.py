@@ -1,4 +1,4 @@
-"""On SIGTERM or Ctrl-C a training saves a checkpoint and stops."""
+"""Save a checkpoint and stop the training on SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from mmdark.errors import INTERRUPTED, InputError
 from .whole_checkpoint import DUE, VALIDATED, WholeCheckpoint
 
 FORWARDING = 2.0
-"""Seconds in which torchrun forwards a Ctrl-C that the terminal has already sent to all processes."""
+"""Seconds in which a second Ctrl-C is ignored under torchrun, which forwards the first one again."""
 
 
 @HOOKS.register_module()
 class SaveOnSigterm(Hook):
-    """On SIGTERM or Ctrl-C, save after the running iteration, log how to resume, and exit.
+    """On SIGTERM or Ctrl-C, finish the current iteration, save, log how to resume, and exit.
 
-    The exit status is 0 after SIGTERM, which schedulers send. After Ctrl-C it is 130, but 0 under a launcher of several
-    processes, which would take anything else for a failure. A second Ctrl-C exits at once, without saving.
+    The exit status is 0 after SIGTERM, which job schedulers send. After Ctrl-C it is 130, or 0 in distributed training,
+    because a launcher treats any other status as a failure. A second Ctrl-C exits at once, without saving.
 
-    All processes stop after the same iteration, even if only one got the signal. With accumulated gradients the
-    checkpoint waits for the step of the optimizer. In a validation, hooks that changed the model for it (``EMAHook``)
-    first change it back, and the resumed training begins with this validation. It also repeats a validation that a kill
-    interrupted at the end of the training or, where checkpoints count epochs, of an epoch.
+    All processes stop after the same iteration, even if only one got the signal. With accumulated gradients, the
+    checkpoint is saved after the next optimizer step. During a validation, hooks that changed the model for it
+    (``EMAHook``) first restore it, and the resumed training begins with this validation. The resumed training also
+    repeats a validation that was killed at the end of the training or, if checkpoints count epochs, after an epoch.
 
     Args:
-        interval: iterations between two exchanges of the processes; see :func:`largest_of_all`.
+        interval: number of iterations between two exchanges of signals; see :func:`largest_of_all`.
     """
 
     priority = 'LOWEST'
@@ -53,17 +53,17 @@ class SaveOnSigterm(Hook):
         self.handlers: dict[int, Callable | int | None] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Handle both signals from now on; first do the validation that the last stop has interrupted.
+        """Install the signal handlers, then repeat a validation that was interrupted.
 
         Raises:
-            InputError: there is no ``WholeCheckpoint``.
+            InputError: the hooks include no ``WholeCheckpoint``.
         """
         self.checkpoint = next((hook for hook in runner.hooks if isinstance(hook, WholeCheckpoint)), None)
         if self.checkpoint is None:
             raise InputError('SaveOnSigterm needs default_hooks.checkpoint.type=WholeCheckpoint, which saves')
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell sets it for a job in the background
+                if signal.getsignal(number) is not signal.SIG_IGN:  # shells ignore SIGINT in background jobs
                     self.handlers[number] = signal.signal(number, self._handle)
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
@@ -76,7 +76,7 @@ class SaveOnSigterm(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Save and stop if any process has a signal; the last iteration goes on to its validation."""
+        """Save and stop if any process got a signal, except after the last iteration."""
         done = runner.iter + 1
         steps = accumulated_batches(runner.optim_wrapper)
         if done < runner.max_iters and done % steps == 0:
@@ -89,11 +89,11 @@ class SaveOnSigterm(Hook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
     ) -> None:
-        """Save and stop in a validation, which the resumed training repeats."""
+        """Save and stop during a validation; the resumed training repeats it."""
         if self.checkpoint is None:
             return
         loader = runner.val_loop.dataloader
-        common = len(loader.dataset) // get_world_size() // (loader.batch_size or 1)  # batches of every process
+        common = len(loader.dataset) // get_world_size() // (loader.batch_size or 1)  # batches that every process has
         if batch_idx < common or not is_distributed():
             number = largest_of_all(self.requested, batch_idx + 1, self.interval)
             if number:
@@ -118,7 +118,7 @@ class SaveOnSigterm(Hook):
             self._press(time.monotonic())
 
     def _press(self, now: float) -> None:
-        """The first Ctrl-C says what happens, the second exits."""
+        """Print a message at the first Ctrl-C and exit at the second."""
         if self.pressed_at is None:
             self.pressed_at = now
             if is_main_process():
@@ -128,8 +128,8 @@ class SaveOnSigterm(Hook):
             raise SystemExit(INTERRUPTED)
 
     def _stop(self, runner: Runner, number: int) -> None:
-        """Exit; if the checkpoint could not be written, its error says so."""
-        barrier()  # a launcher ends all processes when one has ended, also the one that still writes
+        """Exit, or raise the error of a checkpoint that could not be written."""
+        barrier()  # launchers end all processes after the first exit, even one that is still writing
         runner.visualizer.close()
         self.checkpoint.after_run(runner)
         runner.logger.warning(
@@ -141,18 +141,18 @@ class SaveOnSigterm(Hook):
 
 def _print(line: str) -> None:
     with suppress(OSError):
-        os.write(2, f'{line}\n'.encode())  # print() may not be called in a signal handler that has interrupted it
+        os.write(2, f'{line}\n'.encode())  # print() is not reentrant, so a signal handler cannot call it
 
 
 def _lacks_validation(runner: Runner) -> bool:
-    """Whether the training was stopped in a validation, or killed between its end and its last validation."""
+    """Whether the training was stopped during a validation, or killed after its end but before its last validation."""
     info = runner.message_hub.runtime_info
     finished = runner.iter >= runner.max_iters or runner.epoch >= runner.max_epochs
     return bool(info.get(DUE)) or (0 < runner.iter != info.get(VALIDATED) and finished)
 
 
 def _leave_validation(runner: Runner) -> None:
-    """Call the end of a validation in those hooks that do something at its beginning."""
+    """Call the end-of-validation methods of the hooks that do something at the beginning of a validation."""
     for hook in runner.hooks:
         if type(hook).before_val_epoch is not Hook.before_val_epoch:
             hook.after_val_epoch(runner, metrics={})
@@ -161,10 +161,10 @@ def _leave_validation(runner: Runner) -> None:
 
 
 def _forget_training() -> None:
-    """In a forked process: SIGTERM ends it, and Ctrl-C is left to the training.
+    """In a forked process, restore the default SIGTERM action and ignore Ctrl-C.
 
-    A Python handler would only run between two bytecodes: a pool's worker that is just about to block would miss the
-    signal by which the pool ends it. mmdet's VOC evaluation, which has such pools, hung at times.
+    A Python signal handler runs only between two bytecodes, so a pool worker that is about to block would miss the
+    SIGTERM with which the pool ends it. mmdet's VOC evaluation uses such pools and sometimes hung.
     """
     if isinstance(getattr(signal.getsignal(signal.SIGTERM), '__self__', None), SaveOnSigterm):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -176,9 +176,9 @@ if hasattr(os, 'register_at_fork'):
 
 
 def protect_workers(loader: DataLoader) -> None:
-    """Have the loader's workers ignore Ctrl-C, and SIGTERM unless their parent sends it.
+    """Make the loader's workers ignore Ctrl-C, and SIGTERM unless their parent process sends it.
 
-    Terminals and schedulers signal them too, and a worker that ends makes the training fail before it has saved.
+    Terminals and job schedulers signal the workers too; if a worker exits, the training fails before it can save.
     """
     loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
 

@@ -1,4 +1,4 @@
-"""The published rule for the learning rate: it grows with the square root of the images per step."""
+"""The published scaling rule: the learning rate is proportional to the square root of the images per step."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from mmdark.errors import InputError
 
 GROUP_KEYS = ('lr', 'initial_lr', 'max_lr', 'min_lr')
 SCHEDULER_KEYS = ('base_values', '_last_value', 'eta_min', 'eta_max', 'min_values')
-"""Attributes of mmengine's schedulers that are learning rates."""
+"""Attributes of mmengine's schedulers that hold learning rates."""
 
 
 @HOOKS.register_module()
 class SqrtScaleLR(Hook):
     """Multiply all learning rates by ``round(sqrt(images per step / base_batch_size), 4)``, as DAI-Net does.
 
-    Images per step are batch size times processes times ``accumulative_counts``. mmengine's ``auto_scale_lr`` has a
-    linear rule and does not scale limits of schedulers (``eta_min``, ``eta_max``). A resumed training is scaled by its
-    present images per step.
+    Images per step are batch size times number of processes times ``accumulative_counts``. mmengine's ``auto_scale_lr``
+    scales linearly and does not scale the limits of schedulers (``eta_min``, ``eta_max``). A resumed training is scaled
+    by its current number of images per step.
 
     Args:
-        enable: False does nothing.
-        base_batch_size: images per step for which the learning rates of the config are meant.
+        enable: if False, the hook does nothing.
+        base_batch_size: number of images per step for which the learning rates in the config are chosen.
 
     Raises:
         InputError: ``base_batch_size`` is not positive.
@@ -42,14 +42,14 @@ class SqrtScaleLR(Hook):
         self.world_batch: int | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Scale the optimizer and its schedulers, and log the arithmetic.
+        """Scale the learning rates of the optimizer and its schedulers, and log the calculation.
 
         Raises:
-            InputError: mmengine's linear rule is on too, or there are several optimizers.
+            InputError: mmengine's linear scaling is also enabled, or there are several optimizers.
         """
         optim_wrapper = runner.optim_wrapper
         if not self.enable or not isinstance(runner._train_loop, BaseLoop) or self.world_batch is not None:
-            return  # a test calls this too, by itself or after the training
+            return  # a test also calls this method, alone or after a training
         if (runner.auto_scale_lr or {}).get('enable', False):
             raise InputError(
                 'auto_scale_lr.enable=True (linear) and default_hooks.sqrt_scale_lr.enable=True (square root) would '

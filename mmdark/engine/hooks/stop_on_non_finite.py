@@ -17,16 +17,16 @@ from mmdark.engine.scalar_queue import queue_of
 from mmdark.errors import InputError
 
 MOST_SKIPPED = 20
-"""Steps that a loss scaler may skip in a row: torch's starts at 2**16, halves at each and is then below 1."""
+"""Maximum consecutive steps a loss scaler may skip; torch's scale starts at 2**16, halves each time, ends below 1."""
 
 
 @HOOKS.register_module()
 class StopOnNonFinite(Hook):
-    """Stop with the iteration, the loss terms and the images of the first non-finite loss.
+    """Stop at the first non-finite loss; the error names the iteration, the loss terms and the images.
 
-    No checkpoint with a non-finite weight is written either (another process may have seen the bad batch). Where losses
-    are read later (:class:`WorldRuntimeInfo`), they are checked then. A loss scaler (``AmpOptimWrapper``, float16)
-    skips steps with such losses: it may do so 20 times in a row.
+    Checkpoints with non-finite weights are not written either, because another process may have had the bad batch. If
+    losses are read later (:class:`WorldRuntimeInfo`), they are checked when they are read. A loss scaler
+    (``AmpOptimWrapper``, float16) skips steps with non-finite losses; up to 20 such steps in a row are accepted.
     """
 
     priority = 'HIGHEST'  # before WorldRuntimeInfo, which reads the losses
@@ -38,7 +38,7 @@ class StopOnNonFinite(Hook):
         """Check the total ``loss`` of the iteration, or each term if there is no total.
 
         Raises:
-            InputError: it is not finite.
+            InputError: the loss is not finite.
         """
         total, queue = outputs.get('loss'), queue_of(runner)
         terms = {name: value.detach() for name, value in outputs.items() if 'loss' in name}
@@ -51,7 +51,7 @@ class StopOnNonFinite(Hook):
             queue.add({'loss': total}, lambda numbers: check(finite=math.isfinite(numbers['loss'])))
 
     def _check(self, runner: Runner, iteration: int, samples: list, terms: dict[str, Tensor], finite: bool) -> None:
-        """Raise if a term is not finite; ``finite`` says that the total is."""
+        """Raise an error if a term is not finite; if ``finite`` (the total is), the terms are not checked."""
         terms = {} if finite else {name: value for name, value in terms.items() if not torch.isfinite(value).all()}
         self.in_a_row = self.in_a_row + 1 if terms else 0
         if not terms or (self.in_a_row <= MOST_SKIPPED and _has_scaler(runner)):
@@ -65,10 +65,10 @@ class StopOnNonFinite(Hook):
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to write non-finite weights.
+        """Reject checkpoints with non-finite weights.
 
         Raises:
-            InputError: a weight is not finite, or a loss was that had not been checked yet.
+            InputError: a weight, or a loss that was not checked before, is not finite.
         """
         queue = queue_of(runner)
         if queue is not None:

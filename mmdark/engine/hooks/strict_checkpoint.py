@@ -1,4 +1,4 @@
-"""Refuse checkpoints that do not fit the model; mmengine only logs what it leaves out."""
+"""Reject checkpoints that do not fit the model; mmengine only logs the keys that it does not load."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mmdark.protocols import OwnWeights
 from ..trained_model import detector_of
 
 PUBLISHED_KEY = 'loc_pal1.0.weight'
-"""In every detector of the published DSFD and DAI-Net code."""
+"""A key of every detector of the published DSFD and DAI-Net code."""
 PARAMETERS = ('.weight', '.bias')
-"""Ends of the names of parameters; other names may be buffers."""
+"""Suffixes of parameter names; other names may be buffers."""
 
 
 @HOOKS.register_module()
 class StrictCheckpoint(Hook):
-    """Compare names and shapes of a loaded checkpoint with the model's.
+    """Check that the names and shapes in a loaded checkpoint match the model.
 
-    Modules with ``weights_of_its_own`` may be missing as a whole: their weights come from another file.
+    All weights of a module with ``weights_of_its_own`` may be missing, since they come from another file.
 
     Args:
-        strict: False loads a checkpoint partly, as mmengine does, for fine-tuning from another model.
+        strict: if False, load only the weights that fit, as mmengine does, to fine-tune from another model.
     """
 
     priority = 'VERY_HIGH'
@@ -37,7 +37,7 @@ class StrictCheckpoint(Hook):
         self.strict = strict
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check a checkpoint before it goes into the model.
+        """Check a checkpoint before it is loaded into the model.
 
         Raises:
             InputError: keys are missing or unexpected, shapes differ, a weight is not finite, or training cannot
@@ -62,12 +62,12 @@ class StrictCheckpoint(Hook):
 class LeaveOutWeights(Hook):
     """Remove keys from a loaded checkpoint before ``StrictCheckpoint`` sees it.
 
-    For fine-tuning a part of a model, whose own weights must still be complete.
+    Used to fine-tune a model that lacks a part of the checkpoint's model; all its own weights must still be present.
 
     Args:
-        prefixes: starts of the keys to remove, such as ``reflectance_decoder.``.
-        start_anew: starts of the keys of layers that predict other classes (``bbox_head.convs_pred.``). In a training,
-            where the checkpoint has them in another shape, they keep their initial weights.
+        prefixes: prefixes of the keys to remove, such as ``reflectance_decoder.``.
+        start_anew: key prefixes of layers that predict other classes (``bbox_head.convs_pred.``). When training, these
+            layers keep their initial weights if their shape in the checkpoint differs.
     """
 
     priority = 'HIGHEST'
@@ -76,7 +76,7 @@ class LeaveOutWeights(Hook):
         self.prefixes, self.start_anew = tuple(prefixes), tuple(start_anew)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Change ``checkpoint`` before it goes into the model."""
+        """Modify ``checkpoint`` in place before it is loaded into the model."""
         weights = checkpoint.get('state_dict', checkpoint)
         initial = detector_of(runner).state_dict() if isinstance(runner._train_loop, BaseLoop) else {}
         for key in [*weights]:
@@ -88,10 +88,10 @@ class LeaveOutWeights(Hook):
 
 
 def check_finite(state: dict[str, Tensor], name: str) -> None:
-    """Check weights for NaN and infinity; a buffer, such as a mask, may be infinite.
+    """Check weights for NaN and infinity; buffers, such as masks, may be infinite but not NaN.
 
     Raises:
-        InputError: a weight is not finite; ``name`` stands for the checkpoint.
+        InputError: a weight is not finite; the message calls the checkpoint ``name``.
     """
     strange = [key for key, value in state.items() if isinstance(value, Tensor) and not _is_finite(key, value)]
     if strange:
@@ -109,15 +109,15 @@ def _is_finite(key: str, value: Tensor) -> bool:
 
 
 def check_fits(state: dict[str, Tensor], model: nn.Module, name: str, otherwise: str = '') -> None:
-    """Compare weights with those of a model without wrappers.
+    """Check that the names and shapes of weights match a model without wrappers.
 
     The weights of an :class:`OwnWeights` module are added to ``state`` if all of them are missing.
 
     Args:
         state: the weights.
         model: a detector.
-        name: of the checkpoint, for the error.
-        otherwise: another remedy, for the end of the error.
+        name: name of the checkpoint, for the error message.
+        otherwise: another remedy, appended to the error message.
 
     Raises:
         InputError: keys are missing or unexpected, or shapes differ.

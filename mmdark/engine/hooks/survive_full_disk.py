@@ -1,4 +1,4 @@
-"""A log that cannot be written costs a line, not the training."""
+"""Continue the training if its log cannot be written."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from mmdark.whole_file import write_whole
 from ..once_a_minute import MINUTE, OnceAMinute
 
 LINE = 1 << 20
-"""Upper bound of a line of a log, bytes."""
+"""Maximum length of a log line in bytes."""
 WRITTEN_ONCE = {'add_config': 'the config', 'add_graph': 'the graph', 'add_image': 'a picture'}
 Report = Callable[[str, Exception], None]
 
 
 @HOOKS.register_module()
 class SurviveFullDisk(Hook):
-    """Continue on a full disk: log it in one line, once a minute at most, and write the numbers later.
+    """Continue on a full disk: log a warning, at most once a minute, and write the scalars later.
 
-    Covers everything that the visualizer writes (``scalars.json``, pictures, TensorBoard and others), the text log and
+    Covers the output of all visualizer backends (``scalars.json``, pictures, TensorBoard and others), the text log and
     the detections that a validation writes. ``WholeCheckpoint`` covers the checkpoints.
     """
 
@@ -47,7 +47,7 @@ class SurviveFullDisk(Hook):
         self.backends: list[_GuardedBackend] = []
 
     def before_run(self, runner: Runner) -> None:
-        """Guard the backends of the visualizer and the text log."""
+        """Handle write errors of the visualizer backends and the text log."""
         report = partial(self._report, runner.logger)
         backends = getattr(runner.visualizer, '_vis_backends', {}).values()
         self.backends = [_GuardedBackend(backend, Path(runner.log_dir), report) for backend in backends]
@@ -57,14 +57,14 @@ class SurviveFullDisk(Hook):
             threading.excepthook = partial(_hide_writers, threading.excepthook)
 
     def before_train(self, runner: Runner) -> None:
-        """Guard the detections of a validation; a test, which was asked for them, ends with an error."""
+        """Handle write errors of a validation's detections; in a test, such an error is raised."""
         report = partial(self._report, runner.logger)
         for metric in getattr(getattr(runner.val_loop, 'evaluator', None), 'metrics', ()):
             if hasattr(metric, 'write'):
                 metric.write = partial(_write_or_report, report, 'the detections of a validation', metric.write)
 
     def after_train(self, runner: Runner) -> None:
-        """Write the numbers that are still waiting."""
+        """Write the scalars that are still waiting."""
         for backend in self.backends:
             backend.write_waiting()
 
@@ -75,9 +75,9 @@ class SurviveFullDisk(Hook):
 
 
 class _GuardedBackend:
-    """Replaces methods of a visualizer's backend: numbers that cannot be written wait, pictures are lost.
+    """Replaces methods of a visualizer backend: scalars that cannot be written are kept, pictures are dropped.
 
-    Numbers that TensorBoard's own queue has not written yet are lost there; ``scalars.json`` has them.
+    Scalars still in TensorBoard's own queue are lost in TensorBoard, but not in ``scalars.json``.
     """
 
     def __init__(self, backend: BaseVisBackend, log_dir: Path, report: Report) -> None:
@@ -94,7 +94,7 @@ class _GuardedBackend:
         backend.close = self._close
 
     def write_waiting(self) -> None:
-        """Write the numbers that could not be written before."""
+        """Write the scalars that could not be written before."""
         self.is_writing = True
         try:
             while self.waiting:
@@ -139,13 +139,13 @@ def _write_or_report(report: Report, what: str, write: Callable, *args: Any, **k
 
 
 def _write_picture(backend: LocalVisBackend, name: str, image: np.ndarray, step: int = 0, **_: Any) -> None:
-    """As the backend, which does not notice when OpenCV writes only a part of the file."""
+    """Write a picture as the backend does, but detect that a file was written only in part, as OpenCV does not."""
     path = Path(backend.experiment._img_save_dir, f'{name}_{step}.png')
     write_whole(path, cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _cut_unfinished_line(log: Path) -> None:
-    """Remove what a full disk has left of the last line."""
+    """Remove the last line of a log if it was written only in part."""
     if log.is_file():  # not a device
         with log.open('rb') as file:
             start = max(0, os.path.getsize(log) - LINE)
@@ -156,7 +156,7 @@ def _cut_unfinished_line(log: Path) -> None:
 
 
 def _handle_error(handler: logging.Handler, report: Report, record: logging.LogRecord) -> None:
-    """Report instead of a traceback on stderr for each record."""
+    """Report an ``OSError`` instead of printing a traceback for each record."""
     error = sys.exc_info()[1]
     if isinstance(error, OSError):
         report('the text log', error)
@@ -165,6 +165,6 @@ def _handle_error(handler: logging.Handler, report: Report, record: logging.LogR
 
 
 def _hide_writers(before: Callable, args: threading.ExceptHookArgs) -> None:
-    """Without the traceback of TensorBoard's writing thread: the next number raises the same error."""
+    """Suppress the traceback of TensorBoard's writer thread; the next scalar raises the same error."""
     if not (issubclass(args.exc_type, OSError) and type(args.thread).__module__.startswith('tensorboard')):
         before(args)

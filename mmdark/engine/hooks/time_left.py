@@ -1,4 +1,4 @@
-"""The time that a training still takes, including validations."""
+"""Estimate the remaining time of a training, including validations."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from mmengine.hooks import IterTimerHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 SECONDS = 'validation_seconds'
-"""In the message hub: duration of the last validation."""
+"""Message hub key: duration of the last validation in seconds."""
 
 
 @HOOKS.register_module()
 class TimeLeft(IterTimerHook):
     """``IterTimerHook`` whose ETA includes the remaining validations.
 
-    Each counts with the duration of the last one, also of one before a resume; before the first, each of its batches
-    counts as an iteration of the training.
+    Each validation is assumed to take as long as the last one, even if that was before a resume. Before the first
+    validation, each validation batch is assumed to take as long as a training iteration.
     """
 
     def before_val(self, runner: Runner) -> None:
-        """A validation begins."""
+        """Record when the validation begins."""
         self.validation_began = time.time()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """A validation has ended."""
+        """Record the duration of the validation."""
         super().after_val_epoch(runner, metrics)
         runner.message_hub.update_info(SECONDS, time.time() - self.validation_began)
 
@@ -45,7 +45,7 @@ class TimeLeft(IterTimerHook):
 
 
 def validations_left(runner: Runner, batch_idx: int) -> int:
-    """Number of remaining validations after an iteration that is not counted yet, ``batch_idx`` of its epoch."""
+    """Number of remaining validations, called in ``after_train_iter`` with its ``batch_idx``."""
     loop = runner.train_loop
     if isinstance(loop, IterBasedTrainLoop):
         now, last = loop.iter, loop.max_iters

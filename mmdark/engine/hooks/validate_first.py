@@ -11,14 +11,14 @@ from .whole_checkpoint import VALIDATED
 
 @HOOKS.register_module()
 class ValidateFirst(Hook):
-    """Validate the initial weights of a training, so that its log shows where it began.
+    """Validate the initial weights of a training, so that the log contains their scores.
 
-    A resumed training does not repeat it, except one that was stopped in this validation.
+    A resumed training does not repeat this, unless it was stopped during this validation.
     """
 
     priority = 'LOWEST'  # after SaveOnSigterm, which handles signals from then on
 
     def before_train(self, runner: Runner) -> None:
-        """Validate, unless that is done."""
+        """Validate unless this is already done."""
         if runner.val_loop is not None and runner.iter == 0 and VALIDATED not in runner.message_hub.runtime_info:
             runner.val_loop.run()

@@ -1,4 +1,4 @@
-"""The published validation loss, logged beside AP: PAL-2 on dark images."""
+"""The validation loss of the published code: PAL-2 loss on dark images, logged together with AP."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from .save_on_sigterm import protect_workers
 
 @HOOKS.register_module()
 class ValidationLoss(Hook):
-    """Add the loss of the second shot on validation images to the metrics of each validation.
+    """Add the second-shot loss on dark validation images to the metrics of each validation.
 
-    The published code validates on images stretched to the training size and darkened anew each time, and its best
-    checkpoint is the one with the lowest loss; its mean is over batches, on one process. Here a seed fixes the
-    darkness, and the loss of each image is divided by the positives of that image (0 for an image without faces), so
-    that the mean over the images does not depend on the batch size and the number of processes.
+    The published code resizes validation images to the training size without keeping the aspect ratio, darkens them
+    randomly in each validation, averages the loss over batches on one process, and selects the checkpoint with the
+    lowest loss. Here the darkening is seeded, and the loss of each image is divided by the number of its positives (0
+    for an image without faces), so that the mean over images does not depend on batch size and number of processes.
 
     Args:
-        input_size: side of the square that each image is stretched to, pixels.
-        darken: the transform that darkens a stretched image, with a seed; None where the images are dark already.
-        part: index of the dark images in the ``ConcatDataset`` of the validation; another data set is taken whole.
-        name: of the metric, for the log and ``save_best`` (with ``rule='less'``).
-        batch_size: images in a forward pass on each process.
-        max_images: use at most so many images, spread evenly; None uses all.
+        input_size: width and height to which each image is resized, in pixels.
+        darken: config of a seeded transform that darkens the resized image; None if the images are already dark.
+        part: index of the dark images in the validation's ``ConcatDataset``; any other data set is used as a whole.
+        name: name of the metric, for the log and ``save_best`` (with ``rule='less'``).
+        batch_size: number of images per forward pass and process.
+        max_images: maximum number of images, evenly spaced in the data set; None uses all.
     """
 
-    priority = 'HIGHEST'  # before RuntimeInfoHook passes the metrics on
+    priority = 'HIGHEST'  # before RuntimeInfoHook logs the metrics
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class ValidationLoss(Hook):
             metrics[self.name] = self._mean(model)
 
     def _build(self, runner: Runner) -> DataLoader:
-        """The dark validation images with the pipeline of this hook; annotations are not read again."""
+        """Data loader of the dark validation images with this hook's pipeline; annotations are not read again."""
         loader = runner.val_dataloader
         parts = getattr(loader.dataset, 'datasets', [loader.dataset] * (self.part + 1))
         if not 0 <= self.part < len(parts):
@@ -105,7 +105,7 @@ class ValidationLoss(Hook):
         return built
 
     def _mean(self, model: nn.Module) -> float:
-        """Over the images of all processes; images that only fill up the last round do not count."""
+        """Mean loss over the images of all processes; duplicates that pad the last round are not counted."""
         rank, world = get_dist_info()
         images = len(self.dataloader.dataset)
         total = torch.zeros(2, dtype=torch.float64, device=next(model.parameters()).device)
@@ -116,7 +116,7 @@ class ValidationLoss(Hook):
         return float(total[0] / total[1])
 
     def _losses(self, model: nn.Module) -> Iterator[Tensor]:
-        """Loss of the second shot of each image of this process, classification plus boxes."""
+        """Second-shot loss (classification plus boxes) of each image of this process."""
         head = getattr(model, 'detector', model).bbox_head.second_shot
         for batch in self.dataloader:
             batch = model.data_preprocessor(batch, training=False)

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill and a full disk at any moment."""
+"""Checkpoint saving that is safe against kills and full disks."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ from mmdark.errors import InputError
 from mmdark.whole_file import clear_parts, write_verified
 
 RECORD = 'last_checkpoint'
-"""The file in which mmengine looks for the checkpoint to resume from."""
+"""Name of the file in which mmengine looks for the path of the checkpoint to resume from."""
 LAST, KEPT = 'last_ckpt', 'keep_ckpt_ids'
-"""In the message hub, of mmengine's hook."""
+"""Message hub keys of mmengine's ``CheckpointHook``."""
 OWN = 'own_ckpts'
-"""In the message hub: names of this training's checkpoints that still exist → whether they were planned."""
+"""Message hub key: name of each existing checkpoint of this training → whether it was planned."""
 DUE, VALIDATED = 'due_validation', 'validated_iter'
-"""In the message hub: whether a resume must begin with a validation, and the iteration of the last finished one."""
+"""Message hub keys: whether a resume must begin with a validation; iteration of the last finished validation."""
 
 
 @HOOKS.register_module()
 class WholeCheckpoint(CheckpointHook):
-    """``CheckpointHook`` that survives a kill, a full disk and a bad disk at any moment.
+    """``CheckpointHook`` that keeps the last good checkpoint if a write is killed, fails or is corrupted.
 
     mmengine 0.10.7 removes an old checkpoint before it writes the new one, truncates files before it writes them, and
-    ends the training when a write fails. Here files are verified and then renamed (:class:`WholeFileBackend`), old ones
-    are removed afterwards, and a failed write is logged in one line: the training continues to the next one, and ends
-    with an error only if its last write failed. The disk needs space for one checkpoint more than ``max_keep_ckpts``.
+    ends the training when a write fails. This hook writes to a temporary file, verifies and renames it
+    (:class:`WholeFileBackend`), and removes old checkpoints afterwards. A failed write is logged in one line and the
+    training continues; it ends with an error only if the last write failed. The disk needs space for one checkpoint
+    more than ``max_keep_ckpts``.
 
-    A checkpoint that is written because of ``max_minutes`` or a signal is named after its iteration and removed when
-    the next one is written, so that the files at the end are those of ``interval``.
+    A checkpoint written because of ``max_minutes`` or a signal is unplanned: it is named after its iteration and
+    removed when the next one is written, so that only the checkpoints of ``interval`` remain at the end.
 
-    Only files that this training has written into its own folder are removed, never those of another folder that a
-    checkpoint names.
+    The hook removes only files that this training has written to its own folder. It never removes files in other
+    folders, even if a resumed checkpoint names them.
 
     Args:
-        backend_args: of another file backend; by default files are local and written whole.
-        max_minutes: write a checkpoint at least every so many minutes, by the clock of the first process, at the end of
-            an iteration and of a step of the optimizer; None leaves it to ``interval``.
-        **kwargs: of ``CheckpointHook``.
+        backend_args: arguments of another file backend; by default :class:`WholeFileBackend` writes local files.
+        max_minutes: maximum number of minutes between two checkpoints, measured by the first process. Checkpoints are
+            written only after an optimizer step. None saves by ``interval`` only.
+        **kwargs: other arguments of ``CheckpointHook``.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class WholeCheckpoint(CheckpointHook):
         self.outdated: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Take over the files of a resumed training, and remove partly written ones."""
+        """Take over the checkpoints of a resumed training and remove partly written files."""
         hub, info = runner.message_hub, runner.message_hub.runtime_info
-        if kept := info.pop(KEPT, None):  # of mmengine's hook or mmdark 0.1; mmengine would remove these files itself
+        if kept := info.pop(KEPT, None):  # from mmengine or mmdark 0.1; mmengine would remove these files itself
             names = [self.filename_tmpl.format(step) for step in kept if type(step) is int]
             info.setdefault(OWN, dict.fromkeys(names, True))
         super().before_train(runner)
-        # mmengine removes the old best, a file or a folder, before it writes the new one.
+        # mmengine removes the old best checkpoint (a file or folder) before it writes the new one: postpone this.
         self.file_backend.remove = self.file_backend.rmtree = self.outdated.append
         start, last = runner._load_from if runner._resume else None, info.get(LAST)
         if start and isinstance(last, str) and same_place(last, start) and self._is_mine(start):
@@ -89,7 +90,7 @@ class WholeCheckpoint(CheckpointHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Save where it is planned, or when ``max_minutes`` are over."""
+        """Save if ``interval`` or ``max_minutes`` is reached."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         done, steps = runner.iter + 1, accumulated_batches(runner.optim_wrapper)
         if self.max_minutes is not None and done < runner.max_iters and done % steps == 0:
@@ -98,7 +99,7 @@ class WholeCheckpoint(CheckpointHook):
                 self.save_now(runner, done)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save where epochs are counted; a resume from there begins with the validation that follows."""
+        """Save if ``by_epoch``; a resume from this checkpoint first runs the validation that is due after the epoch."""
         loop, epoch = runner.train_loop, runner.epoch + 1
         if self.by_epoch and runner.val_loop is not None:
             runner.message_hub.update_info(DUE, epoch >= loop.val_begin and epoch % loop.val_interval == 0)
@@ -106,22 +107,22 @@ class WholeCheckpoint(CheckpointHook):
         runner.message_hub.update_info(DUE, False)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
-        """Save the best."""
+        """Save the best checkpoint and record that the validation is finished."""
         runner.message_hub.update_info(VALIDATED, runner.iter)
         runner.message_hub.update_info(DUE, False)
         super().after_val_epoch(runner, metrics)
 
     def after_run(self, runner: Runner) -> None:
-        """End with an error if the last write failed.
+        """Raise an error if the last write failed.
 
         Raises:
-            InputError: it did.
+            InputError: the last write failed.
         """
         if self.failed:
             raise InputError('; '.join(self.failed.values()))
 
     def save_now(self, runner: Runner, done: int) -> None:
-        """Save an unplanned checkpoint after ``done`` iterations, which name the file."""
+        """Save an unplanned checkpoint, named after the number of ``done`` iterations."""
         name = f'iter_{done}.pth' if self.by_epoch else self.filename_tmpl.format(done)
         self._write(runner, name, dict(epoch=runner.epoch, iter=done), planned=self.own.get(name, False))
 
@@ -129,10 +130,10 @@ class WholeCheckpoint(CheckpointHook):
         self._write(runner, self.filename_tmpl.format(step), meta, planned=True)
 
     def _write(self, runner: Runner, name: str, meta: dict, planned: bool) -> None:
-        """Write a checkpoint, and then remove those that it makes superfluous."""
+        """Write a checkpoint, and then remove older ones that are no longer kept."""
         hub, path = runner.message_hub, self.file_backend.join_path(self.out_dir, name)
         before = dict(hub.runtime_info)
-        # With the files that are removed below: after a kill in between, the resumed training removes them.
+        # This includes the files removed below: if the process is killed before, the resumed training removes them.
         own = {**{other: kept for other, kept in self.own.items() if other != name}, name: planned}
         hub.update_info_dict({LAST: path, OWN: own})
         try:
@@ -159,7 +160,7 @@ class WholeCheckpoint(CheckpointHook):
         hub.update_info(OWN, dict(self.own))
 
     def _prune(self, newest: str) -> None:
-        """Remove all checkpoints but the newest and the last ``max_keep_ckpts`` planned ones."""
+        """Remove all checkpoints except the newest and the last ``max_keep_ckpts`` planned ones."""
         planned = [name for name, is_planned in self.own.items() if is_planned]
         kept = {*(planned[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else planned), newest}
         for name in [name for name in self.own if name not in kept]:
@@ -169,7 +170,7 @@ class WholeCheckpoint(CheckpointHook):
 
     @master_only
     def _record(self, runner: Runner, path: str) -> None:
-        """Name the newest checkpoint in the file where mmengine looks for it."""
+        """Write the path of the newest checkpoint to the file that mmengine reads on a resume."""
         record = Path(runner.work_dir) / RECORD
         try:
             write_verified(record, os.fsencode(path))
@@ -179,7 +180,7 @@ class WholeCheckpoint(CheckpointHook):
                 runner.logger.error(f'{record} could not be written ({reason}); to go on, name {path} with --resume')
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """Save the best; the one before is removed afterwards, or stays the best if the write fails."""
+        """Save the best checkpoint, then remove the previous one; if the write fails, keep that one."""
         info = runner.message_hub.runtime_info
         before = dict(info), {name: copy(value) for name, value in vars(self).items() if name.startswith('best_ckpt')}
         self.outdated.clear()
@@ -204,14 +205,14 @@ class WholeCheckpoint(CheckpointHook):
         return isinstance(path, str) and same_place(os.path.dirname(path), str(self.out_dir))
 
     def _remove(self, path: Any) -> None:
-        """Remove a checkpoint, but no link, no file of another folder and none with another name."""
+        """Remove a checkpoint, unless it is a link, is in another folder or does not have the name of a checkpoint."""
         if is_main_process() and self._is_mine(path) and not os.path.islink(path):
             name = os.path.basename(path)
             if is_checkpoint_name(name, self.filename_tmpl) and self.file_backend.isfile(path):
                 type(self.file_backend).remove(self.file_backend, path)
 
     def _fail(self, runner: Runner, which: str, path: str, error: OSError) -> None:
-        """Log what could not be written, once a minute at most; :meth:`after_run` repeats it."""
+        """Log a failed write, at most once a minute, and store it for :meth:`after_run`."""
         left = self.newest or runner.message_hub.runtime_info.get(LAST)
         self.failed[which] = (
             f'{path} could not be written ({error.strerror or error}); '

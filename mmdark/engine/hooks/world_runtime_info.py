@@ -1,4 +1,4 @@
-"""Log the losses of all processes, not only those of the first."""
+"""Log the losses averaged over all processes instead of those of the first process."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from mmdark.engine.optim_wrappers import wrappers_of
 from mmdark.engine.scalar_queue import ScalarQueue
 
 MOST_WAITING = 1000
-"""Entries after which the numbers are read, whatever the interval of the log."""
+"""Maximum number of queued entries before they are read, regardless of the log interval."""
 
 
 @HOOKS.register_module()
 class WorldRuntimeInfo(RuntimeInfoHook):
-    """``RuntimeInfoHook`` whose losses are means over the processes, exchanged in one message per iteration.
+    """``RuntimeInfoHook`` that logs losses averaged over all processes, with one ``all_reduce`` per iteration.
 
-    Each number that Python reads from a GPU makes the CPU wait, a dozen times per iteration. On a GPU the losses and
-    the gradient norm therefore stay there until the logger, a checkpoint or a validation needs them, and are then read
-    at once. The log is the same.
+    Reading a number from a GPU makes the CPU wait, and mmengine does this about a dozen times per iteration. Losses and
+    gradient norms therefore stay on the GPU until the logger, a checkpoint or a validation needs them, and are then
+    read together. The logged values do not change.
 
     Args:
-        later: read the numbers of many iterations at once; by default on a GPU only.
+        later: read the numbers of many iterations together; by default only on a GPU.
     """
 
     def __init__(self, later: bool | None = None) -> None:
@@ -37,7 +37,7 @@ class WorldRuntimeInfo(RuntimeInfoHook):
         self.queue: ScalarQueue | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Choose when the numbers are read."""
+        """Create the queue if numbers are read later."""
         super().before_train(runner)
         on_gpu = next(runner.model.parameters()).device.type != 'cpu'
         if on_gpu if self.later is None else self.later:
@@ -51,7 +51,7 @@ class WorldRuntimeInfo(RuntimeInfoHook):
     ) -> None:
         """Average the losses over the processes and log them."""
         if outputs is not None:
-            outputs = dict(outputs)  # other hooks see the losses of their own process
+            outputs = dict(outputs)  # a copy, so that other hooks see the losses of their own process
             all_reduce_dict(outputs, 'mean')
         if self.queue is None or outputs is None:
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
@@ -61,19 +61,19 @@ class WorldRuntimeInfo(RuntimeInfoHook):
             self.queue.read()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the log of all iterations into the checkpoint."""
+        """Read the queue and store the complete log in the checkpoint."""
         if self.queue is not None:
             self.queue.read()
             checkpoint['message_hub'] = runner.message_hub.state_dict()
 
     def before_val(self, runner: Runner) -> None:
-        """Log what is waiting."""
+        """Log the queued numbers."""
         if self.queue is not None:
             self.queue.read()
         super().before_val(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Log what is waiting, and restore the optimizers."""
+        """Log the queued numbers and restore the gradient clipping of the optimizers."""
         if self.queue is not None:
             self.queue.read()
             self.queue = None
@@ -83,7 +83,7 @@ class WorldRuntimeInfo(RuntimeInfoHook):
 
 
 def _queue_norm(wrapper: OptimWrapper, queue: ScalarQueue) -> Callable[..., None]:
-    """The wrapper's gradient clipping; it returns no norm, which the wrapper would read, but queues it."""
+    """Wrap the gradient clipping to queue the norm and return None, because the wrapper would read a returned norm."""
     clip, hub = wrapper.clip_func, wrapper.message_hub
 
     @wraps(clip)
