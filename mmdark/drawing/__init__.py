@@ -1,4 +1,4 @@
-"""Drawing: objects on an image, panels side by side."""
+"""Draw objects on an image, and images side by side."""
 
 from .classes import FACE, GREEN, colour_of, counted, counted_classes, name_of, noun_of, plural_of
 from .faces import MAGENTA, OUTLINE, draw_faces

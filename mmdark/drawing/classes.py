@@ -1,4 +1,4 @@
-"""The words for the objects of a detector, and the colour of each class."""
+"""Names and counts of a detector's objects for display, and the colour of each class."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import colorsys
 from collections.abc import Mapping, Sequence
 
 Colour = tuple[int, int, int]
-"""Blue, green, red, 0 to 255."""
+"""Blue, green and red, each from 0 to 255."""
 
 GREEN: Colour = (70, 240, 90)
-"""Of detections of a single class."""
+"""Colour of detections if there is a single class."""
 FACE = ('face',)
-"""The classes of a face detector."""
+"""Class names of a face detector."""
 
 
 def name_of(label: int, class_names: Sequence[str]) -> str:
-    """The name of a class, or its number where it has none."""
+    """The name of a class, or its number if it has no name."""
     return class_names[label] if label < len(class_names) else str(label)
 
 
 def noun_of(class_names: Sequence[str]) -> str:
-    """The word for one detection: the only class, or ``object``."""
+    """The noun for one detection: the class name if there is one class, else ``object``."""
     return class_names[0] if len(class_names) == 1 else 'object'
 
 
 def plural_of(noun: str) -> str:
-    """``faces``, ``buses``."""
+    """The plural of a noun: ``faces``, ``buses``."""
     return noun + ('es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's')
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 face``, ``2 faces``."""
+    """The number and the noun: ``1 face``, ``2 faces``."""
     return f'{number} {noun if number == 1 else plural_of(noun)}'
 
 
 def counted_classes(counts: Mapping[int, int], class_names: Sequence[str]) -> str:
-    """``2 faces``; of several classes how many of each, from a dict of class to count.
+    """The total, such as ``2 faces``, and with several classes the count of each; ``counts`` maps labels to counts.
 
     Example:
         >>> counted_classes({2: 2, 0: 1}, ('dog', 'cat', 'bus'))
@@ -49,7 +49,7 @@ def counted_classes(counts: Mapping[int, int], class_names: Sequence[str]) -> st
 
 
 def colour_of(label: int, num_classes: int) -> Colour:
-    """The colour of a class: :data:`GREEN` where there is one, else hues that differ by the golden ratio."""
+    """The colour of a class: :data:`GREEN` if it is the only one, else hues spaced by the golden ratio."""
     if num_classes == 1:
         return GREEN
     red, green, blue = colorsys.hsv_to_rgb((1 / 3 + label * 0.618034) % 1, 0.7, 0.95)

@@ -1,4 +1,4 @@
-"""Draw faces, or other objects, on an image so that it stays readable with one or with three hundred."""
+"""Draw faces or other objects on an image so that it stays readable, even with three hundred of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mmdark.errors import InputError
 from .classes import FACE, Colour, colour_of, counted, name_of, noun_of
 
 Rectangle = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels, all inclusive."""
+"""Left, top, right and bottom in pixels, all inclusive."""
 
 MAGENTA: Colour = (220, 80, 255)
-"""Of annotated faces; colour-blind readers can tell it from :data:`GREEN`."""
+"""Colour of annotated faces; colour-blind readers can distinguish it from :data:`GREEN`."""
 OUTLINE: Colour = (24, 24, 24)
-"""Under every line, for contrast on light skin and on the night sky."""
+"""Colour of the outline around every line, for contrast on light skin and on the night sky."""
 FONT = cv2.FONT_HERSHEY_DUPLEX
 FONT_HEIGHT = 21
-"""Pixels of a digit at scale 1."""
+"""Height of a digit at scale 1, in pixels."""
 
 
 def draw_faces(
@@ -34,22 +34,26 @@ def draw_faces(
     classes: np.ndarray | None = None,
     class_names: Sequence[str] = FACE,
 ) -> np.ndarray:
-    """A copy of an image with boxes, scores and the number of faces, or of objects of several classes.
+    """Return a copy of the image with boxes, scores and the number of faces (or objects, by class) drawn on it.
 
-    Lines and letters scale with the face and the image. A frame grows outward, so that small faces stay visible.
+    Line widths and letters scale with the face and the image. Frames are drawn outside the boxes, so that small faces
+    stay visible.
 
     Args:
         image: ``(H, W, 3)`` BGR uint8.
-        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels, clipped to the image.
-        scores: ``(N,)``, or None to write none.
-        truth: annotated faces, ``(M, 4)``, drawn under the others in :data:`MAGENTA`.
-        labels: True writes every score, False none, None those that fit on their face and cover no other one.
-        caption: whether to write the number of faces into the corner that covers the fewest.
-        classes: ``(N,)``, the class of each box; by default the first.
-        class_names: of the detector. Of several, each class has a colour, and scores come with names.
+        boxes: ``(N, 4)``, x1, y1, x2, y2 in pixels; clipped to the image when drawn.
+        scores: ``(N,)``; None to write no scores.
+        truth: annotated faces, ``(M, 4)``, drawn in :data:`MAGENTA` below the other boxes.
+        labels: True writes all scores, False none, None those that are not much wider than their face and cover no
+            other face or score.
+        caption: whether to write the number of faces, in the corner where it covers the fewest faces.
+        classes: class of each box, ``(N,)``; 0 by default.
+        class_names: class names of the detector. With several, each class has its own colour, and class names are
+            written with the scores.
 
     Raises:
-        InputError: the image is not ``(H, W, 3)`` uint8, or boxes and scores do not go with each other.
+        InputError: the image is not ``(H, W, 3)`` uint8, the numbers of boxes, scores and classes differ, or a box is
+            not finite.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(f'draw_faces needs a (H, W, 3) uint8 image, not {image.shape} {image.dtype}: convert it first')
@@ -76,7 +80,7 @@ def draw_faces(
 
 
 def _rectangles(boxes: np.ndarray, image: np.ndarray) -> list[Rectangle]:
-    """Boxes on whole pixels, kept inside the image."""
+    """Clip boxes to the image and round them to whole pixels."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     if not np.isfinite(boxes).all():
         raise InputError('draw_faces was given a box that is not finite: leave out boxes with NaN or infinity')
@@ -85,17 +89,17 @@ def _rectangles(boxes: np.ndarray, image: np.ndarray) -> list[Rectangle]:
 
 
 def _line_width(face: int, image: int) -> int:
-    """Pixels of a line around a face of ``face`` pixels (shorter side) in an image of ``image`` (longer side).
+    """Line width in pixels for a face whose shorter side is ``face``, in an image whose longer side is ``image``.
 
-    A twentieth of the face, at most a 500th of the image; at least a 1600th of the image, as large photographs are
-    viewed scaled down, but at most a quarter of the face.
+    The width is 1/20 of the face, but at most 1/500 of the image. It is at least 1/1600 of the image, because large
+    photographs are viewed scaled down, unless that exceeds 1/4 of the face.
     """
     least = min(image / 1600, face / 4)
     return max(1, round(min(max(face / 20, least), max(image / 500, 1))))
 
 
 def _draw_frames(image: np.ndarray, rectangles: Sequence[Rectangle], colours: Sequence[Colour]) -> None:
-    """All outlines before all lines, so that no outline covers a neighbour's line."""
+    """Draw frames; all outlines are drawn before all lines, so that no outline covers the line of another face."""
     widths = [_line_width(min(x2 - x1, y2 - y1), max(image.shape)) for x1, y1, x2, y2 in rectangles]
     for (x1, y1, x2, y2), width in zip(rectangles, widths, strict=True):
         edge = -(-width // 3)
@@ -106,7 +110,7 @@ def _draw_frames(image: np.ndarray, rectangles: Sequence[Rectangle], colours: Se
 
 
 def _frame(image: np.ndarray, rectangle: Rectangle, width: int, colour: Colour) -> None:
-    """A frame outside the rectangle's border pixels; it grows inward where the image ends."""
+    """Draw a frame that extends ``width`` pixels outward from the rectangle's border, or inward at the image border."""
     height_, width_ = image.shape[:2]
     x1, y1, x2, y2 = rectangle
     left, top = max(x1 - width + 1, 0), max(y1 - width + 1, 0)
@@ -124,9 +128,10 @@ def _labels(
     always: bool,
     names: Sequence[str] | None = None,
 ) -> Iterator[tuple[Rectangle, int, int]]:
-    """Place of a score (above or below its face), index of the face, and height of the letters; highest scores first.
+    """Yield the rectangle of a score (above or below its face), the face's index and the letter height.
 
-    ``size`` is the height and width of the image; ``always`` includes scores that cover something or do not fit.
+    The highest scores come first. ``size`` is the height and width of the image; ``always`` includes scores that cover
+    something or do not fit.
     """
     taken = np.array(faces, int).reshape(-1, 4)
     least = max(9, round(max(size) / 110))
@@ -153,13 +158,13 @@ def _label(score: float, name: str | None) -> str:
 
 
 def _covers(place: Rectangle, others: np.ndarray) -> int:
-    """How many of the rectangles ``(N, 4)`` a place overlaps."""
+    """Number of the rectangles ``(N, 4)`` that overlap ``place``."""
     x1, y1, x2, y2 = place
     return int(((others[:, 0] <= x2) & (others[:, 2] >= x1) & (others[:, 1] <= y2) & (others[:, 3] >= y1)).sum())
 
 
 def _draw_caption(image: np.ndarray, text: str, faces: Sequence[Rectangle]) -> None:
-    """Write a text into the corner where it covers the fewest faces, bottom left first; none where it does not fit."""
+    """Write a text into the corner where it covers the fewest faces (bottom left if equal); skip it if too large."""
     height, width = image.shape[:2]
     letters = max(11, round(max(height, width) / 70))
     wide, high = _text_size(text, letters)
@@ -173,13 +178,13 @@ def _draw_caption(image: np.ndarray, text: str, faces: Sequence[Rectangle]) -> N
 
 
 def _text_size(text: str, letters: int) -> tuple[int, int]:
-    """Width and height of the plate under a text with letters of this height."""
+    """Width and height of the background rectangle of a text whose letters are ``letters`` pixels high."""
     (width, _), _ = cv2.getTextSize(text, FONT, letters / FONT_HEIGHT, 1)
     return width + letters, letters + 2 * (letters // 3) + 1
 
 
 def _write(image: np.ndarray, place: Rectangle, text: str, letters: int, plate: Colour, colour: Colour) -> None:
-    """Text on a plate of the size of :func:`_text_size`."""
+    """Write a text on a filled rectangle ``place``, whose size is that of :func:`_text_size`."""
     left, top, right, bottom = place
     image[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = plate
     base = (left + letters // 2, bottom - letters // 3)

@@ -1,4 +1,4 @@
-"""Brightened previews, and panels beside each other, all BGR uint8."""
+"""Brighten dark images for display, and join images side by side; all images are BGR uint8."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ WHITE: Colour = (255, 255, 255)
 HEADER = 28
 GAP = 4
 PREVIEW_MEAN = 0.36
-"""Mean of a brightened preview, from 0 to 1: chosen by eye on night photographs."""
+"""Target mean of a brightened image in [0, 1], chosen by eye on night photographs."""
 LEAST_EXPONENT = 0.4
 
 Title = Sequence[tuple[str, Colour]]
-"""Pieces of a title, each with its colour."""
+"""Parts of a title, each with its colour."""
 
 
 class Brightening(NamedTuple):
-    """Brightens a dark image for display: ``(value / white) ** exponent``, with ``white`` in 0 to 255."""
+    """Parameters to brighten a dark image: ``(value / white) ** exponent``, with ``white`` in 0 to 255."""
 
     white: float
     exponent: float
 
     @classmethod
     def of(cls, image: np.ndarray) -> Brightening:
-        """The brightening for an image ``(H, W, 3)`` with values from 0 to 255: its 99th percentile becomes white.
+        """Choose the brightening of an image ``(H, W, 3)`` with values from 0 to 255.
 
-        The exponent brings the mean to :data:`PREVIEW_MEAN`. It lies between 1 (only stretched) and
-        :data:`LEAST_EXPONENT` (smaller ones show only noise).
+        The 99th percentile becomes white. The exponent brings the mean to :data:`PREVIEW_MEAN`, but is at most 1
+        (linear scaling) and at least :data:`LEAST_EXPONENT`, because smaller exponents show only noise.
         """
         step = max(1, max(image.shape) // 512)
         sample = image[::step, ::step]
@@ -42,12 +42,12 @@ class Brightening(NamedTuple):
         return cls(white, _exponent(np.clip(sample / white, 0, 1)))
 
     def towards(self, other: Brightening, share: float) -> Brightening:
-        """This one moved a share (0 to 1) of the way to another; ``white`` moves by ratio, as the eye sees it."""
+        """Interpolate to another brightening by ``share`` (0 to 1); ``white`` is interpolated geometrically."""
         white = self.white * (other.white / self.white) ** share
         return Brightening(white, self.exponent + share * (other.exponent - self.exponent))
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Brighten an image ``(H, W, 3)`` with values from 0 to 255 (others are cut) to uint8."""
+        """Brighten an image ``(H, W, 3)`` with values from 0 to 255 and return it as uint8; results are clipped."""
         if image.dtype == np.uint8:
             return cv2.LUT(image, self._lifted(np.arange(256)))
         return self._lifted(image)
@@ -57,23 +57,23 @@ class Brightening(NamedTuple):
 
 
 def brighten(image: np.ndarray) -> np.ndarray:
-    """Brighten a dark image ``(H, W, 3)`` with values from 0 to 255 for display, to uint8."""
+    """Brighten a dark image ``(H, W, 3)`` with values from 0 to 255 for display and return it as uint8."""
     return Brightening.of(image).apply(image)
 
 
 def _exponent(values: np.ndarray) -> float:
-    """The exponent that brings the mean of values in [0, 1] to :data:`PREVIEW_MEAN`, within its bounds."""
+    """Find the exponent that brings the mean of values in [0, 1] to :data:`PREVIEW_MEAN`, within its bounds."""
     low, high = LEAST_EXPONENT, 1.0
     if values.mean() >= PREVIEW_MEAN:
         return high
-    for _ in range(8):  # to half a hundredth
+    for _ in range(8):  # bisection, accurate to better than 0.005
         middle = (low + high) / 2
         low, high = (middle, high) if (values**middle).mean() > PREVIEW_MEAN else (low, middle)
     return low
 
 
 def join_panels(panels: Sequence[tuple[str | Title, np.ndarray]]) -> np.ndarray:
-    """Images of equal height beside each other, each under its title, which is scaled to fit."""
+    """Join images of equal height side by side, each below its title; titles are scaled to fit."""
     height = panels[0][1].shape[0]
     columns = []
     for title, image in panels:
@@ -93,11 +93,11 @@ def _write(header: np.ndarray, title: Title) -> None:
 
 
 def tensor_of(image: np.ndarray) -> Tensor:
-    """A BGR uint8 image ``(H, W, 3)`` as RGB in [0, 1], ``(3, H, W)`` float32; :func:`pixels_of` is the inverse."""
+    """Convert a BGR uint8 image ``(H, W, 3)`` to RGB float32 in [0, 1], ``(3, H, W)``; inverse of :func:`pixels_of`."""
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1).float() / 255.0
 
 
 def pixels_of(image: Tensor) -> np.ndarray:
-    """An RGB image in [0, 1], ``(3, H, W)``, as BGR uint8, ``(H, W, 3)``; values beyond are cut."""
+    """Convert an RGB image in [0, 1], ``(3, H, W)``, to BGR uint8, ``(H, W, 3)``; values outside are clipped."""
     bgr = image.detach().float().clamp(0, 1).flip(0).permute(1, 2, 0)
     return (bgr * 255).round().byte().cpu().numpy()

@@ -1,4 +1,4 @@
-"""A person's photographs → what is on them, such as faces; it stands above the models, the data sets and the engine."""
+"""Detect objects, such as faces, on photographs; uses the models, the data sets and the engine."""
 
 import mmdark.register  # noqa: F401  builds the bridges first
 

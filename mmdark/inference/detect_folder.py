@@ -1,4 +1,4 @@
-"""Photograph after photograph to result files; the results so far are also written after a signal or an error."""
+"""Detect objects on many photographs and write result files, also after a signal or an error."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from .result_files import ResultFiles
 from .signals import deaf
 
 LISTED = 50
-"""Broken photographs that are named; ``results.json`` has them all."""
+"""Maximum length of :attr:`Detected.broken`; ``results.json`` lists all broken photographs."""
 
 
 @dataclass
 class Detected:
-    """The counts of a run of ``total`` photographs.
+    """Counts of a run.
 
     Attributes:
-        images: photographs that were read, ``with_objects`` of them with at least one object.
-        objects: of each class.
-        num_broken: photographs that could not be read; ``broken`` are the first of them.
-        kept: photographs of an earlier run, included in the others.
-        ended_by: ``'Ctrl-C'``, ``'SIGTERM'`` or nothing.
-        written: files and folders with results.
+        total: number of photographs in the run.
+        images: number of photographs that were read.
+        with_objects: number of photographs with at least one object.
+        objects: number of objects of each class.
+        num_broken: number of photographs that could not be read.
+        broken: the first :data:`LISTED` of the photographs that could not be read.
+        kept: number of photographs kept from an earlier run; the other counts include them.
+        ended_by: ``'Ctrl-C'``, ``'SIGTERM'`` or ``''``.
+        written: paths of the result files and folders.
     """
 
     total: int
@@ -46,11 +49,11 @@ class Detected:
 
     @property
     def done(self) -> int:
-        """Photographs that are done, read or broken."""
+        """Number of processed photographs, including broken ones."""
         return self.images + self.num_broken
 
     def count(self, item: DetectionResult | BrokenImage) -> None:
-        """Count one more."""
+        """Add one photograph to the counts."""
         if isinstance(item, BrokenImage):
             self.num_broken += 1
             if len(self.broken) < LISTED:
@@ -69,19 +72,21 @@ def detect_folder(
     after_each: Callable[[Detected], None] = lambda detected: None,
     **options: Any,
 ) -> Detected:
-    """Detect objects on each photograph and write the results, until Ctrl-C (SIGTERM: :func:`.sigterm_raises`).
+    """Detect objects on each photograph and write the results.
+
+    After Ctrl-C (or SIGTERM, within :func:`.sigterm_raises`), the results so far are written and returned.
 
     Args:
         inferencer: the detector.
-        sources: the photographs; those that ``files`` has kept of an earlier run are skipped.
-        names: of their results, see :func:`.output_names`.
-        files: takes the results, and is closed here.
-        after_each: is called after each photograph.
-        **options: of :meth:`Inferencer.stream`.
+        sources: the photographs; those that ``files`` has kept from an earlier run are skipped.
+        names: names of the result files of each photograph; see :func:`.output_names`.
+        files: writes the results; closed by this function.
+        after_each: called with the counts after each photograph.
+        **options: options of :meth:`Inferencer.stream`.
 
     Raises:
-        InputError: the photographs differ from those that were kept, or a file cannot be written; the message states
-            how many photographs are done and whether their results are written.
+        InputError: the photographs differ from the kept ones, or a file cannot be written. After a failed write the
+            message also states how many photographs are done and whether their results are written.
     """
     detected = Detected(len(sources))
     work = zip(sources, names, strict=True)
@@ -114,7 +119,7 @@ def detect_folder(
 
 
 def _skip_kept(detected: Detected, work: Iterator[tuple[ImageSource, str]], files: ResultFiles) -> None:
-    """Count the photographs of an earlier run, which must be the first of this one."""
+    """Count the photographs kept from an earlier run; they must be the first photographs of this run."""
     if not files.kept:
         return
     for number, line in enumerate(files.lines(), 1):
@@ -129,9 +134,9 @@ def _skip_kept(detected: Detected, work: Iterator[tuple[ImageSource, str]], file
 
 
 def _keep(detected: Detected, files: ResultFiles) -> str:
-    """Write the results so far, and tell whether that went well."""
+    """Write the results so far, and describe for the error message what was written."""
     done = f'{detected.done} of {detected.total} photographs are done'
-    if not detected.done:  # keep the results of an earlier run
+    if not detected.done:  # do not replace the results of an earlier run
         return done
     try:
         with deaf():

@@ -1,4 +1,4 @@
-"""From pixels to the objects of an image, in one view or several, whole or in tiles; reflectance and illumination."""
+"""Detect objects on an image: with or without TTA, whole or in tiles; and compute reflectance and illumination."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ Objects = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Boxes ``(N, 4)``: x1, y1, x2, y2 in pixels, and scores ``(N,)``, both float32; labels ``(N,)``, int64."""
 OUT_OF_MEMORY = ('out of memory', 'ailed to allocate memory', "can't allocate memory", 'not enough memory')
 PLAUSIBLE = dict(min_inside=0.5, max_nested=0.8)
-"""Of ``MultiScaleTTA`` for display, unless ``tta_model`` sets them.
+"""Default arguments of ``MultiScaleTTA`` in inference; values in ``tta_model`` take precedence.
 
-The AP of a test set is a tenth of a point better without, by boxes of low scores. Of the 39,112 faces of WIDER FACE's
-validation set 22 pairs are nested deeper.
+Without them, the AP on a test set is 0.1 points higher because of low-scored boxes. Among the 39,112 faces of the WIDER
+FACE validation set, only 22 pairs are nested more deeply.
 """
 MOST_PIXELS = 1 << 26
-"""Of one image at the detector, sides below :data:`GRID` padded; a larger one takes gigabytes."""
+"""Maximum number of pixels of a detector input; sides below :data:`GRID` count as ``GRID``. More needs gigabytes."""
 FLAT = 2
-"""Levels of 255 by which the pixels of an empty area may differ."""
+"""Maximum difference between pixel values (0 to 255) in an area that counts as a single colour."""
 LEFT_OUT = (*PICTURE_STEPS, 'LoadAnnotations')
-"""Steps of a test pipeline that are not applied to a photograph: it is loaded already, and not to be darkened."""
+"""Test pipeline steps that are skipped, because a photograph is already loaded and must not be darkened."""
 
 
 class Detection:
-    """A detector with the test pipeline that prepares an image for it.
+    """A detector and its test pipeline.
 
     Args:
         model: a detector in evaluation mode.
-        cfg: its config.
-        session: the same detector in ONNX Runtime, which then detects in its place.
+        cfg: the config of the detector.
+        session: the same detector in ONNX Runtime; if given, it runs instead of ``model``.
 
     Raises:
         InputError: the config has no test pipeline.
@@ -70,7 +70,7 @@ class Detection:
         self.view_steps = Compose([])
 
     def prepare_views(self) -> None:
-        """Build the pipeline and the model of test-time augmentation; an InputError where the config has none."""
+        """Build the pipeline and the model for test-time augmentation; raise an InputError if the config has none."""
         if self.several_views is None:
             self.view_steps = self._built(view_steps(self.cfg))
             with DefaultScope.overwrite_default_scope(self.scope):
@@ -85,9 +85,9 @@ class Detection:
             return Compose([TRANSFORMS.build(step) for step in steps])
 
     def detect_each(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Objects | InputError]:
-        """The objects of each image ``(H, W, 3)`` BGR uint8, or why there are none.
+        """Detect the objects of each image, ``(H, W, 3)`` BGR uint8; an image that fails gives its InputError.
 
-        Images of one size go through the detector together; a batch of several sizes would be padded to the largest.
+        Only images of the same size share a batch, because other images would be padded to the largest.
         """
         found: dict[int, Objects | InputError] = {}
         groups: dict[tuple[int, ...], list[int]] = {}
@@ -108,10 +108,10 @@ class Detection:
 
     @torch.no_grad()
     def detect(self, images: Sequence[np.ndarray], tta: bool = False) -> list[Objects]:
-        """The objects of images of one size (with ``tta`` of one image), the highest score first.
+        """Detect the objects of images of the same size (with ``tta``, of a single image), highest scores first.
 
         Raises:
-            InputError: the memory does not suffice, or an image is above :data:`MOST_PIXELS`.
+            InputError: there is not enough memory, or an image exceeds :data:`MOST_PIXELS`.
         """
         with _enough_memory(images[0]):
             found = self._detect(images, tta)
@@ -120,7 +120,7 @@ class Detection:
     def _detect(self, images: Sequence[np.ndarray], tta: bool) -> list[Objects]:
         steps, model = (self.view_steps, self.several_views) if tta else (self.steps, self.computes)
         sizes = [image.shape[:2] for image in images]
-        items = [  # as the loading steps of a pipeline give them
+        items = [  # with the keys that the loading steps of a pipeline would set
             steps(dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size))
             for image, size in zip(images, sizes, strict=True)
         ]
@@ -138,7 +138,7 @@ class Detection:
         ]
 
     def detect_tiled(self, image: np.ndarray, tile: int, batch_size: int, tta: bool = False) -> Objects:
-        """The objects of a large image, see :func:`detect_in_tiles`."""
+        """Detect the objects of a large image; see :func:`detect_in_tiles`."""
 
         def detect(tiles: list[np.ndarray]) -> list[Objects]:
             found = self.detect_each(tiles, tta)
@@ -150,7 +150,7 @@ class Detection:
         return detect_in_tiles(image, detect, tile, batch_size)
 
     def check_teacher(self, for_what: str) -> None:
-        """Refuse a model without a Retinex teacher for ``'reflectance'`` or ``'illumination'``; load its weights."""
+        """Reject a model without a Retinex teacher; for ``'illumination'``, load the teacher's weights if needed."""
         teacher = getattr(self.model, 'enhancer', None)
         if teacher is None:
             raise InputError(
@@ -162,12 +162,12 @@ class Detection:
             teacher.needs_weights = False
 
     def reflectance(self, image: np.ndarray, tile: int | None = None) -> np.ndarray:
-        """The output of the reflectance decoder: ``(H, W, 3)`` BGR uint8."""
+        """Output of the reflectance decoder: ``(H, W, 3)`` BGR uint8."""
         with _enough_memory(image):
             return stitch(image, lambda seen: reflectance_of(self.model, tensor_of(seen)), tile)
 
     def illumination(self, image: np.ndarray, tile: int | None = None) -> np.ndarray:
-        """The illumination by the Retinex teacher: ``(H, W)`` float32 in [0, 1]."""
+        """Illumination computed by the Retinex teacher: ``(H, W)`` float32 in [0, 1]."""
         device = next(self.model.parameters()).device
 
         @torch.no_grad()
@@ -181,7 +181,7 @@ class Detection:
 
 @contextmanager
 def _enough_memory(image: np.ndarray) -> Iterator[None]:
-    """Turn torch's errors about memory, of the CPU or of a GPU, into an InputError."""
+    """Convert torch's out-of-memory errors, on CPU or GPU, to an InputError."""
     try:
         yield
     except RuntimeError as error:
@@ -194,7 +194,7 @@ def _enough_memory(image: np.ndarray) -> Iterator[None]:
 
 
 def _check_size(height: int, width: int) -> None:
-    """Refuse a prepared image, or view of it, that is too large for one piece."""
+    """Reject a prepared image or view that exceeds :data:`MOST_PIXELS`."""
     if max(height, GRID) * max(width, GRID) > MOST_PIXELS:
         raise InputError(
             f'too large to be looked at in one piece ({width} x {height} pixels; {MOST_PIXELS >> 20} million are '
@@ -203,7 +203,7 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _clipped(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, image: np.ndarray) -> Objects:
-    """Boxes cut at the border of the image, without those that have no area or show nothing."""
+    """Clip the boxes to the image and sort them by score; drop boxes without area or of a single colour."""
     height, width = image.shape[:2]
     boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     order = np.argsort(-scores, kind='stable')
@@ -213,7 +213,7 @@ def _clipped(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, image: n
 
 
 def _shows_something(image: np.ndarray, box: np.ndarray) -> bool:
-    """Whether the pixels in a box differ by more than noise; detectors give boxes on areas of one colour, too."""
+    """Whether the pixels in a box differ by more than :data:`FLAT`; detectors also return boxes on uniform areas."""
     (x1, y1), (x2, y2) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
     part = image[y1:y2, x1:x2]
     some = part[:: max(1, len(part) // 8), :: max(1, part.shape[1] // 8)]

@@ -1,4 +1,4 @@
-"""Load a detector for inference: config, weights and device become a model."""
+"""Load a detector for inference from a config and weights."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from mmdark.protocols import OwnWeights
 from .weights import config_of, shipped_weights
 
 NO_DETECTORS = ('retinexnet', 'mmdark_retinexnet', 'vgg16_reducedfc', 'mmdark_vgg16_reducedfc', 'torchvision_')
-"""Kinds of weight files that hold a part of a detector, or its initialisation."""
+"""Prefixes of the kinds of weight files that contain only a part of a detector, or its initialisation."""
 CONFIG_FAULTS = (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError)
 
 
 class LoadedDetector(NamedTuple):
-    """A model in evaluation mode with ``dataset_meta['classes']``, its config and the file of its weights."""
+    """A model in evaluation mode with ``dataset_meta['classes']``, its config and the path of its weights."""
 
     model: nn.Module
     cfg: Config
@@ -41,17 +41,17 @@ class LoadedDetector(NamedTuple):
 def load_detector(
     model: str | Config | None = None, weights: str | Path | None = None, device: str = 'auto'
 ) -> LoadedDetector:
-    """Build a detector and load its weights, all of them or none.
+    """Build a detector and load its weights; weights that do not fit are rejected, never loaded in part.
 
     Args:
-        model: path of a config, name of one of mmdark's own, or the config itself; None takes the config that the
-            weights were trained with.
-        weights: a checkpoint of a training, converted or exported weights, published weights as they are, or
-            ``mmdark://NAME``; None takes those that come with mmdark for this model, if there are some.
+        model: path of a config, name of a config of mmdark, or a config object; None uses the config with which the
+            weights were trained.
+        weights: a training checkpoint, converted or exported weights, published weights without conversion, or
+            ``mmdark://NAME``; None uses the weights that come with mmdark for this model.
         device: see :func:`chosen_device`.
 
     Raises:
-        InputError: one of them cannot be used, or they do not fit.
+        InputError: model, weights or device cannot be used, or the weights do not fit the model.
     """
     chosen = chosen_device(device)
     if weights is None:
@@ -74,10 +74,10 @@ def load_detector(
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device of a name: ``'auto'`` (CUDA where there is some), ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``.
+    """The device for ``'auto'`` (CUDA if available, else CPU), ``'cpu'``, ``'cuda'``, ``'cuda:1'`` or ``'mps'``.
 
     Raises:
-        InputError: there is no such device here.
+        InputError: the name is unknown, or this machine has no such device.
     """
     if name == 'auto':
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -96,7 +96,7 @@ def chosen_device(name: str) -> torch.device:
 
 
 def _shipped_weights_of(model: str | Config | None) -> Path:
-    """The weights that come with mmdark for one of its configs; a changed config needs its own."""
+    """The weights that come with mmdark for one of its configs; any other config is rejected."""
     if model is None:
         return shipped_weights()
     if isinstance(model, Config):
@@ -108,7 +108,7 @@ def _shipped_weights_of(model: str | Config | None) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A checkpoint; one of the published code is converted."""
+    """Read a checkpoint; weights of the published code are converted."""
     checkpoint = read_checkpoint(path, 'cpu')
     file = identify(unwrap(checkpoint))
     if file.kind.startswith(NO_DETECTORS):
@@ -144,7 +144,7 @@ def _build(cfg: Config) -> nn.Module:
 
 
 def _dataset_meta(meta: Mapping[str, Any], cfg: Config) -> dict[str, Any]:
-    """Of the checkpoint, else of the config's test data set; ``classes`` is empty where neither names them."""
+    """``dataset_meta`` of the checkpoint, or else of the config's test data set; ``classes`` is empty if unknown."""
     known = meta.get('dataset_meta') or {}
     if not known and cfg.get('test_dataloader'):
         dataset = {**next(data_sets(cfg.test_dataloader.dataset)), 'pipeline': [], 'lazy_init': True}

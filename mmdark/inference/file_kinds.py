@@ -1,4 +1,4 @@
-"""Whether a file is an image or a video, by its first bytes or its name; and the files of a folder."""
+"""Recognise images and videos by their first bytes, and list the files of a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = (
     rb'\xff\xd8\xff',  # JPEG
     rb'\x89PNG\r\n\x1a\n',
     rb'GIF8[79]a',
-    rb'BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00',  # with a valid size of the header
+    rb'BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00',  # BMP with a valid header size
     rb'II[*+]\x00',  # TIFF
     rb'MM\x00[*+]',
     rb'RIFF.{4}WEBP',
@@ -43,15 +43,15 @@ VIDEOS = (
 _IMAGES, _VIDEOS = (re.compile(b'|'.join(b'(?:%s)' % one for one in some), re.DOTALL) for some in (IMAGES, VIDEOS))
 _JPEGS = re.compile(rb'\xff\xd9\xff\xd8\xff')
 _SEVERAL = b'MPF\x00'
-"""In the header of a JPEG with further pictures behind it, such as the depth map of a phone's camera."""
+"""Marks a JPEG that is followed by further pictures, such as the depth map of a phone's camera."""
 MJPEG = 1 << 24
-"""Bytes within which the second picture of a stream of JPEGs begins."""
+"""Number of bytes in which the second picture of a Motion JPEG stream must start to be recognised."""
 
 
 def kind_of(path: str | os.PathLike) -> str | None:
-    """``'image'``, ``'video'``, or None where the first bytes are of neither, or cannot be read.
+    """``'image'`` or ``'video'``; None if the first bytes match neither or cannot be read.
 
-    A GIF with more than one picture is a video, and so is a stream of JPEGs.
+    An animated GIF and a Motion JPEG stream are videos.
     """
     content = _start_of(path, START)
     if content.startswith(GIF):
@@ -75,11 +75,11 @@ def is_animated(path: str | os.PathLike) -> bool:
         with Image.open(path) as image:
             return bool(getattr(image, 'is_animated', False))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # the error follows when it is read
+        return False  # the error is reported when the image is read
 
 
 def foreign_format(path: str | os.PathLike) -> str | None:
-    """Why OpenCV did not decode an image, where it is AVIF or HEIC."""
+    """Why OpenCV could not decode an image, if it is AVIF or HEIC; else None."""
     found = re.match(rb'.{4}ftyp(avi|hei|hev|mif|msf)', _start_of(path, START), re.DOTALL)
     if not found:
         return None
@@ -88,14 +88,14 @@ def foreign_format(path: str | os.PathLike) -> str | None:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """The paths of the files in a folder and below it without hidden ones, in no order; see :func:`walk_once`."""
+    """Paths of the files in a folder and its subfolders, unsorted, without hidden ones; see :func:`walk_once`."""
     for place, folders, names in walk_once(folder):
         folders[:] = [name for name in folders if not name.startswith('.')]
         yield from (os.path.join(place, name) for name in names if not name.startswith('.'))
 
 
 def literal_start(pattern: str) -> str:
-    """The pattern with brackets and stars escaped in the name of an existing folder.
+    """Escape the brackets and stars in the part of a pattern that is the path of an existing folder.
 
     Example:
         >>> literal_start('no such[1]/*.jpg')
@@ -112,7 +112,7 @@ def literal_start(pattern: str) -> str:
 
 
 def _start_of(path: str | os.PathLike, count: int) -> bytes:
-    """The first bytes of a file; none of a pipe, or where it cannot be read."""
+    """The first bytes of a file; empty if it is not a regular file or cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return b''

@@ -1,4 +1,4 @@
-"""Photographs as files, folders, patterns, arrays and PIL images."""
+"""List and read photographs given as files, folders, patterns, arrays or PIL images."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGE_SUFFIXES = (*FACE_SUFFIXES, '.avif', '.gif', '.heic', '.heif', '.jp2', '.pgm', '.ppm')
-"""An image in a folder or a pattern, by its name, upper case too; other names are judged by the content."""
+"""Files in a folder or pattern with these suffixes (any case) are images; for other files the content decides."""
 TEXT_SUFFIXES = ('.csv', '.json', '.jsonl', '.log', '.md', '.npy', '.txt', '.xml', '.yaml', '.yml')
-"""No image; the content is not read."""
+"""Files with these suffixes are not images; their content is not read."""
 VIDEO_SUFFIXES = (
     '.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mjpeg', '.mjpg', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts',
     '.ts', '.vob', '.webm', '.wmv',
 )  # fmt: skip
-"""A video where the first bytes tell nothing; any file that FFmpeg decodes can be named."""
+"""Files with these suffixes are videos if their first bytes are inconclusive.
+
+``open_video`` also accepts other suffixes, if FFmpeg can decode the file.
+"""
 
 _EXPECTED = 'give a path, a folder, a pattern, an array (BGR uint8), a PIL image, or several of these'
 
@@ -40,7 +43,7 @@ class ImageSource:
     """One photograph that has not been read yet.
 
     Attributes:
-        name: the path as given; ``'array 3'`` for what has none and stands fourth.
+        name: the path as given; ``'array 3'`` if the input at index 3 is an array or a PIL image.
         pixels: the array or the PIL image; None for a file.
     """
 
@@ -48,10 +51,10 @@ class ImageSource:
     pixels: np.ndarray | Image | None = None
 
     def read(self) -> np.ndarray:
-        """Its pixels: ``(H, W, 3)`` BGR uint8, upright as a viewer shows it.
+        """Read the pixels: ``(H, W, 3)`` BGR uint8, with the EXIF orientation applied.
 
         Raises:
-            InputError: it cannot be used; the message does not repeat the name.
+            InputError: the image cannot be used; the message does not repeat the name.
         """
         if self.pixels is None:
             return _read_file(self.name)
@@ -61,19 +64,20 @@ class ImageSource:
 
 
 def image_sources(inputs: Any, pass_over: Callable[[str], object] = lambda path: None) -> list[ImageSource]:
-    """List the photographs; none is read.
+    """List the photographs without reading them.
 
-    A folder gives the images in it and below it, sorted by path, without hidden ones, including linked folders; a
-    pattern (``night/*.jpg``, ``**`` for all folders below) its matches. The suffix decides whether a file is an image,
-    else its first bytes. A missing file in a list is reported beside the others; one that is named alone is an error.
+    For a folder, the images in it and its subfolders are listed, sorted by path; symbolic links are followed and hidden
+    files are skipped. For a pattern (``night/*.jpg``; ``**`` for all subfolders), the matching images are listed. A
+    file is an image by its suffix or, if the suffix is not known, by its first bytes. A missing file in a list of
+    inputs is listed if it has an image suffix, and reported when it is read; as the only input it is an error.
 
     Args:
         inputs: a path, a folder, a pattern, an ``(H, W)``, ``(H, W, 3)`` BGR or ``(H, W, 4)`` BGRA array, an
             ``(N, H, W, 3)`` array, a PIL image, an :class:`ImageSource`, or any iterable of these.
-        pass_over: is called with each video in a folder or a pattern.
+        pass_over: called with the path of each video in a folder or pattern; videos are not listed.
 
     Raises:
-        InputError: an input is a URL or of no such kind; a folder or a pattern has no image.
+        InputError: an input is a URL, does not exist or has an unsupported type, or a folder or pattern has no image.
 
     Example:
         >>> [source.name for source in image_sources(np.zeros((2, 4, 4, 3), np.uint8))]
@@ -83,7 +87,7 @@ def image_sources(inputs: Any, pass_over: Callable[[str], object] = lambda path:
 
 
 def each_source(inputs: Any, pass_over: Callable[[str], object] = lambda path: None) -> Iterator[ImageSource]:
-    """As :func:`image_sources`, one at a time, so that a generator of arrays is never in memory as a whole."""
+    """As :func:`image_sources`, but lazily, so that a generator of arrays is never in memory as a whole."""
     if isinstance(inputs, (str, os.PathLike)):
         yield from _from_path(os.fspath(inputs), True, pass_over)
         return
@@ -101,7 +105,7 @@ def each_source(inputs: Any, pass_over: Callable[[str], object] = lambda path: N
 
 
 def _from_path(path: str, alone: bool, pass_over: Callable[[str], object]) -> Iterator[ImageSource]:
-    """The photographs of a path, a folder or a pattern."""
+    """The photographs of a path, folder or pattern; ``alone``: it is the only input, so it must exist."""
     if '://' in path:
         raise InputError(f'{path}: mmdark does not download; fetch the file first and name its path')
     if os.path.isdir(path):
@@ -120,7 +124,7 @@ def _from_path(path: str, alone: bool, pass_over: Callable[[str], object]) -> It
 
 
 def _images_of(paths: Iterable[str], pass_over: Callable[[str], object]) -> list[str]:
-    """The images, sorted; one with the suffix of an image may be damaged and is reported when it is read."""
+    """Select the images and sort them; a damaged file with an image suffix is kept and reported when it is read."""
     images, videos = [], []
     for path in paths:
         if not os.path.basename(path).startswith('.') and not has_suffix(path, TEXT_SUFFIXES):
@@ -135,12 +139,12 @@ def _images_of(paths: Iterable[str], pass_over: Callable[[str], object]) -> list
 
 
 def has_suffix(path: str | os.PathLike, suffixes: Sequence[str]) -> bool:
-    """Whether a path ends with one of these, in upper case too."""
+    """Whether the suffix of a path is one of these, ignoring case."""
     return os.path.splitext(path)[1].lower() in suffixes
 
 
 def _is_one(inputs: object) -> bool:
-    """Whether this is not several photographs."""
+    """Whether the input is a single one, not several photographs."""
     if isinstance(inputs, np.ndarray):
         return inputs.ndim != 4
     return isinstance(inputs, ImageSource) or _is_pil(inputs) or not isinstance(inputs, Iterable)
@@ -154,7 +158,7 @@ def _read_file(path: str) -> np.ndarray:
     try:
         pixels, damage = read_photo(path)
     except InputError as error:
-        # without the name of the file and the advice about its annotation
+        # remove the file name and the advice about annotations
         reason = str(error).removeprefix(f'image {path} ').rpartition(': ')[0]
         raise InputError(foreign_format(path) or reason.removeprefix('is ')) from None
     if is_animated(path):
@@ -165,7 +169,7 @@ def _read_file(path: str) -> np.ndarray:
 
 
 def _as_bgr(array: np.ndarray) -> np.ndarray:
-    """Grey repeated, alpha dropped, 16-bit values cut to their upper 8 bits, as LoadPhoto does with files."""
+    """Repeat grey, drop alpha and keep the upper 8 bits of 16-bit values, as LoadPhoto does for files."""
     if array.dtype not in (np.uint8, np.uint16):
         raise InputError(f'an array of {array.dtype}: give uint8, 0 to 255')
     if array.ndim == 2:

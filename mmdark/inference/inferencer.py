@@ -1,4 +1,4 @@
-"""Objects, such as faces, on a person's photographs, in one call or one photograph after another."""
+"""Detect objects, such as faces, on photographs: all in one call, or as a stream."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .tiles import tile_side
 from .weights import comes_with_mmdark
 
 Seen = tuple[DetectionResult | BrokenImage, np.ndarray | None]
-"""A result, and the image that was looked at."""
+"""A result and its image; the image is None for a :class:`BrokenImage`."""
 
 
 class Options(NamedTuple):
-    """Of :meth:`Inferencer.stream`."""
+    """Options of :meth:`Inferencer.stream`."""
 
     batch_size: int
     pred_score_thr: float
@@ -44,29 +44,29 @@ class Options(NamedTuple):
 
 
 class Inferencer:
-    """Detect objects on photographs; called as mmdet's ``DetInferencer``, but it returns :class:`DetectionResult`.
+    """Detect objects on photographs; called like mmdet's ``DetInferencer``, but returns :class:`DetectionResult`.
 
-    The config's test pipeline prepares each image, without the steps that load or darken it. A broken file does not
-    stop a folder.
+    Each image goes through the config's test pipeline, without the steps that load or darken it. Files that cannot be
+    read are reported as :class:`BrokenImage`, and the other images are still processed.
 
     Args:
         model: see :func:`mmdark.inference.load_detector`.
-        weights: see :func:`mmdark.inference.load_detector`; never random.
+        weights: see :func:`mmdark.inference.load_detector`; the model is never left with random weights.
         device: see :func:`mmdark.inference.chosen_device`.
-        show_progress: draw a progress bar on stderr while called; :meth:`stream` draws none.
+        show_progress: draw a progress bar on stderr during a call; :meth:`stream` draws none.
         amp: compute in bfloat16, which moves boxes by fractions of a pixel.
-        backend: ``'torch'``; ``'onnxruntime'``, with the file that ``mmdark export`` wrote beside the weights; or
-            ``'auto'``: ONNX Runtime on CPUs, where it is installed, for the detector that comes with mmdark.
+        backend: ``'torch'``; ``'onnxruntime'``, which needs the file that ``mmdark export`` wrote next to the weights;
+            or ``'auto'``: ONNX Runtime for weights that come with mmdark, on a CPU, if it is installed; else torch.
 
     Raises:
         InputError: model, weights, device or backend cannot be used.
 
     Attributes:
         model: the detector, with ``dataset_meta``.
-        class_names: such as ``('face',)``, in the order of the labels; empty where nothing names them.
-        cfg: its config.
-        weights: the file of its weights.
-        device: of the model.
+        class_names: such as ``('face',)``, in the order of the labels; empty if unknown.
+        cfg: the config of the model.
+        weights: path of the weights file.
+        device: device of the model.
         backend: ``'torch'`` or ``'onnxruntime'``.
     """
 
@@ -123,20 +123,22 @@ class Inferencer:
 
         Args:
             inputs: see :func:`mmdark.inference.image_sources`.
-            batch_size: images (or tiles) of one size that the detector sees at a time.
-            return_vis: also return the pictures with the objects drawn.
-            out_dir: write them to ``out_dir/pictures/NAME.jpg`` (``.png`` beyond the 65500 pixels of a JPEG).
-            pred_score_thr: only objects of at least this score (at least the config's ``test_cfg.score_thr``, 0.05).
+            batch_size: number of images (or tiles) of the same size per forward pass.
+            return_vis: also return the images with the objects drawn.
+            out_dir: folder for the drawn images, ``out_dir/pictures/NAME.jpg`` (``.png`` if a side exceeds JPEG's 65500
+                pixels).
+            pred_score_thr: minimum score. Objects below the config's ``test_cfg.score_thr`` (0.05) are never returned.
             no_save_vis: write nothing to ``out_dir``.
             **options: ``tta``, ``tile``, ``with_reflectance``, ``with_illumination`` of :meth:`stream`.
 
         Returns:
-            ``predictions``, for each input a :class:`DetectionResult`, or a :class:`BrokenImage` where it could not be
-            read; ``visualization``, for each input its BGR picture (a dark photograph beside its brightened copy), None
-            for a broken one, an empty list without ``return_vis``; ``broken``, all :class:`BrokenImage`.
+            A dict of three lists. ``predictions``: for each input a :class:`DetectionResult`, or a :class:`BrokenImage`
+            if it could not be read. ``visualization``: for each input the drawn BGR image (a dark photograph next to
+            its brightened copy), None if it could not be read; empty without ``return_vis``. ``broken``: all
+            :class:`BrokenImage`.
 
         Raises:
-            InputError: there is no input, it is of no such kind, or a picture cannot be written.
+            InputError: there is no input, its type is not supported, or a drawn image cannot be written.
         """
         sources = inputs if isinstance(inputs, Iterator) else image_sources(inputs)
         seen: Iterable[Seen] = self.stream(sources, batch_size, pred_score_thr, **options)
@@ -170,26 +172,26 @@ class Inferencer:
         with_reflectance: bool = False,
         with_illumination: bool = False,
     ) -> Iterator[Seen]:
-        """Detect objects on one image after another, in the order of the inputs and in constant memory.
+        """Yield the results image by image, in the order of the inputs and in constant memory.
 
         Args:
-            inputs: see :func:`mmdark.inference.image_sources`; also a generator, of which ``batch_size`` images are
-                held, on a GPU twice as many, which threads read ahead.
+            inputs: see :func:`mmdark.inference.image_sources`. A generator is consumed lazily: ``batch_size`` images
+                are in memory; on a GPU twice as many, because threads read the next ones ahead.
             batch_size: see :meth:`__call__`.
             pred_score_thr: see :meth:`__call__`.
-            tta: detect on several views of each image, the config's ``tta_pipeline``, and merge by ``tta_model``; None
-                does so for a config with ``tta_by_default``, except on tiles.
-            tile: side of the tiles in pixels; ``'auto'`` takes tiles for images above four million pixels, None never.
+            tta: test-time augmentation by the config's ``tta_pipeline`` and ``tta_model``. None uses it if the config
+                sets ``tta_by_default``, except on tiles.
+            tile: side of the tiles in pixels; ``'auto'`` uses tiles for images above four million pixels, None never.
                 See :mod:`mmdark.inference.tiles`.
             with_reflectance: add the output of the model's reflectance decoder.
             with_illumination: add the illumination that the model's Retinex teacher decomposes.
 
         Returns:
-            Pairs of a result and the image, ``(H, W, 3)`` BGR uint8. A file that cannot be used, or an image too large
-            for the memory, is a :class:`BrokenImage` with None.
+            Pairs of a result and its image, ``(H, W, 3)`` BGR uint8. For a file that cannot be read, or an image too
+            large for the memory, the pair is a :class:`BrokenImage` and None.
 
         Raises:
-            InputError: the model cannot do what is asked for; an input is of no such kind.
+            InputError: the model does not support an option, or the type of an input is not supported.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f'batch_size={batch_size!r}: give the number of images that the detector sees at a time')
@@ -203,9 +205,9 @@ class Inferencer:
         return self._stream(inputs, options)
 
     def _stream(self, inputs: Any, options: Options) -> Iterator[Seen]:
-        """Fill batches; an image that is large enough for tiles is a batch by itself.
+        """Collect images into batches; an image that is split into tiles is processed alone.
 
-        A batch ends every ``batch_size`` inputs, so that a resumed run has the same batches.
+        A batch ends after every ``batch_size`` inputs, so that a resumed run has the same batches.
         """
         batch: list[tuple[str, np.ndarray | InputError]] = []
         ahead = 0 if self.device.type == 'cpu' else options.batch_size
@@ -253,4 +255,4 @@ class Inferencer:
 
 
 FaceInferencer = Inferencer
-"""The name before version 0.2."""
+"""Name of :class:`Inferencer` before version 0.2."""

@@ -1,4 +1,4 @@
-"""A file of JSON lines that grows during a run; a run that was interrupted continues it."""
+"""A JSON Lines file to which a run appends; an interrupted run can be resumed from it."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ if TYPE_CHECKING:
 
 Line = dict[str, Any]
 ABOUT = 'about'
-"""Key of the header whose value may differ where a file is continued."""
+"""Header key whose value may differ when a file is resumed."""
 END = {'complete': True}
 """The last line of a finished file."""
 BEGIN = 'begin anew with overwrite=True (--overwrite), or name another out_dir'
 
 
 class JsonLines(AbstractContextManager):
-    """A header, and a line for each image, appended when the image is done.
+    """A file with a header and one line per image, appended when the image is done.
 
-    A last line that was cut off is dropped. A file that was begun with another header is refused.
+    When a file is resumed, a truncated last line is dropped. A file with a different header is rejected.
 
     Args:
-        path: of the file; its folder is made.
+        path: path of the file; its folder is created.
         header: the first line; that of an existing file must be equal, except for the value of :data:`ABOUT`.
-        key: under which each line states its number.
-        number_of: from the index of a line (0, 1, 2 ...) to its number.
-        batch_size: lines of an incomplete batch are dropped, too: the last digits of a detection depend on the other
-            images in the batch.
-        overwrite: begin anew.
+        key: key under which each line stores its number.
+        number_of: function from the index of a line (0, 1, 2 ...) to its number.
+        batch_size: lines of an incomplete batch are also dropped, because the last digits of a detection depend on the
+            other images in the batch.
+        overwrite: replace an existing file instead of resuming it.
 
     Attributes:
-        kept: number of lines below the header that are kept of an earlier run.
-        count: number of lines below the header now.
+        kept: number of lines below the header that are kept from an earlier run.
+        count: current number of lines below the header.
 
     Raises:
-        InputError: the file is of something else, or damaged before its last line, or cannot be read or written.
+        InputError: the file has a different header or other content, is damaged before its last line, or cannot be read
+            or written.
     """
 
     GO_ON = 'go on with --resume'
@@ -79,7 +80,7 @@ class JsonLines(AbstractContextManager):
             self._file.close()
 
     def open(self) -> None:
-        """Cut off what is not kept, or write the header of a new file."""
+        """Truncate the file after the kept lines, or write the header of a new file."""
         if self._file is not None:
             return
         try:
@@ -93,7 +94,7 @@ class JsonLines(AbstractContextManager):
             self._write(self._header)
 
     def append(self, number: int, line: Line) -> None:
-        """Append a line with its number; it is with the operating system when this returns."""
+        """Append a line with its number; when this returns, the operating system has received the line."""
         self.open()
         self._write({self.key: number, **line})
         self.count += 1
@@ -106,7 +107,7 @@ class JsonLines(AbstractContextManager):
     def _write(self, line: Line) -> None:
         text = bytes_of(line)
         try:
-            while text:  # a nearly full disk takes the start of a line and refuses the rest
+            while text:  # on a nearly full disk, only the start of a line may be written
                 text = text[self._file.write(text) :]
         except OSError as error:
             raise self._not_written(error) from None
@@ -118,12 +119,12 @@ class JsonLines(AbstractContextManager):
         )
 
     def _whole_lines(self, batch_size: int) -> tuple[int, int]:
-        """How many lines of a file are kept, and where the last of them ends, in bytes."""
+        """Number of lines to keep, and the offset in bytes at which the last of them ends."""
         kept = end = place = 0
         with self.path.open('rb') as file:
             first = file.readline()
             if not first.endswith(b'\n') and bytes_of(self._header).startswith(first):
-                return 0, 0  # killed while it wrote the header
+                return 0, 0  # the earlier run was killed while writing the header
             self._check_header(_parsed(first))
             end = place = len(first)
             for index, line in enumerate(file):
@@ -154,7 +155,7 @@ class JsonLines(AbstractContextManager):
 
 
 def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool | None) -> Line:
-    """The part of a header that states everything a detection depends on."""
+    """The header entries with all settings that affect the detections."""
     cfg, weights = inferencer.cfg, Path(inferencer.weights)
     tta = takes_views(cfg, tta)
     views = (cfg.get('tta_model'), cfg.get('tta_pipeline')) if tta else ()
@@ -168,14 +169,14 @@ def detector_settings(inferencer: Inferencer, pred_score_thr: float, tta: bool |
 
 
 def read_header(path: Path) -> Line:
-    """The first line of a file."""
+    """Read the header, the first line of a file."""
     refuse_endless(path)
     with path.open('rb') as file:
         return parse_json(file.readline())
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines below the header, one in memory at a time, without the end and a last line that was cut off."""
+    """Read the lines below the header, one in memory at a time; :data:`END` and a truncated last line are skipped."""
     with path.open('rb') as file:
         next(file, None)
         for number, line in enumerate(file, 2):
@@ -187,7 +188,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether a file was marked as complete."""
+    """Whether a file ends with :data:`END`."""
     end = bytes_of(END)
     with path.open('rb') as file:
         file.seek(max(0, path.stat().st_size - len(end)))
@@ -195,7 +196,7 @@ def is_complete(path: Path) -> bool:
 
 
 def count_unfinished(path: Path) -> int:
-    """Number of lines below the header of an incomplete file; 0 where it is complete, or there is none."""
+    """Number of lines below the header of an incomplete file; 0 if it is complete or does not exist."""
     if not path.is_file() or is_complete(path):
         return 0
     with path.open('rb') as file:
@@ -203,12 +204,12 @@ def count_unfinished(path: Path) -> int:
 
 
 def bytes_of(line: Line) -> bytes:
-    """A line of the file; bytes in a file name that are not UTF-8 are escaped."""
+    """Encode a line; bytes of a file name that are not UTF-8 are escaped."""
     return json.dumps(line, ensure_ascii=False).encode(errors='backslashreplace') + b'\n'
 
 
 def damaged_line(path: Path, number: int) -> InputError:
-    """The error for a line, counted from 1, that cannot be used."""
+    """The error for a damaged line; ``number`` counts from 1."""
     return InputError(
         f'line {number} of {path} is damaged: delete it and those below, or begin anew with overwrite=True '
         '(--overwrite)'
@@ -216,7 +217,7 @@ def damaged_line(path: Path, number: int) -> InputError:
 
 
 def _parsed(line: bytes) -> Line | None:
-    """The JSON object of a line; None where the line is cut off or something else."""
+    """The JSON object of a line; None if the line is truncated or not a JSON object."""
     try:
         content = parse_json(line) if line.endswith(b'\n') else None
     except ValueError:

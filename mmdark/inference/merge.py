@@ -1,4 +1,4 @@
-"""Join the shares of a run: lists of all photographs, from the lines of each share."""
+"""Join the shares of a run: write the lists of all photographs from the lines of each share."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ SHARD = 'shard'
 
 @dataclass(frozen=True)
 class Shares:
-    """The lines of all shares of a run, or of one run over all photographs, and the header of the first."""
+    """The files with the lines of all shares of a run (or of an undivided run), and the header of the first."""
 
     paths: tuple[Path, ...]
     header: Line
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of the detector."""
+        """Class names of the detector."""
         return tuple(self.header['classes'])
 
     def lines(self) -> Iterator[Kept]:
-        """In the order of the photographs, one of each share in memory at a time."""
+        """Read the lines in the order of the photographs; one line per share is in memory at a time."""
         with ExitStack() as opened:
             each = [opened.enter_context(closing(kept_lines(path, self.class_names))) for path in self.paths]
             yield from heapq.merge(*each, key=lambda line: line.number)
 
 
 def shares_in(folders: Sequence[str | os.PathLike]) -> Shares:
-    """Find the shares of a run in some folders.
+    """Find all shares of a run in one or more folders.
 
     Raises:
-        InputError: one is missing, there twice, incomplete, or of another run.
+        InputError: a share is missing, duplicated, incomplete, or from a different run.
     """
     paths = [
         path for folder in folders for name in (OF_SHARES, RESULT_LINES) for path in sorted(Path(folder).glob(name))
@@ -80,12 +80,12 @@ def join_shares(shares: Shares, out_dir: str | os.PathLike, formats: Collection[
     """Write the lists of all photographs to a folder, and copy the files of each photograph there.
 
     Args:
-        shares: of :func:`shares_in`.
-        out_dir: the folder.
-        formats: ``json``, ``csv``, ``coco``; by default those of the runs.
+        shares: the return value of :func:`shares_in`.
+        out_dir: output folder.
+        formats: formats of the lists to write, such as ``json``, ``csv`` or ``coco``; by default those of the run.
 
     Returns:
-        The files and folders of the results.
+        Paths of the result files and folders.
     """
     out, wanted = Path(out_dir), set(formats) or set(shares.header['formats'])
     with writing(out):

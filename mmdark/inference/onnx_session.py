@@ -1,4 +1,4 @@
-"""A detector in ONNX Runtime, which is faster than PyTorch on CPUs."""
+"""Run a detector in ONNX Runtime, which is faster than PyTorch on CPUs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ LIMITS = ('score_thr', 'nms_pre', 'max_per_img', 'iou_threshold')
 
 
 class OnnxSession(nn.Module):
-    """The ONNX file that ``mmdark export`` made of a detector.
+    """A session of the ONNX file that ``mmdark export`` made from a detector.
 
     Args:
-        weights: the weights it was made of, ``NAME.pth``; it lies beside them, ``NAME.onnx``.
+        weights: the weights from which the file was exported, ``NAME.pth``; the file is ``NAME.onnx`` in the same
+            folder.
         cfg: the config of the detector.
 
     Attributes:
-        same_settings: whether the thresholds are those of the config, and its test pipeline at most resizes images.
+        path: path of the ONNX file.
+        same_settings: whether the file has the thresholds of the config, and the config's test pipeline does not change
+            images except by resizing.
 
     Raises:
-        InputError: onnxruntime is missing, or the file is missing, damaged, or not of these weights and this config.
+        InputError: onnxruntime is missing, or the file is missing, damaged, or was exported from other weights.
     """
 
     def __init__(self, weights: Path, cfg: Config) -> None:
@@ -49,7 +52,7 @@ class OnnxSession(nn.Module):
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-        except Exception as error:  # its errors have no class in common
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise InputError(f'{path} cannot be read by ONNX Runtime ({one_line(error, 120)}): make it anew') from error
         said = self.session.get_modelmeta().custom_metadata_map
         if said.get('weights_sha256') != sha256_of(weights):
@@ -58,13 +61,15 @@ class OnnxSession(nn.Module):
         self.same_settings = {name: float(said.get(name, 'nan')) for name in LIMITS} == _limits(cfg)
 
     def test_step(self, data: dict[str, list]) -> list[DetDataSample]:
-        """As of a detector: collated ``inputs``, each ``(3, H, W)`` uint8 BGR of one size, and ``data_samples``.
+        """Detect as ``test_step`` of a detector does.
+
+        ``data`` has collated ``inputs``, each ``(3, H, W)`` uint8 BGR and all of the same size, and ``data_samples``.
 
         Returns:
-            The data samples with ``pred_instances``, in pixels of the images before any resizing.
+            The data samples with ``pred_instances``, whose boxes are in pixels of the images before resizing.
 
         Raises:
-            RuntimeError: memory is short.
+            RuntimeError: ONNX Runtime failed, for example because there is not enough memory.
         """
         images = torch.stack(data['inputs']).permute(0, 2, 3, 1).numpy()
         try:
@@ -85,13 +90,13 @@ def installed() -> bool:
 
 
 def changing_steps(cfg: Config) -> list[ConfigDict]:
-    """The steps of the test pipeline that change a photograph, such as Resize; an ONNX file does not take them."""
+    """The steps of the test pipeline that change a photograph, such as Resize; an ONNX file does not contain them."""
     steps = [step for step in get_test_pipeline_cfg(cfg) if step['type'] not in (*LEFT_OUT, 'PackDetInputs')]
     return [step for step in steps if step.get('scale_factor') != 1.0]
 
 
 def _limits(cfg: Config) -> dict[str, float] | None:
-    """The config's thresholds; None if its test pipeline does more to an image than resize it."""
+    """The config's thresholds; None if its test pipeline changes images other than by resizing."""
     if any(step['type'] != 'Resize' for step in changing_steps(cfg)):
         return None
     test_cfg = (cfg.model.get('detector') or cfg.model).get('test_cfg') or {}

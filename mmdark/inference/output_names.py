@@ -1,4 +1,4 @@
-"""The names of the result files of each photograph: its path below the folder that was named."""
+"""Choose the names of the result files of each photograph: its path relative to the input folder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path, PurePath
 from mmdark.errors import InputError
 
 LONGEST = 200
-"""Bytes of a name; file systems take 255, including suffixes and the endings of unfinished files."""
+"""Maximum bytes of a name; file systems allow 255, including suffixes and the endings of temporary files."""
 
 
 def output_names(sources: Iterable[str], inputs: Iterable[str]) -> Iterator[str]:
-    """A relative path without suffix for each source; no two are the same, on disks that ignore case either.
+    """Yield a unique relative path without suffix for each source, also unique if case is ignored.
 
-    They are below the folder that was named, or the common folder of several inputs. Where two sources differ in their
-    suffix only, the later one keeps it. Names beyond :data:`LONGEST` bytes are cut.
+    Paths are relative to the input folder, or to the common folder of several inputs. If two sources differ only in
+    their suffix, the second one keeps it. Names longer than :data:`LONGEST` bytes are truncated.
 
     Example:
         >>> list(output_names(['a/1.jpg', 'b/1.jpg', 'b/1.png'], ['a', 'b']))
@@ -38,7 +38,7 @@ def _names_below(base: str, sources: Iterable[str]) -> Iterator[str]:
 
 
 def free_name(path: PurePath, taken: set[str]) -> str:
-    """The path without its suffix; with it, or a number behind it, where that name is taken. It is taken then."""
+    """The path without its suffix; if taken, with its suffix, then with a number. The name is added to ``taken``."""
     whole, without = ((path.parent / _shortened(name)).as_posix() for name in (path.name, path.stem))
     numbered = (f'{whole}_{number}' for number in itertools.count(2))
     name = next(name for name in itertools.chain((without, whole), numbered) if name.casefold() not in taken)
@@ -47,14 +47,14 @@ def free_name(path: PurePath, taken: set[str]) -> str:
 
 
 def _shortened(name: str) -> str:
-    """A name without folder, cut after :data:`LONGEST` bytes."""
+    """Truncate a file name to at most :data:`LONGEST` bytes."""
     if len(os.fsencode(name)) <= LONGEST:
         return name
     return name[:LONGEST] if name.isascii() else name[: LONGEST // 4]
 
 
 def _folder_of(given: str) -> str:
-    """The folder that a folder, a file or a pattern stands for."""
+    """A folder itself, or the folder of a file or a pattern."""
     if os.path.isdir(given):
         return given
     folder = Path(given).parent

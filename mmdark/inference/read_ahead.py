@@ -1,4 +1,4 @@
-"""Threads read photographs while the detector works on those before."""
+"""Read the next photographs in threads while the detector processes the current ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Read = np.ndarray | InputError
 
 
 def read_ahead(sources: Iterable[ImageSource], count: int) -> Iterator[tuple[str, Read]]:
-    """Name and pixels, or the error, of each source in their order; ``count`` of them are read ahead."""
+    """Yield the name and the pixels (or the error) of each source, in order; ``count`` sources are read ahead."""
     if count == 0:
         yield from ((source.name, _read(source)) for source in sources)
         return

@@ -1,4 +1,4 @@
-"""The objects of one image; an image that could not be read."""
+"""The result of one image: its objects, or why it could not be read."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 def key_of(class_names: Sequence[str]) -> str:
-    """The key of an image's objects in result files: ``faces`` of a face detector, else ``objects``."""
+    """The key of an image's objects in result files: ``faces`` for a face detector, else ``objects``."""
     return 'faces' if tuple(class_names) == FACE else 'objects'
 
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """The objects of one image; of a face detector its faces.
+    """The objects (for a face detector, the faces) of one image.
 
     Attributes:
-        boxes: ``(N, 4)`` float32: x1, y1, x2, y2 in pixels of the image as a viewer shows it (EXIF orientation
-            applied), cut at its border.
-        scores: ``(N,)`` float32 in [0, 1], the highest first.
-        width: of the image, in pixels.
-        height: of the image, in pixels.
+        boxes: ``(N, 4)`` float32: x1, y1, x2, y2 in pixels of the image with its EXIF orientation applied, clipped to
+            the image.
+        scores: ``(N,)`` float32 in [0, 1], highest first.
+        width: width of the image in pixels, after EXIF orientation.
+        height: height of the image in pixels, after EXIF orientation.
         source: the path as given, ``'array 0'`` for the first of several arrays, ``'clip.mp4#120'`` for a frame.
-        reflectance: ``(H, W, 3)`` BGR uint8, of the model's decoder, on request.
-        illumination: ``(H, W)`` float32 in [0, 1], of the Retinex teacher, on request.
-        labels: ``(N,)`` int64, classes from 0 on; by default all are of the first.
-        class_names: of the detector, in the order of the labels; empty where nothing names them.
+        reflectance: output of the model's reflectance decoder, ``(H, W, 3)`` BGR uint8; None unless requested.
+        illumination: output of the Retinex teacher, ``(H, W)`` float32 in [0, 1]; None unless requested.
+        labels: class indices, ``(N,)`` int64; all 0 by default.
+        class_names: class names of the detector, in the order of the labels; empty if unknown.
     """
 
     boxes: np.ndarray
@@ -56,19 +56,19 @@ class DetectionResult:
 
     @property
     def names(self) -> list[str]:
-        """The name of each object's class."""
+        """The class name of each object."""
         return [name_of(label, self.class_names) for label in self.labels.tolist()]
 
     def above(self, score: float) -> DetectionResult:
-        """Only the objects of at least this score."""
+        """Return a copy with only the objects whose score is at least ``score``."""
         keep = self.scores >= score
         return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
 
     def to_dicts(self, exact: bool = False) -> list[dict[str, Any]]:
-        """``bbox`` (x1, y1, x2, y2 to a hundredth of a pixel) and ``score`` (to a millionth) of each object.
+        """One dict per object: ``bbox`` (x1, y1, x2, y2, rounded to 2 decimals) and ``score`` (rounded to 6 decimals).
 
-        Of several classes also ``label`` and ``class_name``. ``exact`` gives the digits from which :meth:`from_dicts`
-        restores the same float32.
+        With several classes also ``label`` and ``class_name``. With ``exact``, enough digits are kept for
+        :meth:`from_dicts` to restore the same float32 values.
         """
         if exact:
             boxes = [[float(str(value)) for value in box] for box in self.boxes]
@@ -91,14 +91,14 @@ class DetectionResult:
         source: str,
         class_names: tuple[str, ...] = FACE,
     ) -> DetectionResult:
-        """The objects that :meth:`to_dicts` gave, on an image of this size in pixels."""
+        """Create a result from the dicts of :meth:`to_dicts` and the size of the image in pixels."""
         boxes = np.array([one['bbox'] for one in objects], np.float32).reshape(-1, 4)
         scores = np.array([one['score'] for one in objects], np.float32)
         labels = np.array([one.get('label', 0) for one in objects], np.int64)
         return cls(boxes, scores, width, height, source, labels=labels, class_names=class_names)
 
     def to_coco(self, image_id: int, category_id: int | Sequence[int] = 1) -> list[dict]:
-        """Entries of a COCO result file; ``category_id`` of each class, or of the first, which the others follow."""
+        """Entries of a COCO result file; ``category_id`` is a list of ids, or the id of class 0 (then +1 per class)."""
         numbers = [
             category_id + label if isinstance(category_id, int) else category_id[label]
             for label in self.labels.tolist()
@@ -110,7 +110,7 @@ class DetectionResult:
         ]
 
     def to_supervision(self) -> supervision.Detections:
-        """The objects for the package ``supervision``.
+        """Convert the result to the ``Detections`` of the package ``supervision``.
 
         Raises:
             InputError: the package is not installed.
@@ -128,7 +128,7 @@ class DetectionResult:
 
 
 FaceResult = DetectionResult
-"""The name before version 0.2."""
+"""Name of :class:`DetectionResult` before version 0.2."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The result files of a run: JSON, CSV, and the formats of YOLO, WIDER FACE and COCO; each whole or not at all."""
+"""Write the result files of a run: JSON, CSV, and the formats of YOLO, WIDER FACE and COCO; each atomically."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ from .shares import WHOLE, Share
 
 FORMATS = ('json', 'csv', 'yolo', 'wider', 'coco', 'pictures')
 FOLDERS = {'pictures': 'pictures', 'yolo': 'labels', 'wider': 'wider'}
-"""Format → the folder with a file for each photograph."""
+"""Format → the folder with one file per photograph."""
 MOST_BYTES = 256 << 20
-"""Of a ``results.json`` that is read at once, which takes ten times as much memory: about a million photographs."""
+"""Maximum size of a ``results.json`` to read: about a million photographs. Reading needs ten times as much memory."""
 MAX_JPEG = 65500
-"""Pixels of a side; a larger picture is written as PNG."""
+"""Maximum width and height of a JPEG in pixels; a larger picture is written as PNG."""
 
 
 class ResultFiles:
-    """The files of one run in one folder.
+    """Write the result files of one run to one folder.
 
     ==========  ======================================================================================
     json        ``results.json``, see :meth:`close`
-    csv         ``results.csv``: ``source,x1,y1,x2,y2,score``, a row per object; of several classes also
+    csv         ``results.csv``: ``source,x1,y1,x2,y2,score``, one row per object; with several classes also
                 ``label,class_name``
-    yolo        ``labels/NAME.txt``: ``label cx cy w h score``, a row per object, relative to the image; of
-                several classes also ``classes.txt``, their names
-    wider       ``wider/EVENT/NAME.txt``, as the official evaluation takes it; x y w h in pixels; of one class
+    yolo        ``labels/NAME.txt``: ``label cx cy w h score``, one row per object, relative to the image
+                size; with several classes also ``classes.txt``, the class names
+    wider       ``wider/EVENT/NAME.txt`` for the official evaluation; x y w h in pixels; one class only
     coco        ``coco_images.json`` (images, categories) and ``coco_results.json`` for ``COCO.loadRes``
     pictures    ``pictures/NAME.jpg``
     ==========  ======================================================================================
 
-    ``results.jsonl`` gets a line per photograph when it is added, and the lists are made from these lines, so that a
-    run can be resumed after any end.
+    Each photograph appends one line to ``results.jsonl`` when it is added. The lists of all photographs are made from
+    these lines, so a run can be resumed however it ended.
 
     Args:
-        folder: is made where it is missing; files of the same names are replaced.
-        formats: some of :data:`FORMATS`.
-        about: further entries of ``results.json``, such as the model and the weights.
-        draw: from an image (BGR) and its objects to a picture; needed for pictures only.
-        class_names: of the detector.
-        settings: must be equal where the run is resumed, besides the classes and the formats.
-        resume: keep the photographs that ``results.jsonl`` holds.
-        share: the share of the photographs; only the whole gets lists.
+        folder: output folder, created if missing; files with the same names are replaced.
+        formats: a subset of :data:`FORMATS`.
+        about: additional entries of ``results.json``, such as the model and the weights.
+        draw: function that draws the objects on a BGR image; only needed for ``pictures``.
+        class_names: class names of the detector.
+        settings: settings that must be equal when the run is resumed, in addition to the classes and the formats.
+        resume: keep the photographs that are already in ``results.jsonl``.
+        share: the share of the photographs that this run processes; a share of several gets no lists.
 
     Attributes:
-        kept: number of photographs that an earlier run has done.
+        kept: number of photographs kept from an earlier run.
 
     Raises:
-        InputError: there is no such format, or none for several classes, or the folder cannot be made, or it holds
-            results with other settings.
+        InputError: a format is unknown or does not support several classes, the folder cannot be created, or it
+            contains results with other settings.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ResultFiles:
         self.kept = self._lines.kept
 
     def lines(self) -> Iterator[Kept]:
-        """The photographs that were added, one in memory at a time."""
+        """Read the photographs added so far, one in memory at a time."""
         return islice(kept_lines(self._lines.path, self.class_names), self._lines.count)
 
     def add(self, name: str, result: DetectionResult, image: np.ndarray | None = None) -> None:
@@ -102,8 +102,8 @@ class ResultFiles:
 
         Args:
             name: path below the folder, without suffix; see :func:`mmdark.inference.output_names.output_names`.
-            result: its objects.
-            image: its pixels, BGR; needed for pictures only.
+            result: the objects of the photograph.
+            image: the photograph as BGR; only needed for ``pictures``.
         """
         picture = None
         if 'pictures' in self.formats:
@@ -121,24 +121,24 @@ class ResultFiles:
         self._append(line_of(name, broken))
 
     def close(self, complete: bool = True) -> list[Path]:
-        """Write the lists of all photographs; a share has none before :mod:`mmdark.inference.merge`.
+        """Write the lists of all photographs; the lists of several shares are written by :mod:`mmdark.inference.merge`.
 
-        ``results.json`` holds ``mmdark`` (the version), the entries of ``about``, ``complete``, ``images`` (a list of
-        ``source``, ``name``, ``width``, ``height``, ``faces`` with ``bbox`` as x1, y1, x2, y2 and ``score``, and
-        ``picture`` where there is one, relative to the file) and ``broken`` (a list of ``source`` and ``reason``). Of
-        another detector it holds ``classes``, their names in the order of the labels, and ``objects`` in place of
-        ``faces``; of several classes each with ``label`` and ``class_name``.
+        ``results.json`` contains ``mmdark`` (the version), the entries of ``about``, ``complete``, ``images`` (a list
+        of ``source``, ``name``, ``width``, ``height``, ``faces`` with ``bbox`` as x1, y1, x2, y2 and ``score``, and, if
+        drawn, ``picture``, a path relative to the file) and ``broken`` (a list of ``source`` and ``reason``). If the
+        detector is not a face detector, the file also contains ``classes``, the names in the order of the labels, and
+        ``objects`` instead of ``faces``; with several classes each object has a ``label`` and a ``class_name``.
 
         Args:
             complete: whether all photographs are done.
 
         Returns:
-            The files and folders of the results.
+            Paths of the result files and folders.
         """
         if complete:
             self._lines.finish()
         self._lines.close()
-        if not (complete or self._lines.count):  # keep the results of an earlier run
+        if not (complete or self._lines.count):  # do not replace the results of an earlier run
             return []
         if self.share.parts > 1:
             places = [self._lines.path]
@@ -152,26 +152,26 @@ class ResultFiles:
 
 
 def picture_suffix(picture: np.ndarray) -> str:
-    """``'.jpg'``, or ``'.png'`` for a picture ``(H, W, 3)`` that is too large for JPEG."""
+    """``'.jpg'``, or ``'.png'`` if the picture ``(H, W, 3)`` is too large for JPEG."""
     return '.jpg' if max(picture.shape) <= MAX_JPEG else '.png'
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a picture, ``(H, W, 3)`` BGR uint8, whole or not at all, in the format of its suffix (JPEG or PNG)."""
+    """Write a picture, ``(H, W, 3)`` BGR uint8, atomically; the suffix of ``path`` selects JPEG or PNG."""
     if picture_suffix(picture) == '.png' and path.suffix.lower() != '.png':
         raise InputError(f'{path}: JPEG takes at most {MAX_JPEG} pixels a side; name it *.png')
     write_whole(path, cv2.imencode(path.suffix, picture)[1].tobytes())
 
 
 def read_results(path: str | os.PathLike) -> tuple[list[DetectionResult], list[BrokenImage], dict[str, Any]]:
-    """Read ``results.json``, or the folder that holds one.
+    """Read a ``results.json``, given by its path or its folder.
 
     Returns:
-        The objects of each photograph; the photographs that could not be read; all other entries of the file, with
-        ``names`` and ``pictures``, lists in the order of the first.
+        The results of the photographs, the photographs that could not be read, and a dict of all other entries of the
+        file. The dict also has ``names`` and ``pictures``, two lists in the order of the results.
 
     Raises:
-        InputError: there is no such file, mmdark did not write it, or it is larger than :data:`MOST_BYTES`.
+        InputError: the file does not exist, was not written by mmdark, or is larger than :data:`MOST_BYTES`.
     """
     path = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
     if kind := endless(path):
@@ -220,7 +220,7 @@ def _xywh(result: DetectionResult) -> np.ndarray:
 
 
 def _yolo(result: DetectionResult) -> str:
-    """Ultralytics' lines: class, centre, width and height relative to the image, confidence."""
+    """Lines in Ultralytics' format: class, centre, width and height relative to the image size, confidence."""
     rows = _xywh(result)
     rows[:, :2] += rows[:, 2:4] / 2
     rows[:, :4] /= [result.width, result.height, result.width, result.height]

@@ -1,4 +1,4 @@
-"""The lines of ``results.jsonl``, one per photograph, and the lists made from them: JSON, CSV and COCO."""
+"""Read the lines of ``results.jsonl``, one per photograph, and write the lists made from them: JSON, CSV and COCO."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .result import BrokenImage, DetectionResult, key_of
 
 RESULTS = 'results.json'
 NOT_IN_COCO = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-"""Numbers from 1 to 90 that none of COCO's 80 categories has."""
+"""Numbers from 1 to 90 that are not ids of COCO's 80 categories."""
 
 
 class Kept(NamedTuple):
-    """The content of a line; ``picture`` is the path of the drawn picture below the folder of the results."""
+    """The content of a line; ``picture`` is the path of the drawn picture relative to the results folder."""
 
     number: int
     name: str
@@ -33,11 +33,11 @@ class Kept(NamedTuple):
 
 
 Lines = Callable[[], Iterable[Kept]]
-"""Gives the lines of all photographs, from the first on each time it is called."""
+"""A function that iterates over the lines of all photographs, from the first, at each call."""
 
 
 def line_of(name: str, item: DetectionResult | BrokenImage, picture: str | None = None) -> Line:
-    """The line of a photograph, without its number; numbers are exact to the last digit."""
+    """Make the line of a photograph, without its index; boxes and scores are not rounded."""
     line = dict(name=name, source=item.source)
     if isinstance(item, BrokenImage):
         return line | dict(broken=item.reason)
@@ -46,10 +46,10 @@ def line_of(name: str, item: DetectionResult | BrokenImage, picture: str | None 
 
 
 def kept_lines(path: Path, class_names: tuple[str, ...]) -> Iterator[Kept]:
-    """The content of each line of a file, one in memory at a time.
+    """Parse each line of a file, one in memory at a time.
 
     Raises:
-        InputError: a line holds something else.
+        InputError: a line is malformed.
     """
     for number, line in enumerate(read_lines(path), 2):
         try:
@@ -75,8 +75,8 @@ def write_lists(
 ) -> list[Path]:
     """Write the lists of all photographs in constant memory; see :meth:`.ResultFiles.close`.
 
-    ``json``, ``csv``, ``coco`` and ``yolo`` have lists; other formats are ignored. ``about`` are further entries of
-    ``results.json``.
+    Only ``json``, ``csv``, ``coco`` and ``yolo`` have lists; other formats are ignored. ``about`` has additional
+    entries of ``results.json``.
     """
     names = tuple(class_names)
     head = dict(mmdark=mmdark.__version__, **about, complete=complete) | ({'classes': names} if names != FACE else {})
@@ -96,14 +96,14 @@ def write_lists(
 
 
 def category_ids(class_names: Sequence[str]) -> list[int]:
-    """The numbers of classes in COCO files: for COCO's own 80 the official ones, for others 1, 2 and so on."""
+    """Category ids for COCO files: the official ids for COCO's 80 classes, else 1, 2 and so on."""
     if list(class_names) == list(get_classes('coco')):
         return [number for number in range(1, 91) if number not in NOT_IN_COCO]
     return list(range(1, len(class_names) + 1))
 
 
 def csv_row(values: Sequence[object]) -> str:
-    """A line of a CSV file."""
+    """Format values as one line of a CSV file."""
     text = io.StringIO(newline='')
     csv.writer(text, lineterminator='\n').writerow(values)
     return text.getvalue()
@@ -114,7 +114,7 @@ def _results(lines: Lines) -> Iterator[tuple[Kept, DetectionResult]]:
 
 
 def _json(head: Mapping[str, Any], lines: Lines) -> Iterator[str]:
-    """The text that ``json.dumps`` with an indent of 1 would give."""
+    """Yield the text that ``json.dumps(..., indent=1)`` would return."""
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix('\n}')
     yield from _json_list('images', (_entry(line, result) for line, result in _results(lines)))
     broken = (line.item for line in lines() if isinstance(line.item, BrokenImage))
@@ -147,7 +147,7 @@ def _csv(lines: Lines, class_names: Sequence[str]) -> Iterator[str]:
 
 
 def _all_names(lines: Lines, class_names: Sequence[str]) -> list[str]:
-    """The names of the classes; the number of a class that has no name."""
+    """The names of all classes up to the highest label in the results; a class without a name gets its number."""
     most = max((int(result.labels.max(initial=0)) for _, result in _results(lines)), default=0)
     return [name_of(label, class_names) for label in range(max(len(class_names), most + 1))]
 
@@ -171,7 +171,7 @@ def _coco_results(lines: Lines, names: Sequence[str]) -> Iterator[str]:
 
 
 def _joined(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The text that ``json.dumps`` would give of a list of these."""
+    """Yield the text that ``json.dumps`` would return for a list of the entries."""
     yield '['
     for number, entry in enumerate(entries):
         yield f'{", " if number else ""}{json.dumps(entry, ensure_ascii=False)}'

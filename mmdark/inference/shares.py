@@ -1,4 +1,4 @@
-"""Shares of many photographs for several machines: 3/16 is the third of sixteen."""
+"""Divide many photographs into shares for several machines: 3/16 is the third of sixteen shares."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OF_SHARES = 'results.*-of-*.jsonl'
 
 @dataclass(frozen=True)
 class Share:
-    """Every ``parts``-th batch of the photographs, so that the batches are those of a run over all of them.
+    """Every ``parts``-th batch of the photographs; a run over all photographs has the same batches.
 
     Args:
-        part: number of the share, from 1 on.
-        parts: number of shares.
-        batch_size: photographs in a batch.
+        part: number of this share, from 1.
+        parts: total number of shares.
+        batch_size: number of photographs per batch.
 
     Example:
         >>> share = Share(2, 3, batch_size=2)
@@ -36,20 +36,23 @@ class Share:
     batch_size: int = 1
 
     def holds(self, number: int) -> bool:
-        """Whether the photograph of this number, from 0 on, belongs to it."""
+        """Whether the photograph with this index, from 0, belongs to the share."""
         return number // self.batch_size % self.parts == self.part - 1
 
     def number_of(self, index: int) -> int:
-        """From an index in the share to the number among all photographs."""
+        """Convert an index within the share to the index among all photographs."""
         batch, place = divmod(index, self.batch_size)
         return (batch * self.parts + self.part - 1) * self.batch_size + place
 
     def lines_path(self, folder: Path) -> Path:
-        """The file with its lines."""
+        """Path of the file with the share's lines."""
         return folder / (RESULT_LINES if self.parts == 1 else f'results.{self.part}-of-{self.parts}.jsonl')
 
     def settings(self, photographs: Sequence[str]) -> Line:
-        """Must be equal where a share is resumed or joined; empty for the whole. Takes the names of all photographs."""
+        """Settings that must be equal to resume or join shares; empty if there is only one share.
+
+        ``photographs`` are the names of all photographs, not only of this share.
+        """
         if self.parts == 1:
             return {}
         listing = b''.join(name.encode(errors='surrogateescape') + b'\0' for name in photographs)
@@ -65,10 +68,10 @@ WHOLE = Share()
 
 
 def share_of(text: str) -> tuple[int, int]:
-    """Part and parts of ``'3/16'``.
+    """Parse ``'3/16'`` into part and parts.
 
     Raises:
-        InputError: it is no share.
+        InputError: the text is not a valid share.
     """
     found = re.fullmatch(r'(\d{1,6})/(\d{1,6})', text, re.ASCII)
     if not found or not 1 <= int(found[1]) <= int(found[2]):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: raised, postponed, or ignored."""
+"""Context managers that raise, postpone or ignore Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Within, SIGTERM raises :class:`mmdark.errors.Terminated` as Ctrl-C raises ``KeyboardInterrupt``.
+    """Make SIGTERM raise :class:`mmdark.errors.Terminated`, as Ctrl-C raises ``KeyboardInterrupt``.
 
-    Schedulers and containers send it some seconds before SIGKILL.
+    Schedulers and containers send SIGTERM a few seconds before SIGKILL.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -29,14 +29,14 @@ def sigterm_raises() -> Iterator[None]:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Within, both signals are ignored: a second one must not lose the results that the first one left."""
+    """Ignore both signals, so that a second one does not interrupt writing the results after the first one."""
     with _handling(*ENDING, handler=signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Within, both signals are postponed to the end."""
+    """Postpone both signals to the end of the block."""
     came: list[tuple[int, FrameType | None]] = []
     with _handling(*ENDING, handler=lambda *signalled: came.append(signalled)):
         yield
@@ -48,7 +48,7 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _handling(*numbers: int, handler: object) -> Iterator[None]:
-    """Set a handler; only in the main thread, as Python demands and where alone signals are handled."""
+    """Set a handler within the block; does nothing outside the main thread, where Python forbids it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

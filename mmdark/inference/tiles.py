@@ -1,7 +1,8 @@
-"""Detection in large photographs by overlapping tiles.
+"""Detect in large photographs by overlapping tiles.
 
-A face that a tile cuts is whole in the next one. A face too large for the overlap is found in the photograph shrunk by
-two, by four and so on, until it is one tile. All tiles together have about twice the pixels of the photograph.
+A face that is cut by the border of a tile is whole in the neighbouring tile. Faces too large for the overlap are
+detected in the photograph downscaled by 2, 4 and so on, until it fits into a single tile. All tiles together have about
+twice the pixels of the photograph.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from mmcv.ops import nms
 from mmdark.errors import InputError
 
 Detect = Callable[[list[np.ndarray]], list[tuple[np.ndarray, ...]]]
-"""Images ``(H, W, 3)`` → boxes ``(N, 4)``, scores ``(N,)`` and, of several classes, labels ``(N,)`` of each."""
+"""Images ``(H, W, 3)`` → for each, boxes ``(N, 4)``, scores ``(N,)`` and, with several classes, labels ``(N,)``."""
 
 AUTO_PIXELS = 2048 * 2048
 AUTO_TILE = 1280
 OVERLAP = 128
-"""Of two neighbouring tiles, in pixels."""
+"""Overlap of two neighbouring tiles, in pixels."""
 GRID = 128
-"""Tiles begin at multiples of the detector's largest stride, so that its cells lie as in the whole photograph."""
+"""The detector's largest stride. Tiles start at its multiples, so that priors lie as in the whole photograph."""
 MIN_TILE = 2 * GRID + OVERLAP
 
 
 class Span(NamedTuple):
-    """A tile along one axis in pixels; it contributes the boxes whose centre is in ``own_start`` to ``own_end``."""
+    """Extent of a tile along one axis, in pixels; boxes count if their centre is in ``own_start`` to ``own_end``."""
 
     start: int
     end: int
@@ -38,13 +39,13 @@ class Span(NamedTuple):
 
 
 def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
-    """The side of the tiles for an image of this size; None for the whole image at once.
+    """The side of the tiles for an image of this size; None if the image is not split.
 
     Raises:
-        InputError: ``tile`` is neither a sufficient number of pixels nor ``'auto'`` nor None.
+        InputError: ``tile`` is not an integer of at least :data:`MIN_TILE`, ``'auto'`` or None.
     """
     if tile == 'auto':
-        tile = AUTO_TILE if max(height, GRID) * max(width, GRID) > AUTO_PIXELS else None  # a strip is filled up
+        tile = AUTO_TILE if max(height, GRID) * max(width, GRID) > AUTO_PIXELS else None  # short sides are padded
     if tile is None:
         return None
     if isinstance(tile, bool) or not isinstance(tile, int) or tile < MIN_TILE:
@@ -53,12 +54,12 @@ def tile_side(tile: int | str | None, height: int, width: int) -> int | None:
 
 
 def spans(length: int, tile: int, overlap: int = OVERLAP) -> list[Span]:
-    """Cut an axis into overlapping tiles; their own parts meet in the middle of the overlaps.
+    """Split an axis into overlapping tiles; their own parts meet in the middle of the overlaps.
 
     Args:
-        length: of the axis, in pixels.
-        tile: side of a tile; the last one may be up to :data:`GRID` shorter.
-        overlap: the least overlap of neighbours.
+        length: length of the axis, in pixels.
+        tile: side of a tile; the last tile may be up to :data:`GRID` shorter.
+        overlap: minimum overlap of neighbouring tiles, in pixels.
 
     Example:
         >>> [tuple(span) for span in spans(1000, 640)]
@@ -80,23 +81,23 @@ def detect_in_tiles(
     overlap: int = OVERLAP,
     iou_threshold: float = 0.3,
 ) -> tuple[np.ndarray, ...]:
-    """Detect in tiles of the image, and in tiles of the image shrunk, and merge by non-maximum suppression.
+    """Detect in tiles of the image and of its downscaled copies, and merge the boxes by non-maximum suppression.
 
-    A tile contributes the boxes whose centre is in its own part, up to three quarters of the overlap in size, so that
-    they are whole in it. The image shrunk by two contributes the next larger ones, and so on; the last, a single tile,
-    all that are larger.
+    From each tile, the boxes are kept whose centre is in the tile's own part and whose longer side is at most three
+    quarters of the overlap; these are whole in the tile. The image downscaled by 2 provides the next larger boxes, and
+    so on; the last copy, a single tile, provides all larger boxes.
 
     Args:
         image: ``(H, W, 3)`` uint8.
-        detect: is given ``batch_size`` tiles at most.
+        detect: function that detects in up to ``batch_size`` tiles.
         tile: side of a tile in pixels.
-        batch_size: tiles at a time.
-        overlap: of neighbouring tiles, in pixels.
-        iou_threshold: of the suppression, for each class.
+        batch_size: maximum number of tiles per call of ``detect``.
+        overlap: minimum overlap of neighbouring tiles, in pixels.
+        iou_threshold: IoU threshold of the suppression, which is done per class.
 
     Returns:
-        Boxes ``(N, 4)`` float32 in pixels of the image and scores ``(N,)`` float32, the highest first; and labels
-        ``(N,)`` where ``detect`` gives them.
+        Boxes ``(N, 4)`` float32 in pixels of the image, scores ``(N,)`` float32, highest first, and labels ``(N,)`` if
+        ``detect`` returns them.
     """
     height, width = image.shape[:2]
     found, smallest = [], 0.0
@@ -116,12 +117,12 @@ def detect_in_tiles(
         if single:
             break
         image = cv2.resize(image, _halved(image), interpolation=cv2.INTER_AREA)
-        smallest = 0.75 * overlap / 4  # half of the limit above, so that no size is missed
+        smallest = 0.75 * overlap / 4  # half of the previous limit at this scale, so that no size is missed
     return _merged(found, iou_threshold)
 
 
 def stitch(image: np.ndarray, look: Callable[[np.ndarray], np.ndarray], tile: int | None) -> np.ndarray:
-    """Apply ``look`` to an image ``(H, W, 3)`` tile by tile (None: at once) and join the tiles' own parts.
+    """Apply ``look`` to each tile of an image ``(H, W, 3)``, or to the whole image (None), and join the own parts.
 
     ``look`` maps a tile to an array whose first two axes are those of the tile.
     """
@@ -139,7 +140,7 @@ def stitch(image: np.ndarray, look: Callable[[np.ndarray], np.ndarray], tile: in
 
 
 def _is_own(boxes: np.ndarray, row: Span, column: Span, slack: float) -> np.ndarray:
-    """Whose centre is in the tile's own part, with some slack: two tiles place the same face slightly differently."""
+    """Whether box centres are in the tile's own part; ``slack``: a face's box differs slightly between two tiles."""
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     across = (x >= column.own_start - slack) & (x <= column.own_end + slack)
     return across & (y >= row.own_start - slack) & (y <= row.own_end + slack)
@@ -155,7 +156,7 @@ def _halved(image: np.ndarray) -> tuple[int, int]:
 
 
 def _merged(found: Sequence[tuple[np.ndarray, ...]], iou_threshold: float) -> tuple[np.ndarray, ...]:
-    """The boxes of all tiles after suppression; classes are moved apart, so that one does not suppress another."""
+    """Suppress duplicate boxes of all tiles; boxes are offset by class, so that classes do not suppress each other."""
     boxes, scores, *labels = (np.concatenate(column) for column in zip(*found, strict=True))
     boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
     if not len(boxes):

@@ -1,4 +1,4 @@
-"""The frames of a video file (read by PyAV) or a camera (read by OpenCV), each with its number and its time."""
+"""Read the frames of a video file (by PyAV) or a camera (by OpenCV), each with its index and time."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 TimedImage = tuple[float, Callable[[], np.ndarray]]
-"""When a frame is shown, in seconds by any clock, and what decodes its pixels."""
+"""Time at which a frame is shown, in seconds from an arbitrary start, and a function that decodes its pixels."""
 USUAL_RATE = 25.0
-"""Frames per second where the source states none."""
+"""Frames per second if the source does not state a rate."""
 ATTEMPTS = 16
-"""Reads that may fail in a row before a file counts as ended; damage in the middle fails a few."""
+"""Consecutive failed reads after which a file counts as ended; a damaged part in the middle causes only a few."""
 CHUNK = 1 << 20
-"""Bytes from the start of a file that identify it."""
+"""Number of bytes at the start of a file whose hash identifies it."""
 MAX_PIXELS = 1 << 26
-"""Pixels of a frame; a damaged header can state sizes that need gigabytes."""
+"""Maximum number of pixels of a frame; a damaged header can state sizes that need gigabytes."""
 FILES_ONLY = {'protocol_whitelist': 'file,pipe'}
-"""A playlist that is named as a video must not make FFmpeg open addresses."""
+"""FFmpeg option that prevents a playlist given as a video from opening network addresses."""
 
 
 class Frame(NamedTuple):
     """One frame.
 
     Attributes:
-        number: counted from 0 over all frames that can be decoded.
-        seconds: since the first frame.
-        image: ``(H, W, 3)`` BGR uint8, turned upright as a player shows it.
+        number: index among all frames that can be decoded, from 0.
+        seconds: time since the first frame.
+        image: ``(H, W, 3)`` BGR uint8, rotated as the file's metadata states.
     """
 
     number: int
@@ -63,10 +63,11 @@ class Video:
     Attributes:
         source: an absolute path, or the number of a camera.
         name: ``'clip.mp4'``, or ``'webcam 0'``.
-        width: of the first frame as a player shows it, in pixels; ``height`` likewise.
-        rate: frames per second, on average.
-        count: number of frames that the file states, often off by one; None where it states none.
-        bytes: size of the file; None for a camera. ``digest`` is a hash of its start.
+        width: width of the first frame after rotation, in pixels; ``height`` likewise.
+        rate: average number of frames per second.
+        count: number of frames according to the file, often off by one; None if not stated.
+        bytes: size of the file; None for a camera.
+        digest: hash of the start of the file; None for a camera.
     """
 
     source: str | int
@@ -80,12 +81,12 @@ class Video:
 
     @property
     def is_camera(self) -> bool:
-        """Whether its frames come once and never again."""
+        """Whether the source is a camera, whose frames cannot be read again."""
         return isinstance(self.source, int)
 
 
 def is_video(path: str | os.PathLike) -> bool:
-    """Whether a file is a video, by its first bytes; by its name where they tell nothing, or there is no such file."""
+    """Whether a file is a video, by its first bytes, or by its name if these are inconclusive or cannot be read."""
     kind = kind_of(path)
     return kind == VIDEO if kind else has_suffix(path, VIDEO_SUFFIXES)
 
@@ -117,7 +118,7 @@ def open_video(source: str | os.PathLike | int) -> Video:
 
 
 def _tried(first: TimedImage | None, video: Video) -> Video:
-    """The video with the size of its first frame, and a plausible rate."""
+    """Set the size to that of the first frame, and replace an implausible rate by :data:`USUAL_RATE`."""
     if first is None:
         raise InputError(f'{video.name} gives no frame: record or copy it again')
     height, width = first[1]().shape[:2]
@@ -126,17 +127,17 @@ def _tried(first: TimedImage | None, video: Video) -> Video:
 
 
 def frames_of(video: Video, first: int = 0, every: int = 1, end: int | None = None) -> Iterator[Frame]:
-    """Decode a video from its start and yield the frames from ``first`` on; one is in memory at a time.
+    """Decode a video from its start and yield the frames from ``first`` on, one in memory at a time.
 
-    The frames before ``first`` are decoded, too: seeking lands on other frames in some files. Damaged frames are left
-    out, or come as the decoder repairs them. A time that is not later than the one before is set a frame later. The
-    times of a camera are those of its driver.
+    The frames before ``first`` are also decoded, because seeking is inexact in some files. Damaged frames are skipped,
+    or yielded as repaired by the decoder. If a time is not later than that of the frame before, it is replaced by that
+    time plus one frame duration. The times of camera frames are the times at which they were grabbed.
 
     Args:
-        video: of :func:`open_video`.
-        first: number of the first frame to yield.
-        every: yield the frames whose number is a multiple of it.
-        end: number of the frame to stop before.
+        video: the return value of :func:`open_video`.
+        first: index of the first frame to yield.
+        every: yield only frames whose index is a multiple of this.
+        end: index of the frame to stop before.
     """
     opened, read = (_opened_camera, _camera_frames) if video.is_camera else (opened_file, _file_frames)
     start = seconds = None
@@ -149,14 +150,14 @@ def frames_of(video: Video, first: int = 0, every: int = 1, end: int | None = No
 
 
 def _later(last: float | None, now: float, usual: float) -> float:
-    """The time of a frame in seconds: what the file states, or ``usual`` after the last where that is not later."""
+    """The time ``now`` of a frame in seconds, or ``last + usual`` if ``now`` is not later than ``last``."""
     if last is None:
         return 0.0
     return now if math.isfinite(now) and now > last else last + usual
 
 
 def pyav() -> ModuleType:
-    """The module ``av``.
+    """Import the module ``av``.
 
     Raises:
         InputError: it is not installed.
@@ -169,17 +170,17 @@ def pyav() -> ModuleType:
 
 
 def opened_file(path: str) -> InputContainer:
-    """A media file, opened by PyAV; close it."""
+    """Open a media file with PyAV; the caller closes it."""
     return pyav().open(f'file:{path}', options=FILES_ONLY, metadata_errors='replace')
 
 
 def _file_frames(container: InputContainer) -> Iterator[TimedImage]:
-    """Decode frame after frame; damage in the middle does not end it."""
+    """Decode all frames, skipping damaged packets."""
     stream = container.streams.best('video')
     if stream is None:
         return
     stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)}
-    stream.codec_context.thread_count = 1  # with several, repaired frames differ from one run to the next
+    stream.codec_context.thread_count = 1  # with several threads, repaired frames differ between runs
     for packet in _packets(container, stream):
         frames = []
         with suppress(pyav().FFmpegError):
@@ -189,7 +190,7 @@ def _file_frames(container: InputContainer) -> Iterator[TimedImage]:
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet | None]:
-    """The packets of a stream; the last one is empty, for which the decoder gives the frames it still holds."""
+    """The packets of a stream; the last one is empty and makes the decoder return its buffered frames."""
     failures = 0
     while failures < ATTEMPTS:
         try:
@@ -203,13 +204,13 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet 
 
 
 def _upright(frame: VideoFrame) -> np.ndarray:
-    """The pixels of a frame as a player shows it, ``(H, W, 3)`` BGR uint8."""
+    """The rotated pixels of a frame, ``(H, W, 3)`` BGR uint8."""
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format='bgr24'), round(frame.rotation / 90)))
 
 
 @contextmanager
 def _opened_camera(number: int) -> Iterator[cv2.VideoCapture]:
-    set_level = getattr(cv2, 'setLogLevel', None) or cv2.utils.logging.setLogLevel  # of OpenCV 4, of OpenCV 5
+    set_level = getattr(cv2, 'setLogLevel', None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
     level = set_level(0)
     try:
         capture = cv2.VideoCapture(number)
@@ -232,7 +233,7 @@ def _camera_frames(capture: cv2.VideoCapture) -> Iterator[TimedImage]:
 
 
 def video_path(source: str | os.PathLike) -> str:
-    """The absolute path of a file that may be a video.
+    """Check that a file may be a video and return its absolute path.
 
     Raises:
         InputError: it is a URL, a folder or an image, or does not exist.

@@ -1,4 +1,4 @@
-"""``NAME.frames.jsonl``, a line per frame, appended when the frame is done; and the lists made from it."""
+"""Write ``NAME.frames.jsonl``, to which a line is appended after each frame, and the lists made from it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ END = '.frames.jsonl'
 
 
 class FrameLines(JsonLines):
-    """The lines of a video: ``frame`` (its number), ``seconds``, and ``faces`` or ``objects``.
+    """The lines of a video: ``frame`` (its index), ``seconds``, and ``faces`` or ``objects``.
 
-    Arguments as of :class:`JsonLines`; ``every`` is the distance of the numbers of two lines.
+    The arguments are those of :class:`JsonLines`; ``every`` is the step between the frame indices of two lines.
 
     Attributes:
-        first: number of the first frame that is missing.
+        first: index of the first frame without a line.
     """
 
     GO_ON = 'give the same command again to go on'
@@ -38,9 +38,9 @@ class FrameLines(JsonLines):
 
 
 def write_frame_lists(lines_path: Path, formats: Collection[str]) -> list[Path]:
-    """Write ``NAME.frames.json`` (the header and ``frames``) or ``NAME.frames.csv`` (a row per object).
+    """Write ``NAME.frames.json`` (the header and ``frames``) and ``NAME.frames.csv`` (one row per object), as chosen.
 
-    The columns are ``frame,seconds,x1,y1,x2,y2,score``, of several classes also ``label,class_name``.
+    The columns are ``frame,seconds,x1,y1,x2,y2,score``, and with several classes also ``label,class_name``.
     """
     makers: dict[str, Callable[[Path], Iterator[str]]] = {'json': _json, 'csv': _csv}
     places = []

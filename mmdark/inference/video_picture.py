@@ -1,4 +1,4 @@
-"""The drawn video: each frame with its objects, beside a brightened copy where the video is dark."""
+"""Draw a video: each frame with its objects; for a dark video, the frame next to a brightened copy with the objects."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ SeenFrame = tuple[Frame, DetectionResult]
 Written = tuple[bool, list[str], bool]
 """Whether the video was written, notes for the user, and whether Ctrl-C ended it."""
 FIRST = 250
-"""Frames that decide whether a file is dark: the first ten seconds, as many videos begin with black."""
+"""Number of frames from which darkness is sampled: ten seconds at 25 per second, as many videos start with black."""
 SAMPLED = 10
-"""Number of these that are examined; of a camera the first."""
+"""Number of frames sampled from them to decide whether a video is dark; for a camera, its first frames."""
 PACE = 0.1
-"""Share of the way from the current brightening to that of the next frame."""
+"""Weight of the new frame's brightening when the current brightening is updated, in [0, 1]."""
 
 
 class SteadyPicture:
-    """:func:`picture_of` of frame after frame; the brightening changes slowly, so that a light causes no flash."""
+    """:func:`picture_of` for successive frames; the brightening is smoothed over time to avoid flicker."""
 
     def __init__(self, dark: bool) -> None:
         self.dark = dark
         self.brightening: Brightening | None = None
 
     def __call__(self, image: np.ndarray, result: DetectionResult) -> np.ndarray:
-        """The picture of the next frame, ``(H, W, 3)`` BGR uint8."""
+        """Draw the next frame; the picture is BGR uint8, as of :func:`picture_of`."""
         if self.dark:
             new = Brightening.of(image)
             self.brightening = new if self.brightening is None else self.brightening.towards(new, PACE)
@@ -52,9 +52,9 @@ def draw_video(
     report: Callable[[int, int | None, str], None] = lambda done, total, stage: None,
     class_names: tuple[str, ...] = FACE,
 ) -> Written:
-    """Decode a file again and draw the objects of its lines, up to the frame of number ``end``.
+    """Decode a file again and draw the objects from its lines on the frames before index ``end``.
 
-    Args as of :func:`.detect_video`.
+    The other arguments are those of :func:`.detect_video`.
     """
     total = None if video.count is None else min(video.count, end)
     try:
@@ -73,7 +73,7 @@ def draw_video(
 
 
 def record_video(video: Video, seen: Iterator[SeenFrame], path: Path, dark: bool | None = None) -> Written:
-    """Draw the frames of a camera as they come, until Ctrl-C; errors and SIGTERM are raised when the file is closed."""
+    """Draw the frames of a camera until Ctrl-C; errors and SIGTERM are raised again after the file is closed."""
     first: list[SeenFrame] = []
     ended: BaseException | None = None
     try:
@@ -101,7 +101,7 @@ def _how_written(path: Path, video: Video) -> str:
 
 
 def _with_objects(frames: Iterable[Frame], lines: Iterator[Line], class_names: tuple[str, ...]) -> Iterator[SeenFrame]:
-    """Each frame with the objects of its line, or of the last line before it."""
+    """Pair each frame with the objects of its line or, if it has none, of the last line before it."""
     line, objects = next(lines, None), []
     for frame in frames:
         if line is not None and line['frame'] == frame.number:
@@ -111,5 +111,5 @@ def _with_objects(frames: Iterable[Frame], lines: Iterator[Line], class_names: t
 
 
 def _is_dark_video(images: Iterable[np.ndarray]) -> bool:
-    """Whether most of the images are dark; one decision for all frames, as all pictures have one size."""
+    """Whether most of the images are dark; decided once per video, because all pictures need the same size."""
     return float(np.mean([is_dark(image) for image in images])) > 0.5

@@ -1,4 +1,4 @@
-"""Pictures with their times, and the sound of another video, in an MP4 file that is there whole or not at all."""
+"""Write timed pictures, and optionally the sound of another video, atomically to an MP4 file."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
 
 LONGEST_STILL = 60.0
-"""Seconds that one picture is shown at most; a longer gap is an error in the times of the file."""
+"""Maximum duration of one picture in seconds; a longer gap is considered an error in the timestamps of the file."""
 TICKS = 60_000
-"""Per second; the times of pictures are rounded to them. Exact at 24, 25, 30, 50, 60 and 29.97 frames per second."""
+"""Ticks per second, to which picture times are rounded. Exact at 24, 25, 30, 50, 60 and 29.97 frames per second."""
 MP4_SOUND = ('aac', 'ac3', 'alac', 'eac3', 'mp3', 'opus')
-"""Codecs that are copied into an MP4 as they are; sound in others is encoded as AAC."""
+"""Audio codecs that are copied to the MP4 without re-encoding; others are encoded as AAC."""
 
 PREROLL = 0.05
-"""Seconds of sound before the first picture that are copied, too: the decoder needs a packet or two to begin."""
+"""Seconds of sound to copy before the first picture, because the decoder needs one or two packets to start."""
 SOUND_RATE = 48_000
-"""Samples per second of encoded sound."""
+"""Sample rate of re-encoded sound, in Hz."""
 
 
 class VideoWriter:
-    """Encodes pictures, each shown from its time on, as H.264 (MPEG-4 where this FFmpeg has no libx264).
+    """Encode pictures with their times as H.264, or as MPEG-4 if PyAV's FFmpeg has no libx264.
 
     Args:
-        path: of the file.
-        rate: frames per second, about; it decides how long the last picture is shown.
-        sound_of: path of a video whose sound is copied along, as far as the pictures go.
+        path: path of the output file.
+        rate: approximate frames per second; sets the duration of the last picture.
+        sound_of: path of a video whose sound is copied, up to the end of the last picture.
     """
 
     def __init__(self, path: Path, rate: float, sound_of: str | None = None) -> None:
@@ -52,11 +52,11 @@ class VideoWriter:
         self._tick = -1
 
     def add(self, picture: np.ndarray, seconds: float) -> None:
-        """Take a picture.
+        """Encode one picture.
 
         Args:
-            picture: ``(H, W, 3)`` BGR uint8; the first decides the size of all.
-            seconds: since the first, growing.
+            picture: ``(H, W, 3)`` BGR uint8; the first picture sets the size of the video.
+            seconds: time since the first picture; must increase.
         """
         with undisturbed():
             if self._file is None:
@@ -71,14 +71,14 @@ class VideoWriter:
             self._copy_sound(shown)
 
     def close(self) -> None:
-        """Finish the file."""
+        """Encode the remaining packets and sound, and close the file."""
         if self._file is not None:
             self._write(self._video.encode(None))
             self._copy_sound(self._last - self._gaps + 1 / self._rate)
             self._file.close()
 
     def abandon(self) -> None:
-        """Close all files, whatever becomes of them."""
+        """Close all files and ignore errors."""
         for file in filter(None, (self._file, self._source)):
             with suppress(OSError, ValueError):
                 file.close()
@@ -86,7 +86,7 @@ class VideoWriter:
     def _open(self, height: int, width: int) -> None:
         self._file = pyav().open(f'file:{self._path}', 'w', format='mp4', options={'movflags': '+faststart'})
         codec, quality = ('libx264', dict(preset='veryfast', crf='20')) if has_h264() else ('mpeg4', dict(qmin='3'))
-        options = {**quality, 'bf': '0'}  # with B-frames the file would state a wrong duration where times are unsteady
+        options = {**quality, 'bf': '0'}  # with B-frames, irregular times would give a wrong duration
         self._video = self._file.add_stream(codec, Fraction(self._rate).limit_denominator(1001), options=options)
         self._video.width, self._video.height, self._video.pix_fmt = width, height, 'yuv420p'
         self._video.codec_context.time_base = Fraction(1, TICKS)
@@ -95,7 +95,7 @@ class VideoWriter:
 
     def _write(self, packets: list[Packet]) -> None:
         for packet in packets:
-            packet.duration = packet.duration or round(TICKS / self._rate)  # that of the last one counts
+            packet.duration = packet.duration or round(TICKS / self._rate)  # only the last one's duration has an effect
             self._file.mux(packet)
 
     def _copy_sound(self, until: float) -> None:
@@ -106,15 +106,15 @@ class VideoWriter:
 
 @contextmanager
 def written_video(path: Path, rate: float, sound_of: str | None = None) -> Iterator[VideoWriter]:
-    """A :class:`VideoWriter` whose file is put in place whole at the end, and removed after an error.
+    """Open a :class:`VideoWriter`; its file is moved to ``path`` at the end, or removed after an error.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     with ExitStack() as opened:
         part = opened.enter_context(writing_whole(path))
         opened.enter_context(_system_errors())
-        clear_parts(path.parent, [glob.escape(path.name)])  # of a process that was killed
+        clear_parts(path.parent, [glob.escape(path.name)])  # left by a process that was killed
         writer = VideoWriter(part, rate, sound_of)
         opened.callback(writer.abandon)
         yield writer
@@ -124,7 +124,7 @@ def written_video(path: Path, rate: float, sound_of: str | None = None) -> Itera
 
 
 def has_h264() -> bool:
-    """Whether PyAV's FFmpeg can write what browsers play."""
+    """Whether PyAV's FFmpeg can encode H.264, which browsers can play."""
     return 'libx264' in pyav().codecs_available
 
 
@@ -135,7 +135,7 @@ def has_sound(path: str) -> bool:
 
 
 def _sound_packets(source: InputContainer, target: OutputContainer) -> Iterator[Packet]:
-    """The first sound of a video for another file, from the time of the first picture on; damage ends it."""
+    """Packets of the best audio stream for another file, from the first picture on; stops at damaged data."""
     heard, video = source.streams.best('audio'), source.streams.best('video')
     if heard is None:
         return
@@ -148,7 +148,7 @@ def _sound_packets(source: InputContainer, target: OutputContainer) -> Iterator[
     last = None
     with suppress(pyav().FFmpegError):
         for packet in packets:
-            if packet.dts is None:  # the last one, which is empty
+            if packet.dts is None:  # the last packet, which is empty
                 continue
             for name in ('pts', 'dts'):
                 setattr(packet, name, getattr(packet, name) - round(start / packet.time_base))
@@ -165,7 +165,7 @@ def _encoded(source: InputContainer, heard: AudioStream, stream: AudioStream) ->
 
 @contextmanager
 def _system_errors() -> Iterator[None]:
-    """Turn the errors of FFmpeg into those that the system raises for other files."""
+    """Convert FFmpeg's errors to OSError."""
     try:
         yield
     except pyav().FFmpegError as error:
@@ -173,7 +173,7 @@ def _system_errors() -> Iterator[None]:
 
 
 def _fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A picture of this size: a last row or column is repeated, one of another size altogether is scaled."""
+    """Bring a picture to this size: repeat the last row or column if it is one pixel short, else resize it."""
     right, below = width - picture.shape[1], height - picture.shape[0]
     if {right, below} <= {0, 1}:
         return cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)

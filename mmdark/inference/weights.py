@@ -1,4 +1,4 @@
-"""The weights that come with mmdark, and the config that belongs to weights."""
+"""Find the weights that come with mmdark, and the config of given weights."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ SHIPPED = 'gfl_dark_mobilenetv2_wider'
 
 
 def shipped_weights(config_name: str = SHIPPED) -> Path:
-    """The trained weights of one of mmdark's configs, which come with mmdark.
+    """Path of the trained weights that come with mmdark for one of its configs.
 
     Raises:
-        InputError: there are none.
+        InputError: mmdark has no weights for this config.
     """
     return weight_path(f'{PACKAGED}{config_name}.pth')
 
 
 def comes_with_mmdark(weights: Path) -> bool:
-    """Whether this is one of the files that come with mmdark."""
+    """Whether this is one of the weight files that come with mmdark."""
     return weights.resolve() in [path.resolve() for path in packaged_weights().values()]
 
 
 def config_of(weights: Path, checkpoint: Mapping[str, Any]) -> Path:
-    """The config that a checkpoint was trained with: the file that training recorded beside it, or one of mmdark's own.
+    """Find the config of a checkpoint: the one that training recorded in its folder, or one of mmdark's configs.
 
-    A config is code, so the author of a checkpoint must not choose it: neither other files beside the checkpoint nor
-    the config text within it are read.
+    A config is code, so the author of a checkpoint must not be able to choose it. Therefore other files in the folder
+    and the config text in the checkpoint are not read.
 
     Args:
         weights: path of the checkpoint.
-        checkpoint: its content.
+        checkpoint: content of the checkpoint.
 
     Raises:
-        InputError: the config is not known.
+        InputError: the config cannot be determined.
     """
     kind = (checkpoint.get('meta') or {}).get('converted_from')
     name = str(metadata(checkpoint).get('config_name', '')) or Path(PUBLISHED_MODELS.get(kind, '')).stem
