@@ -36,11 +36,11 @@ class AnnotatedImage(NamedTuple):
 def coco_document(images: Iterable[AnnotatedImage], names: Sequence[str] = ('face',)) -> tuple[dict, int]:
     """The COCO document of some images, and the number of boxes left out.
 
-    Ids count from 1 in the given order (pycocotools takes a box with id 0 for "no match"). A box without a size (width
-    or height not positive, or not finite) is left out with its id, so the ids of other boxes do not depend on it. An
-    ignored box gets ``iscrowd=1``: pycocotools then counts a detection on it neither way, and mmdet's ``CocoDataset``
-    puts it among the ignored instances. The key ``ignore`` is not used: pycocotools overwrites it, and ``CocoDataset``
-    would drop the box and train its face as background.
+    Ids count from 1 in the given order (pycocotools treats id 0 as "no match"). A box without a size (width or height
+    not positive, or not finite) is left out and its id is skipped, so the other ids do not change. An ignored box gets
+    ``iscrowd=1``: pycocotools then ignores detections that match it, and mmdet's ``CocoDataset`` adds it to the ignored
+    instances. The key ``ignore`` is not used: pycocotools overwrites it, and ``CocoDataset`` would drop the box and
+    train its face as background.
 
     Example:
         >>> box = AnnotatedBox(10, 20, 30, 40)
@@ -75,7 +75,7 @@ def wider_to_images(records: Sequence[WiderImage], folder: Path, source: str) ->
 
     Args:
         records: from :func:`mmdark.datasets.wider_annotation.parse_wider_annotation`.
-        folder: where the images lie; names in the result are relative to it.
+        folder: folder of the images; names in the result are relative to it.
         source: the annotation file, for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A dark copy of a whole data set, the same for everyone, with the parameters of each darkening beside it."""
+"""Write a reproducible dark copy of a data set, with a record of the DarkISP parameters of each image."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ RECORD = 'dark_isp.json'
 """Name of the file with the settings and the parameters of each image."""
 
 FORMATS = {'png': ('.png',), 'jpg': ('.jpg', '.jpeg')}
-"""Formats of the dark images, and the suffixes (in lower case) that an image of this format keeps."""
+"""Format of the dark images → source suffixes (in lower case) that are kept; others become the first one."""
 
 _HOW = (
     'DarkISP(preset, seed, keep_light=False) of mmdark on the source image, then rounded to 8 bits. The generator of '
     'each image is torch.Generator().manual_seed(zlib.crc32("<seed>:<file name of source>")); it gives the parameters '
     'below and then the noise for the size of the image.'
 )
-_FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)  # otherwise noise is smoothed
+# Chroma subsampling would smooth the noise.
+_FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 _TEXT_SUFFIXES = ('.txt', '.csv', '.lst')
 _SEPARATORS = re.compile(r'[\s,;"\'<>]+')
 _IMAGE_END = re.compile(rf'(?:{"|".join(map(re.escape, IMAGE_SUFFIXES))})(?=[\s,;"\'<>]|\Z)', re.IGNORECASE)
@@ -44,7 +45,7 @@ _LONGEST_NAME = 255  # characters of a file name
 
 
 class DarkSettings(NamedTuple):
-    """What decides the bytes of a dark copy: preset and seed of DarkISP, format of the images, quality of a JPEG."""
+    """Settings that determine the bytes of a dark copy: DarkISP preset and seed, image format, JPEG quality."""
 
     preset: str = 'corrected'
     seed: int = 0
@@ -52,13 +53,13 @@ class DarkSettings(NamedTuple):
     quality: int = 95
 
     def as_record(self) -> dict[str, Any]:
-        """As the record keeps them; a PNG has no quality."""
+        """The settings as written to the record; ``quality`` is omitted for PNG."""
         record = self._asdict()
         return record if self.format == 'jpg' else {key: record[key] for key in ('preset', 'seed', 'format')}
 
 
 class DarkCopy(NamedTuple):
-    """Numbers of dark images, of those that were there before and of other files; one line for each broken image."""
+    """Number of dark images, how many existed before, number of other files, and one message per unreadable image."""
 
     images: int
     kept: int
@@ -69,21 +70,21 @@ class DarkCopy(NamedTuple):
 def darken_folder(source: Path, out: Path, settings: DarkSettings, workers: int | None = None) -> DarkCopy:
     """Write a dark copy of a data set: WIDER FACE, DARK FACE, ExDark, COCO, VOC, YOLO, or a plain folder of images.
 
-    Each image becomes what ``DarkISP(preset, seed=seed, keep_light=False)`` makes of it in a test pipeline, rounded to
-    8 bits. All other files are copied; text annotations and COCO files name the images by their new suffix. An image
-    with a VOC file (``a.xml``) keeps its name in any format, because mmdet's ``XMLDataset`` reads ``<id>.jpg`` only:
-    it is then a PNG under the name ``a.jpg``, which OpenCV and Pillow read.
+    Each image is darkened by ``DarkISP(preset, seed=seed, keep_light=False)``, as in a test pipeline, and rounded to
+    8 bits. All other files are copied; image names in text annotations and COCO files get the new suffix. An image with
+    a VOC file (``a.xml``) keeps its name in either format, because mmdet's ``XMLDataset`` only reads ``<id>.jpg``. With
+    PNG, ``a.jpg`` is then a PNG file, which OpenCV and Pillow can read.
 
-    Images that are in ``out`` already are kept, so an interrupted copy continues.
+    Images that already exist in ``out`` are kept, so an interrupted copy can be continued.
 
     Args:
         source: folder of the data set.
-        out: folder of the copy: new, empty, or an unfinished copy with the same settings.
-        settings: what decides the bytes.
-        workers: number of threads, which does not change the result; by default one per core.
+        out: folder of the copy. It must be new, empty, or a copy with the same settings, which may be unfinished.
+        settings: preset, seed, image format and JPEG quality.
+        workers: number of threads; one per core by default. It does not change the result.
 
     Raises:
-        InputError: settings or folders cannot be used, or two images would get the same name.
+        InputError: the settings or folders are invalid, or two images would get the same name.
     """
     if not 1 <= settings.quality <= 100:
         raise InputError(f'--quality {settings.quality}: give 1 to 100')
@@ -117,7 +118,7 @@ def darken_folder(source: Path, out: Path, settings: DarkSettings, workers: int 
 def darkened(
     image: np.ndarray, path: str | Path, settings: DarkSettings | None = None
 ) -> tuple[np.ndarray, ISPParameters]:
-    """An ``(H, W, 3)`` BGR uint8 image as :func:`darken_folder` darkens it; the name of its file decides the noise."""
+    """Darken an ``(H, W, 3)`` BGR uint8 image like :func:`darken_folder`; the file name seeds the random numbers."""
     settings = settings or DarkSettings()
     step = DarkISP(settings.preset, seed=settings.seed, keep_light=False)
     parameters, noise = step.sample({'img': image, 'img_path': str(path)})
@@ -125,7 +126,7 @@ def darkened(
 
 
 def files_below(folder: Path) -> list[str]:
-    """All files below a folder, relative to it with ``/``, sorted; linked folders are visited once."""
+    """Sorted paths of all files below a folder, relative to it, with ``/``; linked folders are visited once."""
     paths = (Path(here, name) for here, _, names in walk_once(folder) for name in names)
     return sorted(
         path.relative_to(folder).as_posix()
@@ -135,10 +136,10 @@ def files_below(folder: Path) -> list[str]:
 
 
 def content_of(path: Path) -> bytes:
-    """The content of a file that is copied.
+    """The content of a file to copy.
 
     Raises:
-        InputError: it cannot be read, or is a pipe or a device.
+        InputError: the file cannot be read, or is a pipe or a device.
     """
     try:
         refuse_endless(path)
@@ -148,7 +149,7 @@ def content_of(path: Path) -> bytes:
 
 
 def dark_names(files: Sequence[str], image_format: str) -> dict[str, str]:
-    """The name of each image's dark copy.
+    """Map the name of each image to the name of its dark copy.
 
     Raises:
         InputError: two images of one folder would get the same name.
@@ -171,15 +172,15 @@ def dark_names(files: Sequence[str], image_format: str) -> dict[str, str]:
 
 
 def renamed_annotation(name: str, content: bytes, renamed: Mapping[str, str]) -> bytes:
-    """The content of an annotation with the new names of the images.
+    """Replace the image names in the content of an annotation file.
 
-    ``.txt``, ``.csv`` and ``.lst`` files are searched for image names; in ``.json`` files ``images[*].file_name``
-    changes. Everything else, and every other byte, stays as it is.
+    In ``.txt``, ``.csv`` and ``.lst`` files, every image name is replaced; in ``.json`` files, ``images[*].file_name``.
+    Other files are returned unchanged.
 
     Args:
-        name: of the annotation file.
-        content: its bytes.
-        renamed: old file names, without folders, to new ones.
+        name: name of the annotation file.
+        content: bytes of the file.
+        renamed: old file name → new file name, without folders.
 
     Example:
         >>> renamed_annotation('list.txt', b'in/a b.jpg 1 2 3 4 5 1', {'a b.jpg': 'a b.png'})
@@ -201,7 +202,7 @@ def renamed_annotation(name: str, content: bytes, renamed: Mapping[str, str]) ->
 
 
 def _new_name(renamed: Mapping[str, str], text: str) -> str:
-    """``text`` with the image name at its end replaced; names may hold blanks, so the longest one is taken."""
+    """Replace the image name at the end of ``text``; names may contain spaces, so the longest match is used."""
     for start in (0, *(separator.end() for separator in _SEPARATORS.finditer(text))):
         if text[start:] in renamed:
             return text[:start] + renamed[text[start:]]
@@ -209,7 +210,7 @@ def _new_name(renamed: Mapping[str, str], text: str) -> str:
 
 
 def _renamed_coco(content: bytes, renamed: Mapping[str, str]) -> bytes:
-    """A COCO file with the new names; other JSON stays as it is."""
+    """Replace the image names in a COCO file; other JSON is returned unchanged."""
     try:
         document = parse_json(content)
         old = [str(image['file_name']) for image in document['images']]
@@ -253,9 +254,9 @@ def _write_record(out: Path, settings: DarkSettings, images: Mapping[str, dict])
 
 
 def _darken_file(source: Path, out: Path, settings: DarkSettings, names: tuple[str, str]) -> dict[str, float | int]:
-    """Darken one image, unless that is done; returns its parameters."""
+    """Darken one image unless its dark copy exists, and return its parameters."""
     path, target = source / names[0], out / names[1]
-    if target.is_file():  # the parameters depend on the name alone
+    if target.is_file():  # the parameters depend on the file name only
         parameters = darkened(np.zeros((1, 1, 3), np.uint8), path, settings)[1]
     else:
         dark, parameters = darkened(LoadPhoto()({'img_path': str(path)})['img'], path, settings)
@@ -268,9 +269,10 @@ def _darken_file(source: Path, out: Path, settings: DarkSettings, names: tuple[s
 def _in_threads(
     function: Callable[[Any], Any], tasks: Sequence[Any], workers: int | None
 ) -> Iterator[tuple[Any, Any | InputError]]:
-    """Each task with its result or its InputError, in order, with a progress bar on stderr.
+    """Yield each task with its result or its InputError, in order, and show a progress bar on stderr.
 
-    Each thread lets torch use one thread: the result of a vectorised root may depend on how threads divide the image.
+    torch is limited to one thread per worker, because the result of a vectorised power may depend on how its threads
+    divide the image.
     """
 
     def guarded(task: Any) -> Any | InputError:

@@ -1,7 +1,7 @@
-"""A user's data set of any known format as COCO documents; its files tell the format.
+"""Read a user's data set of any supported format as COCO documents; the format is detected from the files.
 
-The formats are COCO, VOC, YOLO and WIDER FACE. A part with ``val`` in its name is the validation part. All other parts
-except ``test`` are for training.
+The formats are COCO, VOC, YOLO and WIDER FACE. An annotation with ``val`` in its name is the validation part. All
+others except ``test`` are for training.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from mmdark.file_limits import parse_json
 
 KINDS = 'COCO (*.json), VOC (Annotations/*.xml), YOLO (data.yaml, or images/ and labels/) or WIDER FACE (*_bbx_gt.txt)'
 HELD_OUT, MOST_HELD_OUT = 0.15, 200
-"""Fraction of the images held out for validation where the data has no validation part, and their highest number."""
+"""Fraction and maximum number of images held out if the data has no validation part; see :func:`split_part`."""
 VALIDATION = ('val', 'valid', 'validation')
-"""Names of the folder or list of a validation part."""
+"""Possible names of the folder or list of the validation part."""
 _REMEDY = 'copy it again, or name another'
 
 
 class DataPart(NamedTuple):
-    """A COCO document, and the folder that its ``file_name`` are relative to."""
+    """A COCO document and the folder that its ``file_name`` entries are relative to."""
 
     document: dict[str, Any]
     images: Path
 
     def class_names(self) -> list[str]:
-        """The classes that have a box, in the order of the categories."""
+        """Names of the classes that have at least one box, in the order of the categories."""
         used = {annotation['category_id'] for annotation in self.document['annotations']}
         return [entry['name'] for entry in self.document['categories'] if entry['id'] in used]
 
     def image_ids(self, classes: Sequence[str]) -> set[int | str]:
-        """The images that have a box of these classes that is not ignored."""
+        """Ids of the images with at least one box of these classes that is not ignored."""
         wanted = {entry['id'] for entry in self.document['categories'] if entry['name'] in classes}
         boxes = self.document['annotations']
         return {box['image_id'] for box in boxes if box['category_id'] in wanted and not box.get('iscrowd')}
 
     def select(self, ids: Set[int | str]) -> DataPart:
-        """The images of these ids with their boxes."""
+        """The part reduced to the images with these ids."""
         images = [image for image in self.document['images'] if image['id'] in ids]
         boxes = [box for box in self.document['annotations'] if box['image_id'] in ids]
         return DataPart({**self.document, 'images': images, 'annotations': boxes}, self.images)
@@ -66,11 +66,11 @@ def read_data(path: str | Path, images: str | Path | None = None) -> DataFolder:
     """Read a data set.
 
     Args:
-        path: its folder, or a file: a COCO file, a ``data.yaml``, a WIDER FACE list.
-        images: folder of the images, where they are not beside the annotation.
+        path: folder of the data set, or a file: a COCO file, a ``data.yaml`` or a WIDER FACE list.
+        images: folder of the images, if they are not next to the annotation.
 
     Raises:
-        InputError: there is no data set of a known format, it is malformed, or images are missing.
+        InputError: the format is not supported, the data set is malformed, or images are missing.
     """
     path, folder = Path(path), None if images is None else Path(images)
     for place in (path, folder or path):
@@ -85,12 +85,12 @@ def read_data(path: str | Path, images: str | Path | None = None) -> DataFolder:
 
 
 def split_part(part: DataPart, classes: Sequence[str]) -> tuple[DataPart, DataPart]:
-    """A training and a validation part, each with images with and without boxes of the classes.
+    """Split off a validation part; images with and without boxes of the classes are split separately.
 
-    The hashes of the names decide which images validate, so adding images moves few others.
+    Images are chosen by the hash of their names, so adding images moves few others to the other part.
 
     Raises:
-        InputError: fewer than two images have boxes.
+        InputError: fewer than two images have boxes of the classes.
     """
     full = part.image_ids(classes)
     if len(full) < 2:
@@ -107,7 +107,7 @@ def split_part(part: DataPart, classes: Sequence[str]) -> tuple[DataPart, DataPa
 
 
 def _sources(path: Path) -> tuple[str, dict[str, Any]]:
-    """The format, and for ``train`` and ``val`` the argument of its reader."""
+    """The format, and the argument of its reader for each of ``train`` and ``val``."""
     suffix = path.suffix.lower()
     if path.is_file() and suffix in ('.json', '.txt'):
         return {'.json': 'COCO', '.txt': 'WIDER FACE'}[suffix], {'train': path}
@@ -130,7 +130,7 @@ def _sources(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _parts_of_files(path: Path, files: Sequence[Path]) -> dict[str, Path]:
-    """The training and validation annotations of a folder, by their names."""
+    """Find the training and the validation annotation of a folder by the file names."""
     names = {file: file.relative_to(path).as_posix().lower() for file in files}
     val = [file for file in files if 'val' in names[file]]
     train = [file for file in files if file not in val and 'test' not in names[file]]
@@ -156,7 +156,7 @@ def _read_coco(file: Path, folder: Path | None) -> DataPart:
 
 
 def _coco_names(text: str) -> tuple[str, list[str]]:
-    """The name of the first image and those of the categories, of a file that ``parse_coco`` has not checked yet."""
+    """Names of the first image and of the categories in a file that ``parse_coco`` has not checked yet."""
     try:
         document = parse_json(text)
         entries = document.get('categories') or []
@@ -179,7 +179,7 @@ def _yolo_parts(path: Path) -> dict[str, tuple[YoloPart, list[str] | None]]:
 
 
 def _yolo_folders(path: Path) -> dict[str, tuple[YoloPart, list[str] | None]]:
-    """``images/`` and ``labels/``, with ``train/`` and ``val/`` in both, or without; ``classes.txt`` names classes."""
+    """Parts of ``images/`` and ``labels/``, optionally with ``train/`` and ``val/``; classes are in ``classes.txt``."""
     files = [file for file in (path / 'classes.txt', path / 'labels' / 'classes.txt') if file.is_file()]
     names = [line for _, line in lines_of(_text(files[0]))] if files else None
     if not (path / 'images' / 'train').is_dir():
@@ -198,7 +198,7 @@ def _read_yolo(source: tuple[YoloPart, list[str] | None], folder: Path | None) -
 
 
 def _voc_parts(path: Path) -> dict[str, tuple[Path, list[Path]]]:
-    """The folder, and the annotation files of each part; without a list of training images all files are training."""
+    """The folder and the annotation files of each part; without a training list, all files are for training."""
     lists = path / 'ImageSets' / 'Main'
     known = {file.stem: file for file in sorted((path / 'Annotations').glob('*.xml'))}
     parts = {}
@@ -221,7 +221,7 @@ def _read_voc(source: tuple[Path, list[Path]], folder: Path | None) -> DataPart:
 
 
 def _voc_image(folder: Path, name: str, image: VocImage, names: Sequence[str]) -> AnnotatedImage:
-    """Corners counted from 1 as a box, without rounding."""
+    """Convert corners counted from 1 to a box, without rounding."""
     boxes = [
         AnnotatedBox(left - 1, top - 1, right - left, bottom - top, names.index(label), difficult)
         for label, left, top, right, bottom, difficult in image.objects
@@ -230,7 +230,7 @@ def _voc_image(folder: Path, name: str, image: VocImage, names: Sequence[str]) -
 
 
 def _folder_with(name: str, places: Sequence[Path]) -> Path:
-    """The first of the places that holds the image of this name; the first of all where none does."""
+    """The first folder that contains the image ``name``; the first folder if none does."""
     return next((place for place in places if os.path.isfile(join_once(str(place.absolute()), name))), places[0])
 
 

@@ -32,7 +32,7 @@ class YoloPart(NamedTuple):
 def yolo_to_images(
     labels: Path, folder: Path, names: Sequence[str] | None = None
 ) -> tuple[list[AnnotatedImage], list[str]]:
-    """All images below ``folder``, sorted by name, with their boxes, and the names of those without a label file.
+    """Read all images below ``folder`` with their boxes, sorted by name; also return the names without a label file.
 
     The label file of ``a/b.jpg`` is ``a/b.txt`` below ``labels``; an image with no label file, or an empty one, has no
     objects.
@@ -41,7 +41,7 @@ def yolo_to_images(
         labels: folder of the label files, rows ``class cx cy w h`` in fractions of the image. A sixth number, the score
             that detectors write, is ignored.
         folder: folder of the images.
-        names: of the classes; without them class 0 is the only one.
+        names: class names; if None, class 0 is the only class.
 
     Raises:
         InputError: there is no image, an image cannot be read, a label file has no image, or a row is malformed; the
@@ -74,9 +74,9 @@ def yolo_to_images(
 def read_data_yaml(path: Path) -> tuple[list[YoloPart], list[str]]:
     """The parts and the names of the classes in a ``data.yaml``.
 
-    A part is a folder, relative to ``path`` in the file, which is relative to the file's own folder; where this folder
-    does not exist, the part is looked for in the file's own folder, as training codes do (exporting tools write
-    ``../train/images`` beside ``train/``). The labels' folder is the images' with the last ``images`` replaced by
+    A part is a folder relative to the key ``path``, which is relative to the folder of the file. If the part does not
+    exist there, it is searched in the folder of the file, as training codes do (export tools write ``../train/images``
+    for a ``train/`` next to the file). The label folder is the image folder with the last ``images`` replaced by
     ``labels``.
 
     Raises:
@@ -132,7 +132,7 @@ def _class_names(path: Path, document: dict[str, Any]) -> list[str]:
 
 
 def _check_label_files(files: dict[str, Path], paths: list[str], folder: Path) -> None:
-    """Raise where label files have no image, or two images share one; ``classes.txt`` and the like hold names."""
+    """Raise if a label file has no image or two images share one; files such as ``classes.txt`` are ignored."""
     stems = [_stem(path) for path in paths]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)

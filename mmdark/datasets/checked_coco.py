@@ -1,4 +1,4 @@
-"""mmdet's ``CocoDataset`` for files as tools write them."""
+"""mmdet's ``CocoDataset``, with checks for the COCO files of common tools."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mmdark.datasets.label_files import read_text, warn
 
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
-    """``CocoDataset`` that fills in what a file leaves out and reports what is wrong with it in one line.
+    """``CocoDataset`` that fills in missing values and reports errors of the file in one line.
 
     Missing areas, sizes of images and, for one class, categories are filled in, see :mod:`mmdark.coco_annotation`.
-    Labels follow the order of ``metainfo['classes']``, where mmdet's follow the order of the file. Boxes below 1 pixel
-    or outside their image are left out as by mmdet, with one warning.
+    Labels follow the order of ``metainfo['classes']``; in mmdet they follow the order of the file. Boxes below 1 pixel
+    or outside their image are left out as in mmdet, with one warning.
 
     Raises:
-        InputError: the file is missing, malformed, or knows none of the classes.
+        InputError: the file is missing or malformed, or contains none of the classes.
     """
 
     def COCOAPI(self, path: str) -> COCO:

@@ -1,4 +1,4 @@
-"""mmdet's ``XMLDataset`` for files as tools write them."""
+"""mmdet's ``XMLDataset``, with checks for the VOC files of common tools."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SET_LIST = (
 
 @DATASETS.register_module()
 class CheckedVocDataset(XMLDataset):
-    """``XMLDataset`` that reports in one line which file is wrong, and how to mend it.
+    """``XMLDataset`` that reports in one line which file is malformed and how to correct it.
 
-    Lists may have the flags of VOC's classes, and files may lack a size, which the image's header then gives; see
-    :mod:`mmdark.datasets.voc_annotation`. Corners become whole pixels counted from 0, truncated as mmdet does. Boxes
-    without a size are left out, with one warning.
+    Lists may have the class flags of VOC. If a file has no image size, it is read from the header of the image; see
+    :mod:`mmdark.datasets.voc_annotation`. Corners are truncated to integers and counted from 0, as in mmdet. Boxes
+    without a size are left out with one warning.
 
     Raises:
         InputError: the list or a file is missing or malformed, or no object has a name of ``metainfo['classes']``.

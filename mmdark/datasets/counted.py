@@ -1,4 +1,4 @@
-"""Randomness by counter: the random numbers of a sample depend only on (seed, epoch, index)."""
+"""Counter-based randomness: the random numbers of a sample depend only on (seed, epoch, index)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def counted_randomness(counter: Sequence[int]) -> Iterator[int]:
 
 @DATASETS.register_module()
 class CountedDataset(Dataset):
-    """Any data set, with the randomness of each sample by counter; all other attributes are the inner data set's.
+    """Wraps a data set and seeds each sample with a counter; other attributes are forwarded to the inner data set.
 
     An index of ``ResumableSampler`` has a ``counter``; other indices are passed on unchanged. The data sample gets
     ``random_seed`` as meta information, for ``DarkPairPreprocessor``.
@@ -51,11 +51,11 @@ class CountedDataset(Dataset):
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
     def __len__(self) -> int:
-        """The inner data set's."""
+        """The length of the inner data set."""
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> object:
-        """The sample, the same for the same counter."""
+        """The sample; equal counters give equal samples."""
         counter = getattr(index, 'counter', None)
         if counter is None:
             return self.dataset[index]
@@ -67,16 +67,16 @@ class CountedDataset(Dataset):
 
     @property
     def pipeline(self) -> object:
-        """The inner data set's, which ``PipelineSwitchHook`` replaces."""
+        """The pipeline of the inner data set, which ``PipelineSwitchHook`` replaces."""
         return self.dataset.pipeline
 
     @pipeline.setter
     def pipeline(self, pipeline: object) -> None:
-        """Replace the inner data set's."""
+        """Replace the pipeline of the inner data set."""
         self.dataset.pipeline = pipeline
 
     def __getattr__(self, name: str) -> object:
-        """The inner data set's, except the protocols of Python and torch, which would bypass ``__getitem__``."""
+        """Forward to the inner data set, except special methods (``__*``), which would bypass ``__getitem__``."""
         if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)

@@ -1,4 +1,4 @@
-"""DARK FACE (Yang et al., TIP 2020), photographs of streets at night, read from its own folders without conversion."""
+"""DARK FACE (Yang et al., TIP 2020): photographs of streets at night, read from the official folders."""
 
 from __future__ import annotations
 
@@ -24,29 +24,28 @@ from mmdark.places import is_place
 class DarkFaceDataset(TextLabelDataset):
     """DARK FACE from the official folders: ``image/1.png`` ... ``image/6000.png`` and ``label/1.txt`` ...
 
-    Boxes are ``x1 y1 x2 y2`` in pixels as written, also those beyond the border of the image (``KeepFaces`` in a
-    pipeline clips them). Training leaves out boxes whose width or height is not positive, with one warning;
-    ``test_mode`` keeps them, because the official protocol counts every labelled face. Boxes that are not finite are
-    always left out.
+    Boxes are ``x1 y1 x2 y2`` in pixels as in the labels and are not clipped to the image; ``KeepFaces`` can clip them.
+    In training, boxes whose width or height is not positive are left out with one warning; ``test_mode`` keeps them,
+    because the official protocol counts every labelled face. Boxes that are not finite are always left out.
 
-    Images are not opened, so ``height`` and ``width`` are not given; ``img_id`` is the image's place in the split or
-    list, counted from 0, before anything is left out. The data set checks that images and labels exist (not with
-    ``backend_args``, where files may be stored elsewhere).
+    Images are not opened, so ``height`` and ``width`` are not given. ``img_id`` is the index of the image in the split
+    or list, counted from 0, before any image is left out. The data set checks that images and labels exist, except with
+    ``backend_args``, because the files may be remote.
 
     Args:
         ann_file: a text file that names one image per line, instead of ``split``; relative to ``data_root``. See
             :func:`mmdark.datasets.dark_face_annotation.parse_image_list`.
         split: ``'train'``, ``'val'`` or ``'all'`` of the 6,000 labelled images, see
-            :func:`mmdark.datasets.dark_face_annotation.split_numbers`; or ``'folder'``, every image of the folder.
-        labelled: False reads no labels and gives images without faces, for the official test images.
-        allow_missing: continue, with one warning, where images or labels of the split are missing.
+            :func:`mmdark.datasets.dark_face_annotation.split_numbers`; or ``'folder'``, all images in the folder.
+        labelled: whether to read labels; if False, images have no faces, for the official test images.
+        allow_missing: skip missing images and labels with one warning instead of raising an error.
         data_prefix: folders of images (``img``) and labels (``label``) below ``data_root``.
-        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
-            without faces, not in ``test_mode``. With ``filter_empty_gt=False`` the training crops also take windows of
-            images without faces.
+        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` drops images
+            without faces, except in ``test_mode``. With ``filter_empty_gt=False``, images without faces are also
+            cropped for training.
 
     Raises:
-        InputError: a folder, an image or a label is missing, a label or the list is malformed, or nothing is left.
+        InputError: a folder, an image or a label is missing, a label or the list is malformed, or no image is left.
     """
 
     remedy: ClassVar[str] = (
@@ -69,7 +68,7 @@ class DarkFaceDataset(TextLabelDataset):
         super().__init__(ann_file=ann_file, data_prefix=prefixes, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Find the images and read their labels; one dict per image with ``img_id``, ``img_path`` and ``instances``."""
+        """Read the labels; one dict per image with ``img_id``, ``img_path``, ``instances`` and ``keep_empty``."""
         self.check_root()
         names = self._names()
         places = self._present(names)
@@ -85,7 +84,7 @@ class DarkFaceDataset(TextLabelDataset):
         ]
 
     def source(self) -> str:
-        """The choice of images, for messages."""
+        """Description of the selected images, for messages."""
         return self.ann_file or f'split {self.split} of {self.data_root or "DARK FACE"}'
 
     def _names(self) -> list[str]:
@@ -136,7 +135,7 @@ def _label_of(name: str) -> str:
 
 
 def _by_number(name: str) -> tuple[bool, int, str]:
-    """Sorts ``2.png`` before ``10.png``, and names that are not numbers last."""
+    """Sort key: ``2.png`` comes before ``10.png``, and names that are not numbers come last."""
     stem = os.path.splitext(name)[0]
     number = stem.isascii() and stem.isdigit()
     return not number, int(stem) if number else 0, name

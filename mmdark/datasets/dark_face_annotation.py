@@ -1,4 +1,4 @@
-"""DARK FACE's text files read into plain records, and our split of its images.
+"""Parse DARK FACE's text files, and define our split of its images.
 
 The official ``label/17.txt`` holds the number of faces in its first line and then one row ``x1 y1 x2 y2`` per face, in
 pixels of ``image/17.png``.
@@ -62,7 +62,7 @@ def split_numbers(split: str) -> list[int]:
 def parse_image_list(text: str, source: str) -> list[str]:
     r"""The images' file names of a list with one image per line, in its order.
 
-    Folders do not count, and a name without the suffix of an image gets ``.png``: ``17``, ``17.png``, ``image/17.png``
+    Folders are ignored, and ``.png`` is added to a name without an image suffix: ``17``, ``17.png``, ``image/17.png``
     and ``./data/gt/17.txt``, as in the official list, are the same image.
 
     Raises:
@@ -86,7 +86,7 @@ def parse_image_list(text: str, source: str) -> list[str]:
 
 
 def parse_label(text: str, source: str) -> list[DarkFaceBox]:
-    r"""The faces of a label file in its order, as written, also those without a size.
+    r"""Parse the faces of a label file; order and values are kept, and faces without a size are included.
 
     Raises:
         InputError: the file is empty or malformed; the message names ``source`` and the line.

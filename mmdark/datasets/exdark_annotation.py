@@ -1,4 +1,4 @@
-"""ExDark's text files read into plain records, and its classes as COCO names them.
+"""Parse ExDark's text files, and map its classes to the names of COCO.
 
 ``imageclasslist.txt`` holds a row ``name class light place split`` in numbers for each of the 7,363 images. The label
 of an image is a file of Piotr's toolbox: ``% bbGt version=3``, then a row for each object with its class, left, top,
@@ -99,7 +99,7 @@ def parse_exdark_list(text: str, source: str) -> list[ExDarkImage]:
 
 
 def parse_exdark_label(text: str, source: str) -> list[ExDarkBox]:
-    r"""The objects of a label file in its order, as written, also those without a size.
+    r"""Parse the objects of a label file; order and values are kept, and objects without a size are included.
 
     A file without rows, or an empty one, means no object: the official label of ``2015_05894.jpg`` has none.
 

@@ -1,4 +1,4 @@
-"""Which files are images, and their sizes by their headers."""
+"""Recognise image files and read image sizes from the headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PNG_SIGNATURE_BYTES = 8
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether a name is that of an image; ``._*`` files, which macOS leaves behind, are none."""
+    """Whether a file name has an image suffix; ``._*`` files, which macOS creates, are excluded."""
     path = Path(path)
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('._')
 

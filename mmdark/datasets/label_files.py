@@ -1,4 +1,4 @@
-"""Reading label files: their text, their rows of numbers, and one line for what is wrong with them."""
+"""Functions to read label files: the text, rows of numbers, and one-line messages about errors."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from mmdark.places import is_place
 
 Label = TypeVar('Label')
 Line = tuple[int, str]
-"""Number of a line, counted from 1, and its text without blanks around it."""
+"""Line number, counted from 1, and the text without surrounding spaces."""
 
 
 def names_in(folder: str) -> set[str]:
-    """The names in a folder; none where there is no such folder."""
+    """The file names in a folder; an empty set if the folder does not exist."""
     try:
         return set(os.listdir(folder or '.'))
-    except (OSError, ValueError):  # the latter for a NUL in the name
+    except (OSError, ValueError):  # ValueError: NUL in the name
         return set()
 
 
 def join_once(prefix: str, name: str) -> str:
-    """Join two paths without repeating the folders that end ``prefix`` and begin ``name``.
+    """Join two paths; folders at the end of ``prefix`` that ``name`` begins with are not repeated.
 
     Example:
         >>> join_once('data/WIDER_val/images', 'WIDER_val/images/0--Parade/a.jpg')
@@ -46,9 +46,9 @@ def read_bytes(path: str, what: str, remedy: str, backend_args: dict | None = No
     """The content of a file.
 
     Args:
-        path: of the file.
+        path: path of the file.
         what: kind of the file for messages, such as ``'label'``.
-        remedy: end of the message where it cannot be read.
+        remedy: end of the message if the file cannot be read.
         backend_args: where files are stored, see :func:`mmengine.fileio.get`.
 
     Raises:
@@ -57,13 +57,13 @@ def read_bytes(path: str, what: str, remedy: str, backend_args: dict | None = No
     try:
         refuse_endless(path)
         return fileio.get(path, backend_args=backend_args)
-    except (OSError, ValueError) as error:  # the latter for a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
         reason = getattr(error, 'strerror', None) or error
         raise InputError(f'{what} {path} cannot be read ({reason}): {remedy}') from None
 
 
 def read_text(path: str, what: str, remedy: str, backend_args: dict | None = None) -> str:
-    """The text of a UTF-8 file; arguments and errors as of :func:`read_bytes`."""
+    """The text of a UTF-8 file; otherwise as :func:`read_bytes`."""
     try:
         return read_bytes(path, what, remedy, backend_args).decode('utf-8-sig')
     except UnicodeDecodeError:
@@ -76,16 +76,16 @@ def lines_of(text: str) -> list[Line]:
 
 
 def parse_row(words: Sequence[str], where: str, expected: str, counts: Iterable[int]) -> list[float]:
-    """Words of a row as numbers, NaN and infinities included.
+    """Convert the words of a row to numbers; NaN and infinities are allowed.
 
     Args:
-        words: of the row.
+        words: words of the row.
         where: file and line, for messages.
         expected: what the row should be, for messages.
-        counts: how many numbers there may be.
+        counts: allowed numbers of words.
 
     Raises:
-        InputError: a word is not a number, or there are more or fewer.
+        InputError: a word is not a number, or the number of words is not allowed.
 
     Example:
         >>> parse_row(['1', '2.5'], 'a.txt:1', 'a row should be "x y"', [2])
@@ -120,7 +120,7 @@ def read_all(paths: Iterable[str], read: Callable[[str], Label]) -> list[Label]:
     """``read`` applied to every path.
 
     Raises:
-        InputError: labels are malformed; names the first and says how many there are.
+        InputError: labels are malformed; the message names the first one and their number.
     """
     paths = list(paths)
     labels, faults = [], []
@@ -138,18 +138,18 @@ def read_all(paths: Iterable[str], read: Callable[[str], Label]) -> list[Label]:
 def present_places(
     source: str, count: int, no_image: Mapping[int, str], no_label: Mapping[int, str], remedy: str, allow_missing: bool
 ) -> list[int]:
-    """The places, 0 to ``count - 1``, of the images that exist and have a label.
+    """The indices, from 0 to ``count - 1``, of the images that exist and have a label.
 
     Args:
-        source: the choice of images, for messages.
-        count: how many images were asked for.
-        no_image: from the places of missing images to the paths that were looked for.
-        no_label: likewise for existing images without a label.
-        remedy: end of the message where nothing exists.
-        allow_missing: continue with the others, with one warning.
+        source: description of the selected images, for messages.
+        count: number of selected images.
+        no_image: index of each missing image → expected path.
+        no_label: index of each existing image without a label → expected path of the label.
+        remedy: end of the message if no image is left.
+        allow_missing: skip missing images and labels with one warning instead of raising an error.
 
     Raises:
-        InputError: some are missing and ``allow_missing`` is False, or all are.
+        InputError: some are missing and ``allow_missing`` is False, or no image is left.
     """
     if not no_image and not no_label:
         return list(range(count))
@@ -170,16 +170,16 @@ def present_places(
 
 
 def warn(text: str) -> None:
-    """One line in the log, which begins with time, logger and level."""
+    """Log a warning, shortened to one line."""
     print_log(one_line(text, 250), logger='current', level=logging.WARNING)
 
 
 def warn_left_out(places: Sequence[str], what: str) -> None:
-    """One warning for all boxes that were left out.
+    """Log one warning for all boxes that were left out.
 
     Args:
-        places: file and line of each.
-        what: is wrong with them.
+        places: file and line of each box.
+        what: why they were left out.
     """
     if places:
         warn(f'{places[0]}: {len(places)} box(es) {what} left out, the first here')

@@ -1,4 +1,4 @@
-"""Several test data sets as one, without loading them for MMDetection's inferencers."""
+"""Concatenate test data sets so that MMDetection's inferencers do not have to load them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class LazyConcatDataset(ConcatDataset):
 
     Args:
         datasets: the parts, or their configs.
-        pipeline: of inferencers; each part has its pipeline.
+        pipeline: pipeline for inferencers; not used for the parts, which have their own pipelines.
         lazy_init: do not load the parts.
-        **kwargs: of mmdet's ``ConcatDataset``.
+        **kwargs: as mmdet's ``ConcatDataset``.
 
     Raises:
         InputError: a part cannot be loaded.

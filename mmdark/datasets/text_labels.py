@@ -18,15 +18,15 @@ class TextLabelDataset(BaseDetDataset):
     METAINFO: ClassVar[dict[str, Any]] = {'classes': ('face',), 'palette': [(0, 255, 0)]}
     filters: ClassVar[tuple[str, ...]] = ('filter_empty_gt',)
     remedy: ClassVar[str]
-    """What to do where files are missing, for the end of messages."""
+    """What to do if files are missing; the end of error messages."""
 
     @property
     def keep_empty(self) -> bool:
-        """Whether crops take windows of images without objects, too: ``filter_empty_gt=False``."""
+        """Whether images without objects are also cropped for training: ``filter_empty_gt=False``."""
         return not (self.filter_cfg or {}).get('filter_empty_gt', True)
 
     def check_root(self) -> None:
-        """Raise where ``data_root`` is missing."""
+        """Raise if ``data_root`` does not exist."""
         if self.backend_args is None and self.data_root and not os.path.isdir(self.data_root):
             raise InputError(f'data_root {self.data_root} does not exist: {self.remedy}')
 
@@ -54,11 +54,11 @@ class TextLabelDataset(BaseDetDataset):
         return kept
 
     def keeps(self, info: dict, filter_empty_gt: bool = False) -> bool:
-        """Whether an image is trained on."""
+        """Whether an image is used for training."""
         return not filter_empty_gt or any(not instance['ignore_flag'] for instance in info['instances'])
 
     def source(self) -> str:
-        """The choice of images, for messages."""
+        """Description of the selected images, for messages."""
         return self.ann_file
 
 

@@ -1,4 +1,4 @@
-"""VOC's files read into plain records."""
+"""Parse VOC annotation files and image lists."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class VocImage(NamedTuple):
 
 
 def parse_voc(content: bytes, source: str) -> VocImage:
-    """Read one annotation file, with the objects in its order, also those without a size.
+    """Parse one annotation file; objects keep their order, and objects without a size are included.
 
-    ``difficult`` that is missing, empty or ``Unspecified`` is False.
+    ``difficult`` is False if it is missing, empty or ``Unspecified``.
 
     Args:
-        content: its bytes, so that the encoding in it counts.
-        source: its path, for messages.
+        content: bytes of the file, so that its XML encoding declaration is used.
+        source: path of the file, for messages.
 
     Raises:
         InputError: the file is not whole, of another kind, or an object is malformed; names ``source`` and the object.
@@ -73,12 +73,12 @@ def parse_voc(content: bytes, source: str) -> VocImage:
 def parse_voc_list(text: str, source: str, is_name: Callable[[str], bool]) -> list[str]:
     r"""Read a list of images, ``ImageSets/Main/train.txt``.
 
-    The lists of VOC's classes have a flag behind each name, ``2007_000027 -1``; it is dropped.
+    The class lists of VOC have a flag after each name, ``2007_000027 -1``, which is dropped.
 
     Args:
         text: the whole list.
         source: its path, for messages.
-        is_name: whether a line that ends like a flag is a name as it stands.
+        is_name: whether a line that seems to end with a flag is a complete image name.
 
     Raises:
         InputError: the list is empty.

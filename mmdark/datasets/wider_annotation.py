@@ -1,11 +1,11 @@
-"""The two text formats of WIDER FACE boxes, read into plain records.
+"""Parse the two text formats of WIDER FACE annotations.
 
 * **official**, ``wider_face_*_bbx_gt.txt``: a line with the image's name, a line with the number of faces, then one row
   per face: ``x y w h blur expression illumination invalid occlusion pose``. An image with the number 0 is followed by a
   row of zeros in the official files and by no row in files of other tools. Rows may be ``x y w h`` only.
 * **one-line**, the lists that the training codes of DSFD and DAI-Net read: ``name n x y w h 1 x y w h 1 ...``.
 
-The content tells them apart: the first line of an official file is a name, or its second line is a number.
+The format is detected from the content: the first line of an official file is a name, or its second line is a number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmdark.datasets.label_files import Line, is_count, lines_of, parse_row
 from mmdark.errors import InputError, shown
 
 ATTRIBUTES = ('blur', 'expression', 'illumination', 'invalid', 'occlusion', 'pose')
-"""The columns behind ``x y w h``: 0 where nothing is special, up to 2."""
+"""The columns after ``x y w h``, with values from 0 (normal) to 2."""
 
 _ROW = range(4, 1000)
 _FACE_COLUMNS = 5  # of the one-line format
@@ -52,7 +52,7 @@ class WiderImage(NamedTuple):
 
 
 def parse_wider_annotation(text: str, source: str) -> list[WiderImage]:
-    """Read an annotation in either format, with every face as written, also those without a size.
+    """Parse an annotation in either format; values are kept, and faces without a size are included.
 
     Args:
         text: the whole annotation file.

@@ -1,4 +1,4 @@
-"""WIDER FACE (Yang et al., CVPR 2016) read from its own text annotation, without conversion."""
+"""WIDER FACE (Yang et al., CVPR 2016), read from its official text annotation."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from mmdark.errors import InputError
 class WiderDataset(TextLabelDataset):
     """WIDER FACE from ``wider_face_*_bbx_gt.txt`` or from the one-line lists of DSFD and DAI-Net.
 
-    The content tells the format, see :mod:`mmdark.datasets.wider_annotation`. (mmdet's own ``WIDERFaceDataset`` reads a
-    conversion to VOC XML.)
+    The format is detected from the content, see :mod:`mmdark.datasets.wider_annotation`. (mmdet's ``WIDERFaceDataset``
+    reads a conversion to VOC XML.)
 
-    An image's name is relative to ``data_prefix['img']``. Leading folders that repeat the end of that prefix are
+    Image names are relative to ``data_prefix['img']``. Leading folders that repeat the end of this prefix are
     dropped: ``WIDER_val/images/0--Parade/a.jpg`` and ``0--Parade/a.jpg`` are the same file when the prefix is
     ``WIDER_val/images``.
 
-    Images are not opened, so ``height`` and ``width`` are not given; ``img_id`` is the image's place in the file, or
-    among those that ``only`` names, counted from 0 before any filter. The data set checks that each image exists (not
-    with ``backend_args``, where files may be stored elsewhere).
+    Images are not opened, so ``height`` and ``width`` are not given. ``img_id`` is the index of the image in the file,
+    or among the images selected by ``only``, counted from 0 before any filter. The data set checks that each image
+    exists, except with ``backend_args``, because the files may be remote.
 
-    Boxes that are not finite, or whose width or height is not positive, are left out with one warning. Invalid faces
-    stay faces, as in the published lists, which have no such flag.
+    Boxes that are not finite, or whose width or height is not positive, are left out with one warning. Faces marked as
+    invalid are used as normal faces by default, as in the published lists, which do not have this flag.
 
     Args:
         *args: as :class:`mmdet.datasets.BaseDetDataset`.
-        only: a text file with one image name per line, ``0--Parade/a.jpg``: all other images are left out. Suffixes do
-            not matter, so the file also serves a dark copy as PNG.
-        ignore_invalid: gives the faces that the official file calls invalid ``ignore_flag=1``.
-        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` leaves out images
-            without faces, ``min_face=40`` those with a face whose shorter side is below 40 px; not in ``test_mode``.
-            With ``filter_empty_gt=False`` the training crops also take windows of images without faces.
+        only: a text file with one image name per line, ``0--Parade/a.jpg``; all other images are left out. Suffixes are
+            ignored, so the file can also be used for a dark copy as PNG.
+        ignore_invalid: set ``ignore_flag=1`` for faces that the official file marks as invalid.
+        **kwargs: as :class:`mmdet.datasets.BaseDetDataset`; ``filter_cfg=dict(filter_empty_gt=True)`` drops images
+            without faces, ``min_face=40`` images with a face whose shorter side is below 40 px; both are not applied in
+            ``test_mode``. With ``filter_empty_gt=False``, images without faces are also cropped for training.
 
     Raises:
         InputError: a folder, the annotation, an image or the file of names is missing, the annotation is malformed, or
@@ -78,7 +78,7 @@ class WiderDataset(TextLabelDataset):
         ]
 
     def keeps(self, info: dict, filter_empty_gt: bool = False, min_face: float = 0) -> bool:
-        """Whether an image is trained on."""
+        """Whether an image is used for training."""
         boxes = (instance['bbox'] for instance in info['instances'])
         large = all(min(right - left, bottom - top) >= min_face for left, top, right, bottom in boxes)
         return large and super().keeps(info, filter_empty_gt)
@@ -101,7 +101,7 @@ class WiderDataset(TextLabelDataset):
         return wanted
 
     def _check_images(self, images: list[WiderImage], paths: list[str]) -> None:
-        """Raise where images are missing; each folder is listed once, which is quick on network drives."""
+        """Raise if images are missing; each folder is listed only once, which is fast on network drives."""
         listings = {folder: names_in(folder) for folder in {os.path.dirname(path) for path in paths}}
         missing = [
             (image, path)
@@ -118,5 +118,5 @@ class WiderDataset(TextLabelDataset):
 
 
 def _event_and_stem(name: str) -> str:
-    """``event/image`` of a name, without its other folders and its suffix."""
+    """The last folder and the file name without suffix, ``event/image``."""
     return '/'.join(PurePosixPath(name).with_suffix('').parts[-2:])

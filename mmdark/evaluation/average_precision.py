@@ -1,4 +1,4 @@
-"""Precision, recall and the area under them: at every score, and at the official tools' thousand thresholds."""
+"""Precision, recall and average precision, at every score and at the 1000 thresholds of the official tools."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from mmdark.errors import InputError
 
 NUM_THRESHOLDS = 1000
-"""``thresh_num`` of ``evaluation.m``, WIDER FACE and DARK FACE alike."""
+"""``thresh_num`` of ``evaluation.m``, the same for WIDER FACE and DARK FACE."""
 MAX_DIFFERENCE = 0.01
-"""A larger difference of official and exact AP gets a warning."""
+"""Largest difference between official and exact AP without a warning."""
 
 
 class PrecisionRecall(NamedTuple):
     """A curve and the area under it.
 
     Attributes:
-        recall: shape ``(P,)``, never falling.
-        precision: shape ``(P,)``, as counted, not its envelope; NaN where nothing is detected yet.
-        average_precision: the area under the falling envelope of the curve; NaN where there is no face to find.
+        recall: shape ``(P,)``, non-decreasing.
+        precision: shape ``(P,)``, without the envelope; NaN at points without detections.
+        average_precision: area under the non-increasing envelope of the curve; NaN if there is no face.
     """
 
     recall: np.ndarray
@@ -30,12 +30,12 @@ class PrecisionRecall(NamedTuple):
 
 
 class Score(NamedTuple):
-    """The same detections scored as the official tool does and exactly.
+    """Official and exact results for the same detections.
 
     Attributes:
         official: at the official 1000 thresholds.
-        exact: at every score that occurs.
-        num_faces: how many faces should be found.
+        exact: at every distinct score.
+        num_faces: number of faces that are evaluated.
     """
 
     official: PrecisionRecall
@@ -44,7 +44,7 @@ class Score(NamedTuple):
 
 
 def difference_warning(scores: Mapping[str, Score]) -> list[str]:
-    """One line where official and exact AP differ by more than :data:`MAX_DIFFERENCE`; otherwise none."""
+    """A list with one line if official and exact AP differ by more than :data:`MAX_DIFFERENCE`; otherwise empty."""
     pairs = {name: (score.official.average_precision, score.exact.average_precision) for name, score in scores.items()}
     far = [
         f'{name} {official:.6f} and {exact:.6f}'
@@ -60,21 +60,21 @@ def difference_warning(scores: Mapping[str, Score]) -> list[str]:
 
 
 def exact_average_precision(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> PrecisionRecall:
-    """Average precision over all points: without thresholds, so only the order of the scores matters.
+    """Average precision over all points, without thresholds, so it only depends on the order of the scores.
 
-    Detections of equal score are one step of the curve, since no threshold separates them, so their order does not
-    matter.
+    Detections of equal score form one step of the curve because no threshold separates them, so their order has no
+    effect.
 
     Args:
         scores: one per detection, shape ``(N,)``, of any scale.
-        is_true: whether the detection is the first to find its face, shape ``(N,)``.
-        num_faces: how many faces should be found.
+        is_true: whether the detection is the first to match its face, shape ``(N,)``.
+        num_faces: number of ground-truth faces.
 
     Returns:
-        The curve, one point per distinct score from the highest down.
+        The curve, with one point per distinct score in descending order.
 
     Raises:
-        InputError: the shapes differ, a score is not finite, or more faces were found than there are.
+        InputError: the shapes differ, a score is not finite, or there are more true detections than faces.
 
     Example:
         >>> exact_average_precision([0.9, 0.8, 0.7], [True, False, True], 2).average_precision
@@ -94,8 +94,8 @@ def thresholded_average_precision(normalised: np.ndarray, is_true: np.ndarray, n
     """Average precision at the official thresholds ``1 - t / 1000`` for ``t = 1 ... 1000``.
 
     Source: ``evaluation.m`` and ``VOCap.m`` of WIDER FACE's eval_tools, which DARK FACE's tool shares. ``normalised``
-    are scores from :func:`normalised_scores`, shape ``(N,)``; NaN passes no threshold. Other arguments and errors are
-    those of :func:`exact_average_precision`.
+    are scores from :func:`normalised_scores`, shape ``(N,)``; NaN is below every threshold. Other arguments and errors
+    are those of :func:`exact_average_precision`.
     """
     normalised, is_true = np.asarray(normalised, np.float64), np.asarray(is_true, bool)
     _check(normalised, is_true, num_faces)
@@ -106,15 +106,15 @@ def thresholded_average_precision(normalised: np.ndarray, is_true: np.ndarray, n
 
 
 def normalised_scores(scores: np.ndarray, equal_is_one: bool = False) -> np.ndarray:
-    """Scale the scores of a whole data set to reach from 0 to 1, in single precision, as ``norm_score.m`` does.
+    """Scale the scores of a whole data set to the range [0, 1] in single precision, like ``norm_score.m``.
 
     The tool starts from ``realmin('single')`` and ``realmax('single')``, so MATLAB and Octave compute in single
     precision from there on. A score slightly below a threshold may then pass it, and negative scores do not reach 1.
 
     Args:
-        scores: of every detection of the data set, shape ``(N,)``.
-        equal_is_one: scores that are all equal become about 1 (DARK FACE's tool); otherwise NaN, so that nothing is
-            detected (WIDER FACE's tool).
+        scores: scores of all detections of the data set, shape ``(N,)``.
+        equal_is_one: if all scores are equal, they become about 1 (DARK FACE's tool) instead of NaN, which is below
+            every threshold (WIDER FACE's tool).
 
     Returns:
         Shape ``(N,)``, float64 with single precision values.
@@ -144,7 +144,7 @@ def _check(scores: np.ndarray, is_true: np.ndarray, num_faces: int) -> None:
 
 
 def _curve(found: np.ndarray, detected: np.ndarray, num_faces: int) -> PrecisionRecall:
-    """The curve from the numbers of found faces among the numbers of detections, and the area under its envelope."""
+    """The curve and the area under its envelope, from the numbers of found faces and of detections at each point."""
     with np.errstate(invalid='ignore'):
         recall, precision = found / np.float64(num_faces), found / detected
     envelope = np.fmax.accumulate(np.append(precision, 0.0)[::-1])[::-1]  # fmax ignores NaN, as MATLAB's max

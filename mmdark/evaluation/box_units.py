@@ -1,4 +1,4 @@
-"""A hint where predictions are in other units than the format's, which scores them about 0."""
+"""Detect predictions in the wrong units, which would give an AP of about 0."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .matching import found_faces, overlap
 
 CORNERS, SIZES, CENTRES = 'x1 y1 x2 y2', 'x y w h', 'cx cy w h'
 _SAMPLE = 500
-"""Images that are compared."""
+"""Approximate number of images that are checked."""
 _LEAST = 0.1
-"""Fraction of the predictions that must find a face in other units; they must be twice those of the format's units."""
+"""Minimum matched fraction of the predictions in other units, and these must match twice as many faces."""
 _LARGEST_FRACTION, _MOST = 1.5, 0.95
-"""A fraction may exceed 1, since a box may end beyond its image; this part of them is below the first number."""
+"""Boxes are fractions of the image if this quantile is at most 1.5; boxes may extend beyond the image."""
 
 Rows = Mapping[str, np.ndarray]
 
@@ -23,17 +23,17 @@ TO_CORNERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     SIZES: lambda rows: np.column_stack([rows[:, :2], rows[:, :2] + rows[:, 2:4]]),
     CENTRES: lambda rows: np.column_stack([rows[:, :2] - rows[:, 2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2]),
 }
-"""Units of four numbers, and the corners that they mean."""
+"""Units → function that converts rows to corners."""
 
 
 def unit_hints(predictions: Rows, faces: Rows, units: str) -> list[str]:
-    """One line where the rows would find far more faces in other units than in ``units``; otherwise none.
+    """A list with one line if the rows would match far more faces in other units than in ``units``; otherwise empty.
 
-    The size of the numbers tells fractions of the image. For other units, the best predictions of an image, as many as
-    it has faces, are matched with these in each of :data:`TO_CORNERS`.
+    Fractions of the image are recognised by small values. For other units, the highest-scored predictions of an image,
+    as many as it has faces, are matched to its faces in each of :data:`TO_CORNERS`.
 
     Args:
-        predictions: image → four numbers and a score, shape ``(N, 5)``, by falling score.
+        predictions: image → four numbers and a score, shape ``(N, 5)``, by descending score.
         faces: image → four numbers in ``units``, shape ``(M, 4)``, pixels.
         units: a key of :data:`TO_CORNERS`.
 
@@ -64,5 +64,5 @@ def unit_hints(predictions: Rows, faces: Rows, units: str) -> list[str]:
 
 
 def _num_found(boxes: np.ndarray, faces: np.ndarray) -> int:
-    """How many faces, ``(M, 4)``, the boxes, ``(N, 4)``, find; both are x1 y1 x2 y2."""
+    """Number of faces, ``(M, 4)``, that the boxes, ``(N, 4)``, match; both are x1 y1 x2 y2."""
     return np.setdiff1d(found_faces(boxes, faces, overlap), [-1]).size

@@ -1,6 +1,6 @@
 """DARK FACE's official evaluation (Yang et al., UG2+ 2019; DARKFACE_eval_tools: df_eval.m) without MATLAB.
 
-This is the tool of May 2019 and later. Before, it took the right and the lower edge for a width and a height.
+This follows the tool of May 2019 and later. Earlier versions used the right and the lower edge as width and height.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from .matching import checked_rows, match, overlap, score
 
 
 def evaluate_dark_face(predictions: Mapping[str, np.ndarray], faces: Mapping[str, np.ndarray]) -> Score:
-    """Score detections on images without ignored faces.
+    """Evaluate detections on images without ignored faces.
 
-    As in the official tool: scores are scaled over all detections of the whole set, those on images without faces
-    too, but these do not count otherwise; an image without detections leaves its faces unfound; a second detection on a
-    face counts as false; scores that are all equal are taken for 1. Images that are not in ``faces`` are ignored. Rows
-    may come in any order; those of equal score keep theirs.
+    As in the official tool: scores are normalised over all detections of the data set; detections on images without
+    faces are only used for this; the faces of an image without detections are false negatives; a second detection of a
+    face is a false positive; scores that are all equal become 1. Images that are not in ``faces`` are ignored. Rows may
+    be in any order; rows of equal score keep their order.
 
     Args:
-        predictions: from an image's name to x1 y1 x2 y2 score, shape ``(N, 5)``, pixels of the original image.
-        faces: from an image's name to x1 y1 x2 y2, shape ``(M, 4)``.
+        predictions: image name → x1 y1 x2 y2 score, shape ``(N, 5)``, pixels of the original image.
+        faces: image name → x1 y1 x2 y2, shape ``(M, 4)``.
 
     Returns:
-        Official and exact average precision; NaN where there is no face.
+        Official and exact average precision; NaN if there is no face.
 
     Raises:
         InputError: a shape is wrong, or a value is not finite.

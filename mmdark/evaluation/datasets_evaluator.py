@@ -1,4 +1,4 @@
-"""Metrics of several data sets, each below a heading with its name."""
+"""Log the metrics of several data sets, each below a heading with its name."""
 
 from __future__ import annotations
 

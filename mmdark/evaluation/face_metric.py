@@ -1,6 +1,6 @@
-"""Base class of the face metrics: gathers detections over all processes and writes them.
+"""Base class of the face metrics: collects the detections of all processes and writes them.
 
-MMEngine calls ``process`` in every process and ``compute_metrics`` in the main one with the results of all.
+MMEngine calls ``process`` in every process, and ``compute_metrics`` in the main process with the results of all.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from .average_precision import Score, difference_warning
 
 @dataclass(frozen=True)
 class TestedImage:
-    """One image's detections and annotation, in pixels of the original image.
+    """Detections and annotation of one image, in pixels of the original image.
 
     Attributes:
-        name: as the protocol names images.
+        name: name of the image in the protocol.
         detections: x1 y1 x2 y2 score, shape ``(N, 5)``, float64.
-        faces: x1 y1 x2 y2, shape ``(M, 4)``, float64; None where the image comes without annotation.
+        faces: x1 y1 x2 y2, shape ``(M, 4)``, float64; None if the image has no annotation.
         ignored: x1 y1 x2 y2 of the ignored faces, shape ``(K, 4)``.
-        attributes: of each of ``faces``, from an attribute's name to its value; empty where they are not known.
+        attributes: attribute name → value, for each of ``faces``; empty if the attributes are unknown.
     """
 
-    __test__ = False  # not a class of tests
+    __test__ = False  # not a test class for pytest
 
     name: str
     detections: np.ndarray
@@ -47,10 +47,10 @@ class TestedImage:
 
 
 class FaceMetric(BaseMetric):
-    """Gathers :class:`TestedImage`; a derived class names, scores and writes them.
+    """Collects a :class:`TestedImage` per image; derived classes name the images, write and evaluate the detections.
 
     Args:
-        format_only: write the detections and compute nothing, for images without annotation.
+        format_only: write the detections without evaluating them, for images without annotation.
         outfile_prefix: where to write the detections; None writes nothing.
         **kwargs: as :class:`mmengine.evaluator.BaseMetric`.
 
@@ -67,11 +67,11 @@ class FaceMetric(BaseMetric):
         self._logged: set[str] = set()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep what is needed of a batch.
+        """Store the detections and annotations of a batch.
 
         The samples have ``img_path`` and ``pred_instances`` (``bboxes`` x1 y1 x2 y2 in pixels of the original image,
-        ``scores``), and may have ``gt_instances``, ``ignored_instances``, and ``instances`` of the data set, which give
-        the faces' ``attributes``.
+        ``scores``). They may have ``gt_instances``, ``ignored_instances``, and ``instances`` of the data set, which
+        contain the ``attributes`` of the faces.
         """
         for sample in data_samples:
             if not sample.get('img_path'):
@@ -90,7 +90,7 @@ class FaceMetric(BaseMetric):
             self.results.append(TestedImage(self.name_of(sample['img_path']), detections, faces, ignored, attributes))
 
     def compute_metrics(self, results: list[TestedImage]) -> dict[str, float]:
-        """Write the detections and score them, as asked; the numbers' names are without prefix."""
+        """Write the detections if ``outfile_prefix`` is set; evaluate unless ``format_only``. Keys have no prefix."""
         if self.outfile_prefix is not None:
             self.write(self.by_name(results))
             self.log(f'detections of {len(results)} images are written to {self.outfile_prefix}', logging.INFO)
@@ -99,11 +99,11 @@ class FaceMetric(BaseMetric):
     @property
     @abstractmethod
     def needs_annotation(self) -> bool:
-        """Whether images cannot be scored without ``gt_instances``."""
+        """Whether the evaluation needs ``gt_instances``."""
 
     @abstractmethod
     def name_of(self, img_path: str) -> str:
-        """The protocol's name of the image in the file ``img_path``."""
+        """The name in the protocol of the image file ``img_path``."""
 
     @abstractmethod
     def write(self, detections: Mapping[str, np.ndarray]) -> None:
@@ -111,10 +111,10 @@ class FaceMetric(BaseMetric):
 
     @abstractmethod
     def evaluate_images(self, images: Sequence[TestedImage]) -> dict[str, float]:
-        """Score all images."""
+        """Evaluate all images."""
 
     def by_name(self, images: Sequence[TestedImage]) -> dict[str, np.ndarray]:
-        """From each image's name to its detections; of images with the same name the last one, with a warning."""
+        """Image name → detections; if images have the same name, warn and use the last one."""
         found = {image.name: image.detections for image in images}
         if len(found) < len(images):
             shared = len(images) - len(found)
@@ -122,30 +122,30 @@ class FaceMetric(BaseMetric):
         return found
 
     def compare(self, scores: Mapping[str, Score]) -> None:
-        """Warn, once, where the official AP is far from the exact one."""
+        """Warn once if the official AP differs much from the exact AP."""
         for line in difference_warning(scores):
             self.log_once('difference', line)
 
     def warn_if_empty(self, num_faces: int) -> None:
-        """Warn where there is no face to find, so that AP is NaN."""
+        """Warn if there are no ground-truth faces, so that AP is NaN."""
         if num_faces == 0:
             self.log('no image has a face, so AP is NaN; format_only=True writes detections without a score')
 
     def log(self, text: str, level: int = logging.WARNING) -> None:
-        """One line in the log, under the metric's name."""
+        """Log one line that starts with the name of the metric."""
         print_log(f'{type(self).__name__}: {text}', logger='current', level=level)
 
     def log_once(self, kind: str, text: str, level: int = logging.WARNING) -> None:
-        """As :meth:`log`, but only the first line of each kind in the life of this metric."""
+        """Log only the first line of each kind; otherwise as :meth:`log`."""
         if kind not in self._logged:
             self._logged.add(kind)
             self.log(text, level)
 
 
 def finite_detections(sample: Mapping[str, Any], metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Finite detections of a data sample, x1 y1 x2 y2 score, shape ``(N, 5)``, and which of all they are.
+    """Finite detections of a data sample, x1 y1 x2 y2 score, shape ``(N, 5)``, and the mask that selects them.
 
-    The log names an image with others; ``metric`` is the name for it.
+    Logs a warning if detections are not finite; ``metric`` is the name in the warning.
     """
     detections = np.column_stack([boxes_of(sample['pred_instances']), array_of(sample['pred_instances']['scores'])])
     finite = np.isfinite(detections).all(1)

@@ -11,7 +11,7 @@ from .average_precision import exact_average_precision
 from .matching import IOU_THRESHOLD, checked_rows, overlap
 
 LEAST_HEIGHTS = {'all': 0, '>=16': 16, '>=32': 32, '>=64': 64}
-"""Name of a score → the least height of the faces that count, pixels of the image."""
+"""Name of a score → minimum height of the evaluated faces, pixels of the image."""
 
 
 class LabelledFaces(NamedTuple):
@@ -57,18 +57,18 @@ def face_scores(
 
 
 def counted_precision(images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], least_height: float = 0) -> float:
-    """Exact AP in percent where some faces count and the others are ignored.
+    """Exact AP in percent if some faces are evaluated and the others are ignored.
 
-    By falling score, each detection takes the free counted face with the largest IoU of 0.5 or more. A detection that
-    takes none is a false alarm, unless it overlaps an ignored face or is lower than ``least_height``. Detections of
-    equal score keep the order of the images.
+    In descending order of score, each detection is matched to the unmatched evaluated face with the largest IoU of at
+    least 0.5. A detection without a match is a false positive, unless its IoU with an ignored face is at least 0.5 or
+    its height is below ``least_height``. Detections of equal score keep the order of the images.
 
     Args:
         images: x1 y1 x2 y2 score, shape ``(N, 5)``; all faces, shape ``(M, 4)``; whether each counts, shape ``(M,)``.
-        least_height: of a false alarm, pixels.
+        least_height: minimum height of a false positive, pixels.
 
     Returns:
-        NaN where no face counts.
+        The AP; NaN if no face is evaluated.
     """
     parts, total = [(np.zeros(0), np.zeros(0, bool))], 0
     for found, faces, counts in images:

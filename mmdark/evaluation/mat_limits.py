@@ -12,11 +12,11 @@ _MATRIX, _COMPRESSED = 14, 15
 
 
 def check_mat(path: Path) -> None:
-    """Check that a mat file of version 5 to 7 can be read in the memory that its size suggests.
+    """Check that reading a mat file of version 5 to 7 needs a memory that is reasonable for its size.
 
     Raises:
-        BeyondLimits: it takes more, or its cells nest too deep.
-        ValueError: it is no such file, or states more than it has.
+        BeyondLimits: the file needs more memory, or its cells are nested too deeply.
+        ValueError: the file is not a mat file of these versions, or an element is longer than the file.
         zlib.error: compressed data are damaged.
     """
     content = path.read_bytes()
@@ -39,7 +39,7 @@ def _elements(content: bytes, order: str) -> list[tuple[int, memoryview]]:
     view, start, found = memoryview(content), 0, []
     while start + 8 <= len(view):
         kind = int.from_bytes(view[start : start + 4], order)
-        if kind >> 16:  # a short one: its length is in the upper half of its kind
+        if kind >> 16:  # a small element: its length is in the upper half of its type
             found.append((kind & 0xFFFF, view[start + 4 : start + 8]))
             start += 8
             continue

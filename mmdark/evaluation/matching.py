@@ -1,4 +1,4 @@
-"""Which detection finds which face, over a whole data set: the step that both protocols share."""
+"""Match detections to faces over a whole data set; shared by both protocols."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from mmdark.errors import InputError
 from .average_precision import Score, exact_average_precision, normalised_scores, thresholded_average_precision
 
 IOU_THRESHOLD = 0.5
-"""``IoU_thresh`` of ``evaluation.m``, WIDER FACE and DARK FACE alike."""
+"""``IoU_thresh`` of ``evaluation.m``, the same for WIDER FACE and DARK FACE."""
 
 _PAIRS_AT_ONCE = 1 << 20
-"""Detections times faces that are compared at once; bounds the memory to some 100 MiB."""
+"""Maximum number of detection-face pairs per step; limits the memory to about 100 MiB."""
 
 Overlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Overlaps of boxes ``(N, 1, 4)`` with faces ``(M, 4)``, shape ``(N, M)``."""
+"""Returns the overlaps of boxes ``(N, 1, 4)`` with faces ``(M, 4)``, shape ``(N, M)``."""
 
 
 class Matched(NamedTuple):
-    """All detections of a data set and the faces that they found.
+    """All detections of a data set and the faces that they match.
 
     Attributes:
-        scores: shape ``(P,)``, float64; image after image, falling within each.
-        face: shape ``(P,)``, the place of the found face among all faces of the data set, or -1.
-        is_first: shape ``(P,)``, whether no detection before this one found that face.
-        has_faces: shape ``(P,)``, whether the image has faces at all.
+        scores: shape ``(P,)``, float64; image by image, in descending order within each image.
+        face: shape ``(P,)``, the index of the matched face among all faces of the data set, or -1.
+        is_first: shape ``(P,)``, whether this is the first detection that matches its face.
+        has_faces: shape ``(P,)``, whether the image has any face.
     """
 
     scores: np.ndarray
@@ -38,10 +38,11 @@ class Matched(NamedTuple):
 
 
 def checked_rows(rows: np.ndarray, columns: int, name: str) -> np.ndarray:
-    """Rows of finite numbers as float64, shape ``(N, columns)``; an empty array of any shape is no rows.
+    """Check rows of finite numbers and return them as float64, shape ``(N, columns)``; empty arrays may have any shape.
 
     Raises:
-        InputError: they are no numbers, the shape is another, or a value is not finite; names ``name`` and the row.
+        InputError: the values are not numbers, the shape is wrong, or a value is not finite; the message starts with
+            ``name``.
     """
     try:
         rows = np.asarray(rows, np.float64)
@@ -62,11 +63,11 @@ def overlap(boxes: np.ndarray, faces: np.ndarray, border: float = 1.0) -> np.nda
 
     Args:
         boxes: x1 y1 x2 y2, shape ``(..., 4)``.
-        faces: the same; the shapes are broadcast.
-        border: is added to widths and heights: 1 in ``boxoverlap.m`` of both protocols, 0 in other benchmarks.
+        faces: x1 y1 x2 y2; the shapes are broadcast.
+        border: added to widths and heights: 1 in ``boxoverlap.m`` of both protocols, 0 in other benchmarks.
 
     Returns:
-        Shape ``(...)``, 0 where they do not touch.
+        Shape ``(...)``, 0 if the boxes do not intersect.
 
     Example:
         >>> overlap(np.array([[0, 0, 9, 9.0]]), np.array([[0, 0, 9, 4.0]]))
@@ -79,7 +80,7 @@ def overlap(boxes: np.ndarray, faces: np.ndarray, border: float = 1.0) -> np.nda
 
 
 def intersection_sides(boxes: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Width and height of the intersection, shape ``(..., 2)``; not positive where the boxes do not touch."""
+    """Width and height of the intersection, shape ``(..., 2)``; not positive if the boxes do not intersect."""
     return np.minimum(boxes[..., 2:4], faces[..., 2:4]) - np.maximum(boxes[..., :2], faces[..., :2])
 
 
@@ -89,15 +90,15 @@ def area(boxes: np.ndarray, border: float = 1.0) -> np.ndarray:
 
 
 def found_faces(boxes: np.ndarray, faces: np.ndarray, overlap: Overlap) -> np.ndarray:
-    """The face that each box finds: the first one with the highest overlap, if that reaches 0.5.
+    """The face that each box matches: the first one with the highest overlap, if that is at least 0.5.
 
     Args:
         boxes: x1 y1 x2 y2, shape ``(N, 4)``.
         faces: x1 y1 x2 y2, shape ``(M, 4)``.
-        overlap: of the protocol.
+        overlap: overlap function of the protocol.
 
     Returns:
-        Shape ``(N,)``, the face's row or -1.
+        Shape ``(N,)``, the index of the face or -1.
     """
     found = np.full(len(boxes), -1)
     if not len(faces):
@@ -113,9 +114,9 @@ def found_faces(boxes: np.ndarray, faces: np.ndarray, overlap: Overlap) -> np.nd
 
 
 def match(images: Iterable[tuple[np.ndarray, np.ndarray]], overlap: Overlap) -> Matched:
-    """Match the detections of every image with its faces.
+    """Match the detections of each image to its faces.
 
-    Within an image detections are taken by falling score; those of equal score keep their order.
+    The detections of an image are sorted by descending score; those of equal score keep their order.
 
     Args:
         images: detections and faces of each image: x1 y1 x2 y2 score, shape ``(N, 5)``, and x1 y1 x2 y2, ``(M, 4)``.
@@ -138,12 +139,12 @@ def match(images: Iterable[tuple[np.ndarray, np.ndarray]], overlap: Overlap) -> 
 def score(matched: Matched, kept: np.ndarray, equal_is_one: bool = False) -> Score:
     """Official and exact average precision of matched detections.
 
-    A detection on a face that is not kept counts neither way, and neither does one on an image without faces; a second
-    one on a kept face counts as false.
+    A detection that matches a face outside ``kept``, or is on an image without faces, is neither a true nor a false
+    positive. A second detection of a kept face is a false positive.
 
     Args:
-        matched: from :func:`match`.
-        kept: which of the data set's faces should be found, shape ``(F,)``, bool.
+        matched: result of :func:`match`.
+        kept: which faces of the data set are evaluated, shape ``(F,)``, bool.
         equal_is_one: as in :func:`normalised_scores`.
     """
     counts = np.append(kept, True)[matched.face] & matched.has_faces  # the last, True, is for a face of -1

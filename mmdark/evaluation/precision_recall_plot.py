@@ -1,4 +1,4 @@
-"""Precision-recall curves of one detector as a figure for a paper's column."""
+"""Plot the precision-recall curves of a detector, sized for one column of a paper."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FONT = {'font.size': 8, 'axes.linewidth': 0.6, 'pdf.fonttype': 42, 'svg.fonttyp
 
 
 def check_plot_path(path: str | os.PathLike | None) -> None:
-    """Refuse an unknown format before the work starts.
+    """Raise an error for an unsupported format before the evaluation starts.
 
     Raises:
         InputError: the path ends in none of :data:`FORMATS`.
@@ -37,8 +37,8 @@ def plot_precision_recall(path: str | os.PathLike, scores: Mapping[str, Score]) 
     """Draw the curves of all subsets, official solid and exact thin and dashed, with their AP in the legend.
 
     Args:
-        path: of the figure; the suffix is its format, the folder is made.
-        scores: subset → score, at most as many as :data:`STYLES`.
+        path: path of the figure; the suffix selects the format, and the folder is created.
+        scores: subset → score; at most as many subsets as :data:`STYLES` are drawn.
 
     Raises:
         InputError: the format is unknown, or the file cannot be written.

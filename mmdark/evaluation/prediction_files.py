@@ -1,7 +1,8 @@
-"""Files of predictions and labels in the official formats of WIDER FACE and DARK FACE: strict readers, exact writers.
+"""Read and write predictions and labels in the official formats of WIDER FACE and DARK FACE.
 
-A malformed file is refused with its line. Missing files and files of unknown images are returned as problems, one line
-each, since the official tools accept them, too. What the writers write is read back bit for bit.
+A malformed file raises an error that names its line. Missing files and files of unknown images are returned as
+problems, one line each, because the official tools accept them. Numbers are written exactly: reading a written file
+returns the same values.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from mmdark.whole_file import write_whole, writing_whole
 from .text_sources import SUFFIX, open_texts, read_text
 
 Boxes = tuple[dict[str, np.ndarray], list[str]]
-"""Rows of each image, and the problems of the files."""
+"""Image → rows, and the list of problems of the files."""
 
 _SUFFIX = re.compile(r'\.(txt|jpg|jpeg|png|bmp)$', re.IGNORECASE)
 
 
 class BoxFormat(NamedTuple):
-    """A text format of the boxes of an image: the columns of a row, and the lines before the rows.
+    """A text format for the boxes of an image: the columns of a row and the number of header lines (``head``).
 
-    The last of these lines, if there are any, is the number of rows; the first of two is the image's name.
+    The last header line is the number of rows. If there are two, the first is the image name.
     """
 
     columns: str
     head: int
     file: str
-    """How the file of an image is called."""
+    """Name pattern of the file of an image."""
 
     def __str__(self) -> str:
         """A description for messages."""
@@ -53,11 +54,11 @@ def read_wider_predictions(path: str | os.PathLike, expected: Collection[str]) -
     """Read predictions in WIDER FACE's format, ``event/image.txt``: name, number of rows, rows ``x y w h score``.
 
     Args:
-        path: a folder or a zip, with the event folders anywhere below.
+        path: a folder or a zip; the event folders may be at any depth.
         expected: the images of the ground truth, ``event/image`` without suffix.
 
     Returns:
-        Image → rows, shape ``(N, 5)``, by falling score, for the images that have a file; and the problems.
+        Image → rows, shape ``(N, 5)``, sorted by descending score, for the images that have a file; and the problems.
 
     Raises:
         InputError: the path cannot be opened, a file is malformed, or none belongs to an image.
@@ -68,7 +69,7 @@ def read_wider_predictions(path: str | os.PathLike, expected: Collection[str]) -
 def read_dark_face_predictions(path: str | os.PathLike, expected: Collection[str]) -> Boxes:
     """Read predictions in DARK FACE's format, ``image.txt`` with rows ``x1 y1 x2 y2 score``, without a count.
 
-    Otherwise as :func:`read_wider_predictions`, with names of images without folders.
+    Otherwise as :func:`read_wider_predictions`, but image names have no folder.
     """
     return _read(path, DARK_FACE_PREDICTION, expected)
 
@@ -76,14 +77,13 @@ def read_dark_face_predictions(path: str | os.PathLike, expected: Collection[str
 def read_dark_face_labels(path: str | os.PathLike, images: Collection[str] | None = None) -> Boxes:
     """Read DARK FACE's labels, ``image.txt`` with the number of faces and then rows ``x1 y1 x2 y2``.
 
-    ``images`` are the names without suffix; by default all that have a label. Otherwise as
-    :func:`read_wider_predictions`.
+    ``images`` are the image names without suffix; None reads all labels. Otherwise as :func:`read_wider_predictions`.
     """
     return _read(path, DARK_FACE_LABEL, images)
 
 
 def read_image_list(path: str | os.PathLike) -> list[str]:
-    """The images of a list with one path or name per line, ``./data/gt/1.txt`` as ``1``; each once, in order.
+    """Read a list with one path or name per line and return the unique image names (``./data/gt/1.txt`` → ``1``).
 
     Raises:
         InputError: the file is missing, empty, or not text.
@@ -95,10 +95,10 @@ def read_image_list(path: str | os.PathLike) -> list[str]:
 
 
 def parse_boxes(text: str, form: BoxFormat, file: str) -> np.ndarray:
-    r"""The rows of one file, shape ``(N, columns)``; with scores, by falling score.
+    r"""Parse the rows of one file, shape ``(N, columns)``; rows with scores are sorted by descending score.
 
     Raises:
-        InputError: the text is not of this format; names ``file`` and the line.
+        InputError: the text is not in this format; the message names ``file`` and the line.
 
     Example:
         >>> parse_boxes('a\n1\n1 2 3 4 0.5', WIDER_PREDICTION, 'a.txt').tolist()
@@ -131,39 +131,40 @@ def parse_boxes(text: str, form: BoxFormat, file: str) -> np.ndarray:
 
 
 def write_wider_predictions(folder: str | os.PathLike, predictions: Mapping[str, np.ndarray]) -> None:
-    """Write ``event/image.txt`` for each image: its name, the number of rows, ``x y w h score`` by falling score.
+    """Write ``event/image.txt`` for each image: name, number of rows, rows ``x y w h score`` by descending score.
 
-    Widths are written as given: w = x2 - x1, without another +1. Numbers have all their digits, so that reading back
-    gives the same AP. The folder is made where it is missing.
+    Widths and heights are written as given: w = x2 - x1, without adding 1. Numbers are written with all digits, so the
+    file gives the same AP. The folder is created if it is missing.
 
     Args:
-        folder: of the event folders.
+        folder: parent of the event folders.
         predictions: ``event/image`` without suffix → x y w h score, shape ``(N, 5)``.
 
     Raises:
-        InputError: a file cannot be written; those before it are complete.
-        ValueError: an array has another shape.
+        InputError: a file cannot be written; the files written before it are complete.
+        ValueError: an array has the wrong shape.
     """
     texts = {
         image: f'{image.rsplit("/", 1)[-1]}\n{len(rows)}\n{_lines(image, rows)}' for image, rows in predictions.items()
     }
     for image, text in texts.items():
-        write_whole(Path(folder, image + SUFFIX), text.encode(errors='surrogateescape'))  # a name may be no text
+        # A name may contain bytes that are not UTF-8.
+        write_whole(Path(folder, image + SUFFIX), text.encode(errors='surrogateescape'))
 
 
 def write_dark_face_zip(path: str | os.PathLike, predictions: Mapping[str, np.ndarray]) -> None:
     """Write a DARK FACE submission: a zip with one ``image.txt`` per image, rows ``x1 y1 x2 y2 score``, no count.
 
-    The same predictions give the same bytes; an existing zip is replaced at the end, whole or not at all. An image
-    without detections gets an empty file.
+    The same predictions give the same bytes. An existing zip is replaced atomically after writing. An image without
+    detections gets an empty file.
 
     Args:
-        path: of the zip; its folder is made where it is missing.
+        path: path of the zip; its folder is created if it is missing.
         predictions: image without suffix → x1 y1 x2 y2 score, shape ``(N, 5)``.
 
     Raises:
         InputError: the zip cannot be written.
-        ValueError: an array has another shape.
+        ValueError: an array has the wrong shape.
     """
     texts = {f'{image}{SUFFIX}': _lines(image, rows) for image, rows in predictions.items()}
     with writing_whole(path) as part, ZipFile(part, 'w') as archive:
@@ -194,7 +195,7 @@ def _read(path: str | os.PathLike, form: BoxFormat, expected: Collection[str] | 
     if missing := [key for key in images if key not in boxes]:
         result = 'they count as images without detections' if is_prediction else 'they are not scored'
         problems.append(f'{len(missing)} of {len(images)} images have no file, the first is {missing[0]}; {result}')
-    if unknown and is_prediction:  # labels may lie beside other texts, and a list may choose some of them
+    if unknown and is_prediction:  # label folders may contain other text files, and a list may select only some labels
         problems.append(
             f'{len(unknown)} of {len(keys)} files belong to no image of the ground truth, the first is {unknown[0]}; '
             'they are left out'
@@ -203,7 +204,7 @@ def _read(path: str | os.PathLike, form: BoxFormat, expected: Collection[str] | 
 
 
 def _lines(image: str, rows: np.ndarray) -> str:
-    """The rows as text by falling score, each number with all its digits."""
+    """The rows as text, sorted by descending score, with all digits."""
     rows = np.asarray(rows, dtype=np.float64)
     if rows.size and (rows.ndim != 2 or rows.shape[1] != 5):
         raise ValueError(f'{image}: the rows should have the shape (N, 5), not {rows.shape}')

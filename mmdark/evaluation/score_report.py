@@ -1,4 +1,4 @@
-"""The report of a scoring tool: the table, warnings, problems of the files, and all of it as JSON."""
+"""The report of an evaluation tool: table, warnings and problems of the files, as text and JSON."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def score_table(scores: Mapping[str, Score]) -> str:
 
 
 def score_record(scores: Mapping[str, Score], problems: list[str], **about: object) -> dict:
-    """All of it for JSON; an AP that is not defined becomes null.
+    """The complete report for JSON; an undefined AP becomes null.
 
     Args:
         scores: subset → score.
-        problems: of the files, all of them.
+        problems: all problems of the files.
         about: first entries of the record: the protocol, paths, numbers of images.
     """
     return {
@@ -51,10 +51,10 @@ def score_record(scores: Mapping[str, Score], problems: list[str], **about: obje
 
 
 def report_scores(record: dict, scores: Mapping[str, Score], json_path: str | os.PathLike | None = None) -> None:
-    """Print the table, warnings and problems on stderr; write the record.
+    """Print warnings and problems to stderr and the table to stdout, and write the record if a path is given.
 
     Raises:
-        InputError: the record cannot be written; the table is printed before.
+        InputError: the record cannot be written; the table has already been printed.
     """
     for kind in ('warning', 'problem'):
         for line in record[f'{kind}s']:

@@ -30,19 +30,19 @@ _HOW_TO_GET = 'take the folder ground_truth from eval_tools.zip of shuoyang1213.
 
 @dataclass(frozen=True)
 class WiderGroundTruth:
-    """The official faces, and which of them count in each subset.
+    """The official faces, and which of them are evaluated in each subset.
 
     Attributes:
-        faces: from ``event/image``, without extension, to x y w h, shape ``(M, 4)``, int32, pixels; in official order.
-        kept: from ``easy``, ``medium`` and ``hard`` to the faces that count there: from the same keys to row numbers of
-            ``faces``, counted from 0, shape ``(K,)``. All other faces are ignored.
+        faces: ``event/image`` without extension → x y w h, shape ``(M, 4)``, int32, pixels; in official order.
+        kept: ``easy``, ``medium`` or ``hard`` → ``event/image`` → indices of the faces that are evaluated, counted from
+            0, shape ``(K,)``. All other faces are ignored.
     """
 
     faces: dict[str, np.ndarray]
     kept: dict[str, dict[str, np.ndarray]]
 
     def of(self, names: Collection[str]) -> WiderGroundTruth:
-        """The ground truth of the images with one of the names."""
+        """The ground truth of the images in ``names``."""
 
         def some(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {name: rows for name, rows in images.items() if name in names}
@@ -57,7 +57,7 @@ def load_wider_ground_truth(folder: str | os.PathLike) -> WiderGroundTruth:
         folder: ``eval_tools/ground_truth``.
 
     Raises:
-        InputError: the folder or a file is missing or damaged, or the files do not belong together.
+        InputError: the folder or a file is missing or damaged, or the files do not match each other.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -75,23 +75,23 @@ def load_wider_ground_truth(folder: str | os.PathLike) -> WiderGroundTruth:
 
 
 def evaluate_wider(predictions: Mapping[str, np.ndarray], truth: WiderGroundTruth) -> dict[str, Score]:
-    """Score detections on WIDER FACE's validation images, all subsets at once.
+    """Evaluate detections on the validation images of WIDER FACE, for all subsets.
 
-    As in the official tool: scores are scaled over all detections of the whole set; an image without detections leaves
-    its faces unfound; a detection on an ignored face counts neither way; where all scores are equal the official AP
-    is 0. Images that are not in the ground truth are ignored. Rows may come in any order; those of equal score keep
-    theirs.
+    As in the official tool: scores are normalised over all detections of the data set; the faces of an image without
+    detections are false negatives; a detection matched to an ignored face is neither a true nor a false positive; if
+    all scores are equal, the official AP is 0. Images that are not in the ground truth are ignored. Rows may be in any
+    order; rows of equal score keep their order.
 
     Args:
-        predictions: from ``event/image`` to x y w h score, shape ``(N, 5)``, pixels of the original image; ``x + w`` is
-            the right edge.
-        truth: from :func:`load_wider_ground_truth`.
+        predictions: ``event/image`` → x y w h score, shape ``(N, 5)``, pixels of the original image; ``x + w`` is the
+            right edge.
+        truth: result of :func:`load_wider_ground_truth`.
 
     Returns:
-        From each subset of ``truth`` to its score.
+        Subset of ``truth`` → its score.
 
     Raises:
-        InputError: an image's detections have another shape or hold a value that is not finite.
+        InputError: the detections of an image have the wrong shape or contain a value that is not finite.
     """
     images = []
     for key, faces in truth.faces.items():
@@ -106,18 +106,18 @@ def evaluate_wider(predictions: Mapping[str, np.ndarray], truth: WiderGroundTrut
 
 
 def integer_overlap(boxes: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """IoU as ``boxoverlap.m`` computes it where the faces are int32 and the boxes double.
+    """IoU as ``boxoverlap.m`` computes it for int32 faces and double boxes.
 
-    An integer joined with a double gives an integer, rounded half away from zero: the edges of the intersection, the
-    sum of the areas, and the quotient, which so becomes 0 or 1 (a tiny box can reach more). "Highest overlap" then
-    means: the first face with an IoU of 0.5 or more.
+    In MATLAB, an operation on an int32 and a double gives an int32, rounded half away from zero. This applies to the
+    edges of the intersection, the sum of the areas and the IoU, which becomes 0 or 1 (higher for tiny boxes). The face
+    with the highest overlap is therefore usually the first one with an unrounded IoU of 0.5 or more.
 
     Args:
         boxes: x1 y1 x2 y2, shape ``(..., 4)``, float64.
-        faces: the same in whole numbers; the shapes are broadcast.
+        faces: x1 y1 x2 y2, integer values; the shapes are broadcast.
 
     Returns:
-        Whole numbers, shape ``(...)``.
+        Integer values as float64, shape ``(...)``.
 
     Example:
         >>> integer_overlap(np.array([[0.4, 0, 9, 9], [0.5, 0, 9, 9]]), np.array([[0.0, 0, 19, 9]] * 2))
@@ -147,7 +147,7 @@ def _kept_mask(truth: WiderGroundTruth, kept: Mapping[str, np.ndarray]) -> np.nd
 
 
 def _read_entries(path: Path, variable: str) -> dict[str, np.ndarray]:
-    """From ``event/image`` to the entry of a variable, in official order."""
+    """Read a variable of a mat file as ``event/image`` → entry, in official order."""
     if not path.is_file():
         raise InputError(f'{path} is not there: {_HOW_TO_GET}')
     names = ('event_list', 'file_list', variable)
@@ -179,7 +179,7 @@ def _faces(path: Path, key: str, boxes: np.ndarray) -> np.ndarray:
 
 
 def _kept_rows(path: Path, key: str, rows: np.ndarray, num_faces: int) -> np.ndarray:
-    """MATLAB's row numbers, counted from 0."""
+    """Convert MATLAB's row numbers to indices counted from 0."""
     kept = checked_rows(np.reshape(rows, (-1, 1)), 1, f'{path}: gt_list of {key}').ravel().astype(np.int64) - 1
     if ((kept < 0) | (kept >= num_faces)).any():
         raise InputError(f'{path}: gt_list of {key} names face {kept.max() + 1} of {num_faces}: {_HOW_TO_GET}')

@@ -17,17 +17,17 @@ MID_GREY = 0.5
 class Brighten(BaseTransform):
     """Brighten a photograph without learning.
 
-    - ``gamma``: the power that takes the mean grey level to the middle of the scale; never one that darkens.
+    - ``gamma``: the power that maps the mean grey level to mid-grey; an image is never darkened.
     - ``clahe``: contrast-limited adaptive histogram equalisation (Zuiderveld, 1994) of the lightness in CIELAB.
 
-    Both work on 8 bits, as cameras write them; simulated darkness is rounded first.
+    Both methods work on 8-bit images, like those of cameras; float images are rounded first.
 
     Required keys: ``img`` (``(H, W, 3)`` BGR, 0-255). Modified keys: ``img`` (uint8).
 
     Args:
         method: ``gamma`` or ``clahe``.
-        clip_limit: of CLAHE, OpenCV's.
-        tiles: of CLAHE, in each direction.
+        clip_limit: OpenCV's clip limit for CLAHE.
+        tiles: number of CLAHE tiles in each direction.
 
     Raises:
         ValueError: there is no such method.

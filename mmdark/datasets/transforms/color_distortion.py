@@ -1,8 +1,8 @@
-"""The photometric augmentation of PyramidBox and DSFD: brightness, contrast, saturation and hue, each half the time.
+"""Photometric augmentation of PyramidBox and DSFD: brightness, contrast, saturation and hue, each with probability 0.5.
 
-Each elementary function follows Pillow's ``ImageEnhance`` on 8-bit values, with which the published detectors were
-trained, but on BGR arrays and, where possible, by table. Images are uint8 ``(H, W, 3)`` BGR; grey ones, ``(H, W)`` or
-``(H, W, 1)``, have no saturation and no hue and keep what they have.
+The functions reproduce Pillow's ``ImageEnhance``, with which the published detectors were trained, on 8-bit BGR arrays
+and use lookup tables where possible. Images are uint8 ``(H, W, 3)`` BGR. Saturation and hue leave grey images,
+``(H, W)`` or ``(H, W, 1)``, unchanged.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _GREY_BGR = np.array([[7471.0, 38470.0, 19595.0]], dtype=np.float32)
 
 
 class ColorParameters(NamedTuple):
-    """One drawing of :class:`ColorDistortion`; ``None`` leaves that step out."""
+    """Sampled parameters of :class:`ColorDistortion`; a step is skipped if its value is None."""
 
     brightness: float | None = None
     contrast: float | None = None
@@ -30,7 +30,7 @@ class ColorParameters(NamedTuple):
 
 @TRANSFORMS.register_module()
 class ColorDistortion(BaseTransform):
-    """Random brightness, contrast, saturation and hue; contrast is second or last with equal probability.
+    """Random brightness, contrast, saturation and hue; contrast is the second or the last step with equal probability.
 
     Args:
         brightness: range of the factor.
@@ -75,11 +75,11 @@ class ColorDistortion(BaseTransform):
 
 
 def distort_color(img: np.ndarray, parameters: ColorParameters) -> np.ndarray:
-    """Apply the steps that have a value, in the published order; the input is not changed.
+    """Apply the steps that have a value, in the published order; the input is not modified.
 
     Args:
         img: uint8 image, BGR or grey.
-        parameters: what to apply.
+        parameters: values of the steps.
 
     Raises:
         TypeError: the image is not uint8.
@@ -102,30 +102,30 @@ def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
-    """Move away from the image's mean grey level by ``factor``, as ``ImageEnhance.Contrast``."""
+    """Scale the difference to the mean grey level of the image by ``factor``, as ``ImageEnhance.Contrast``."""
     return _blend_with_level(img, int(_grey(img).mean(dtype=np.float64) + 0.5), factor)
 
 
 def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
-    """Move each pixel away from its grey by ``factor``, as ``ImageEnhance.Color`` up to one level."""
+    """Scale the difference of each pixel to its grey by ``factor``; within one level of ``ImageEnhance.Color``."""
     if _is_grey(img):
         return img
     grey = cv2.cvtColor(_grey(img), cv2.COLOR_GRAY2BGR)
-    # Pillow cuts fractions off where OpenCV rounds: half a level lower, less a little so that whole numbers stay.
+    # Pillow truncates and OpenCV rounds, so subtract half a level, slightly less so that integers are unchanged.
     return cv2.addWeighted(img, factor, grey, 1 - factor, -0.499)
 
 
 def shift_hue(img: np.ndarray, shift: float) -> np.ndarray:
-    """Turn the hue by ``shift`` steps of a circle of 256, cut to whole steps as the 8-bit original does."""
+    """Shift the hue by ``shift`` steps on a circle of 256, rounded down to whole steps like the 8-bit original."""
     if _is_grey(img):
         return img
     hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
-    hsv[..., 0] += np.uint8(int(np.floor(shift)) % 256)  # uint8 goes round the circle by itself
+    hsv[..., 0] += np.uint8(int(np.floor(shift)) % 256)  # uint8 wraps around
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
 
 
 def _blend_with_level(img: np.ndarray, level: int, factor: float) -> np.ndarray:
-    """``level + factor * (img - level)``, clipped, fractions cut off, by table."""
+    """``level + factor * (img - level)``, clipped and truncated, by lookup table."""
     table = np.float32(level) + np.float32(factor) * (_LEVELS - np.float32(level))
     return cv2.LUT(img, np.clip(table, 0, 255).astype(np.uint8)).reshape(img.shape)
 

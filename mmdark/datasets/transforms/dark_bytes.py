@@ -1,4 +1,4 @@
-"""DarkISP on an 8-bit image: the linear signal by table, the rest in strips that fit the processor's cache."""
+"""DarkISP for 8-bit images: the linear signal is looked up in a table, the rest is computed in cache-sized strips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STRIP = 32768
 """Pixels of a strip, so that five arrays of three floats per pixel fit into a cache of 2 MB."""
 
 _ROWS = 32
-"""Strips have a multiple of this many rows, because torch rounds the last powers of an array, up to 31, differently."""
+"""Strips have a multiple of this many rows, because torch rounds the last powers (up to 31) of an array differently."""
 
 
 def darken_bytes(
@@ -21,13 +21,13 @@ def darken_bytes(
 ) -> np.ndarray:
     """:func:`mmdark.dark_isp.darken` for one 8-bit image.
 
-    The result is equal where the preset follows the published code step by step, and within float32 rounding of the
-    linear signal where steps are folded.
+    The result is identical if the preset follows the published code step by step. If steps are folded, it is equal
+    within float32 rounding of the linear signal.
 
     Args:
         image: uint8 ``(H, W, 3)`` BGR.
-        parameters: of one darkening.
-        noise: of shape ``(1, 3, H, W)``, RGB; or drawn strip by strip.
+        parameters: parameters of one image.
+        noise: noise of shape ``(1, 3, H, W)``, RGB, or a source that is drawn strip by strip.
         preset: a name in ``mmdark.dark_isp.PRESETS``.
 
     Returns:
@@ -65,7 +65,7 @@ def darken_bytes(
 
 
 def _rows_of(noise: ISPNoise | TableNoise, strip: slice, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Noise of the strip, ``(3, rows, W)``, the second ``(3, 1, 1)`` where it is one number per channel."""
+    """Noise of the strip, ``(3, rows, W)``, the second ``(3, 1, 1)`` if it has one number per channel."""
     if isinstance(noise, TableNoise):
         return noise.strip(shape)
     shot_read, quantisation = noise.shot_read[0].numpy(), noise.quantisation[0].numpy()
@@ -100,14 +100,14 @@ def _add_noise(
     shot_read, quantisation = noise
     np.multiply(signal, numbers.shot_noise, out=spare)
     spare += numbers.read_noise
-    torch.from_numpy(spare).clamp_(min=FLOOR).sqrt_()  # numpy's root differs in the last digit of one in 200
+    torch.from_numpy(spare).clamp_(min=FLOOR).sqrt_()  # numpy's root differs in the last digit of 1 in 200 values
     spare *= shot_read
     signal += spare
     signal += quantisation * numbers.quantisation
 
 
 def _take_root(signal: torch.Tensor, root: torch.Tensor, fold: bool, highest: float | None) -> None:
-    """Clip, then raise to the power ``root``, ``(1,)``; the fast way by logarithm is right to 1e-6."""
+    """Clip, then raise to the power ``root``, ``(1,)``; the fast version by logarithm is accurate to 1e-6."""
     signal.clamp_(FLOOR, highest)
     if fold:
         signal.log2_().mul_(root).exp2_()

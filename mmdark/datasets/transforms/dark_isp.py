@@ -1,4 +1,4 @@
-"""DarkISP in the data pipeline: it darkens the image, and keeps the light one for training pairs."""
+"""DarkISP as a data transform: darkens an image and can keep the light image for training pairs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mmdark.drawing import tensor_of
 from mmdark.errors import InputError
 
 _BLACK, _WHITE = 3.0, 1000.0
-"""The highest value of a float image, unless it is black, is between these on the 0-255 scale. It is below the first
-where the image is in [0, 1] or normalised, and above the second in 16 bits."""
+"""Bounds of the maximum of a float image on the 0-255 scale, unless it is black. The maximum is below the first if the
+image is in [0, 1] or normalised, and above the second if it has 16 bits."""
 
 
 @TRANSFORMS.register_module()
@@ -26,21 +26,21 @@ class DarkISP(BaseTransform):
     """Darken ``img`` with random parameters; see :mod:`mmdark.dark_isp`.
 
     Required keys: ``img`` (``(H, W, 3)`` BGR, 0-255, uint8 or float) and, with a seed, ``img_path``. The dark image is
-    float32 on the same scale, neither rounded nor, but for the ``corrected`` preset, clipped. Steps that flip, resize
-    or crop come before it where :class:`PackDarkPair` packs the pair, which refuses them in between.
+    float32 on the same scale. It is not rounded, and only the ``corrected`` preset clips it. If :class:`PackDarkPair`
+    is used, transforms that flip, resize or crop must come before DarkISP; later ones raise an error.
 
     Args:
         preset: ``corrected``, or ``dainet`` or ``maet`` as published.
-        seed: None draws anew each time, from numpy's generator, which the Runner seeds. A number makes the darkness a
-            function of the number and the file name, the same on every machine, for validation and testing.
-        keep_light: keeps the light image as ``light_img``, and the dark image also as ``dark_img``, for
-            :class:`PackDarkPair`; other packing steps take ``img``, the dark one.
-        prob: probability that an image is darkened; otherwise it stays light, so that the detector does not
-            forget the day.
+        seed: None draws new parameters each time, from numpy's generator, which the Runner seeds. With a number, the
+            darkness depends only on the number and the file name, for reproducible validation and testing.
+        keep_light: also store the light image as ``light_img`` and the dark image as ``dark_img``, for
+            :class:`PackDarkPair`; other packing transforms use ``img``, the dark image.
+        prob: probability of darkening an image; the other images stay light, so that the detector still works in
+            daylight.
 
     Raises:
-        ValueError: the preset is unknown; ``prob`` is no probability, or below 1 with a seed.
-        InputError: in a pipeline, the image has another type or range, or is dark already.
+        ValueError: the preset is unknown; ``prob`` is not in [0, 1], or is below 1 with a seed.
+        InputError: raised by ``transform`` if the image has the wrong type or range, or is already dark.
     """
 
     def __init__(
@@ -90,9 +90,10 @@ class DarkISP(BaseTransform):
         return results
 
     def _check(self, results: dict) -> None:
-        """Raise an InputError where the image cannot be darkened.
+        """Raise an InputError if the image cannot be darkened.
 
-        A black float image does not show its scale, so it is accepted once a brighter image was seen.
+        An almost black float image does not show its scale, so it is only accepted after a brighter image. An all-zero
+        image is always accepted.
         """
         image, place = results.get('img'), results.get('img_path') or 'an image'
         if not isinstance(image, np.ndarray):

@@ -1,7 +1,7 @@
-"""Data-anchor-sampling (PyramidBox, Tang et al., ECCV 2018, section 3.4): bring a random face to a random anchor size.
+"""Data-anchor-sampling (PyramidBox, Tang et al., ECCV 2018, section 3.4): resize a random face to a random anchor.
 
-Large faces become small ones, so that the many small anchors see faces. The published code rescales the whole image, up
-to 144 megapixels, before it cuts a window out; here only the part under the window is rescaled.
+Large faces become small, which gives the many small anchors more positive samples. The published code rescales the
+whole image, up to 144 megapixels, before cropping a window; here only the part under the window is rescaled.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from mmdark.datasets.transforms.face_geometry import (
 from mmdark.datasets.transforms.random_interp_resize import INTERPOLATIONS
 
 _TRIES = 50
-_MAX_SIDE = 12000  # the rescaled image's area stays below the square of this
-_MIN_IOU = 0.7  # from here on a window counts as containing a face that is larger than it
-_MARGIN = 4  # source pixels that the widest interpolation (Lanczos) looks at beyond the window
+_MAX_SIDE = 12000  # maximum area of the rescaled image is the square of this
+_MIN_IOU = 0.7  # a window is also valid if its IoU with a face, possibly larger than the window, exceeds this
+_MARGIN = 4  # source pixels beyond the window that the widest interpolation (Lanczos) reads
 
 
 class AnchorWindow(NamedTuple):
-    """One drawing: rescale the image by ``scale``, then cut from (``left``, ``top``), pixels of the rescaled image."""
+    """A sampled window: the image is rescaled by ``scale``, then cropped at (``left``, ``top``), in rescaled pixels."""
 
     scale: float
     left: float
@@ -40,27 +40,27 @@ class AnchorWindow(NamedTuple):
 
 @TRANSFORMS.register_module()
 class DataAnchorSampling(FaceCrop):
-    """Rescale so that a random face gets about the side of a random anchor, and cut a square window around it.
+    """Rescale the image so that a random face gets about the size of a random anchor, and crop a square around it.
 
-    With k the anchor nearest to the face's side (square root of its area), the new side is one of the anchors 0 to
-    min(k + 1, last) times 2^U(-1, 1). Of up to 50 random windows one is taken that contains a face or has an
-    IoU above 0.7 with one. Faces stay whose centre is inside and whose area is above ``min_face`` squared, ignored
-    boxes that reach into the window.
+    Let k be the index of the anchor nearest to the side of the face (square root of its area). The new side is one of
+    the anchors 0 to min(k + 1, last) times 2^U(-1, 1). Of 50 random windows, one is chosen that contains a face or has
+    an IoU above 0.7 with one. A face is kept if its centre is inside and its area is above ``min_face`` squared, an
+    ignored box if it overlaps the window.
 
-    Our choices where the published description is silent: a face under one pixel is treated as one pixel (bounds the
-    scale by 64); where no window is valid, the face being blown up beyond it, the scale is lowered until the face just
-    fits; an image that its data set keeps without faces is cut as if it had one, of a random size at a random place.
+    Our choices for cases that the publication does not describe: a face below one pixel is treated as one pixel, which
+    limits the scale to 64. If no window is valid because the face is enlarged beyond it, the scale is reduced until the
+    face fits. An image that its data set keeps without faces is cropped around a square of random size and position.
 
     Args:
-        input_size: side of the window, which is the input of the network, pixels.
+        input_size: side of the window and of the network input, pixels.
         anchors: sides of the anchors, ascending.
-        min_face: side of the smallest square face that stays, pixels.
-        pad_value: value outside the image, in its channel order; the default is the mean of the Caffe VGG weights in
-            BGR. Grey images get its average.
+        min_face: side of the smallest square face that is kept, pixels.
+        pad_value: value outside the image, in its channel order; the default is the BGR mean of the Caffe VGG weights.
+            Grey images are padded with its average.
 
     Required keys: ``img``, ``gt_bboxes``. Modified keys: ``img``, ``img_shape``, ``scale_factor``, the faces,
-    ``homography_matrix``. Returns ``None`` (mmengine then takes another random image) where there is no face to aim at,
-    but see :class:`FaceCrop`.
+    ``homography_matrix``. Returns ``None`` (mmengine then draws another random image) if there is no face before or
+    after the crop, except as described in :class:`FaceCrop`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class DataAnchorSampling(FaceCrop):
 
     @cache_randomness
     def _sample(self, faces: np.ndarray, img_shape: tuple[int, int]) -> AnchorWindow:
-        """Draw scale, window and interpolation for faces of shape ``(N, 4)``, or for an imagined one."""
+        """Draw scale, window and interpolation for faces of shape ``(N, 4)``; without faces, for a random square."""
         faces = faces if len(faces) else self._imagined_face(img_shape)
         face = faces[np.random.randint(len(faces))].astype(np.float64)  # noqa: NPY002
         width, height = face[2:] - face[:2]
@@ -96,7 +96,7 @@ class DataAnchorSampling(FaceCrop):
         return AnchorWindow(float(scale), float(left), float(top), interpolation)
 
     def _imagined_face(self, img_shape: tuple[int, int]) -> np.ndarray:
-        """A square somewhere in the image, from the smallest anchor to half the short side; ``(1, 4)``."""
+        """A random square in the image, its side from the smallest anchor to half the short side; ``(1, 4)``."""
         largest = max(min(img_shape) / 2, 1)
         smallest = min(self.anchors[0], largest)
         part, x, y = np.random.uniform(size=3)  # noqa: NPY002
@@ -105,7 +105,7 @@ class DataAnchorSampling(FaceCrop):
         return np.array([[left, top, left + side, top + side]], dtype=np.float32)
 
     def _sample_corners(self, face: np.ndarray, img_shape: tuple[float, float]) -> np.ndarray:
-        """Left top corners of windows around ``face``, or around the whole image if it fits; shape ``(50, 2)``."""
+        """Top left corners of windows around ``face``, or around the whole image if it fits; shape ``(50, 2)``."""
         if max(img_shape) > self.input_size:
             ends = np.stack([face[2:] - self.input_size, face[:2]])
         else:
@@ -113,7 +113,7 @@ class DataAnchorSampling(FaceCrop):
         return np.random.uniform(ends.min(0), ends.max(0), size=(_TRIES, 2))  # noqa: NPY002
 
     def _holds_a_face(self, corners: np.ndarray, faces: np.ndarray) -> np.ndarray:
-        """Which windows contain one of the faces ``(N, 4)`` or overlap it by IoU > 0.7; shape ``(50,)``."""
+        """Which windows contain one of the faces ``(N, 4)`` or have an IoU above 0.7 with one; shape ``(50,)``."""
         low, high = corners[:, None], corners[:, None] + self.input_size
         inside = ((faces[:, :2] >= low) & (faces[:, 2:] <= high)).all(2)
         overlap = (np.minimum(faces[:, 2:], high) - np.maximum(faces[:, :2], low)).clip(0).prod(2)
@@ -145,13 +145,13 @@ class DataAnchorSampling(FaceCrop):
 def cut_rescaled(
     img: np.ndarray, window: AnchorWindow, size: int, pad_value: Sequence[float]
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Cut a square window out of the rescaled image without rescaling what lies outside it.
+    """Crop a square window from the rescaled image without rescaling the pixels outside it.
 
-    The window is moved by at most half a pixel, to where the grid of the rescaled part lies.
+    The window is moved by at most half a pixel, to align it with the pixel grid of the rescaled part.
 
     Args:
         img: image ``(H, W, C)`` or ``(H, W)``.
-        window: scale, corner and interpolation.
+        window: scale, top left corner and interpolation.
         size: side of the window.
         pad_value: value of each channel outside the image.
 
@@ -174,7 +174,7 @@ def cut_rescaled(
 
 
 def _place(start: float, scale: float, size: int, length: int) -> tuple[slice, int, float]:
-    """Along one side: the source pixels needed, their start in the window, and the window's exact start."""
+    """For one axis: the source pixels needed, their offset in the window, and the exact start of the window."""
     margin = _MARGIN + int(np.ceil(1 / scale))
     first = min(max(int(start / scale) - margin, 0), length)
     last = max(min(int(np.ceil((start + size) / scale)) + margin, length), first)
@@ -183,10 +183,10 @@ def _place(start: float, scale: float, size: int, length: int) -> tuple[slice, i
 
 
 def _overlap(offset: int, length: int, size: int) -> slice:
-    """The pixels of a window of ``size`` that a part of ``length`` placed at ``offset`` covers."""
+    """The pixels of a window of length ``size`` that are covered by a part of ``length`` at ``offset``."""
     return slice(min(max(offset, 0), size), max(min(offset + length, size), 0))
 
 
 def _moved(target: slice, offset: int) -> slice:
-    """The same pixels counted from the start of the part."""
+    """The same pixels, relative to the start of the part."""
     return slice(max(target.start - offset, 0), max(target.stop - offset, 0))

@@ -10,12 +10,12 @@ from mmdark.datasets.transforms.face_geometry import is_kept_empty, learnable_fa
 
 
 class FaceCrop(BaseTransform):
-    """A crop aimed at faces; ``None`` (mmengine then takes another random image) where there is no face.
+    """A crop around faces; returns ``None`` (mmengine then draws another random image) if there is no face.
 
-    Of an image that its data set keeps without faces (``filter_empty_gt=False``) a window is taken anywhere.
+    An image that its data set keeps without faces (``filter_empty_gt=False``) is cropped at a random position.
 
-    Besides ``_apply`` a crop has ``_sample(faces, img_shape)``, which draws a window for faces of shape ``(N, 4)``, or
-    anywhere where N is 0. It is not abstract here, because mmcv's ``cache_randomness`` refuses abstract methods.
+    Derived classes also define ``_sample(faces, img_shape)``, which draws a window for faces of shape ``(N, 4)``, or at
+    a random position if N is 0. It is not abstract here because mmcv's ``cache_randomness`` rejects abstract methods.
     """
 
     @autocast_box_type()
@@ -29,4 +29,4 @@ class FaceCrop(BaseTransform):
 
     @abstractmethod
     def _apply(self, results: dict, window: Any) -> dict:
-        """Cut the window out of ``results``, with the faces that stay."""
+        """Crop the window and keep the faces inside it."""

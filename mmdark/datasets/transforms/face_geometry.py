@@ -40,7 +40,7 @@ def is_kept_empty(results: dict) -> bool:
     """Whether the annotation of an image has no face to learn, and its data set keeps such images.
 
     ``results['keep_empty']`` says so. A data set without this key, such as mmdet's, has left out the images that it
-    does not keep. An image that lost its faces in an earlier step is not meant.
+    does not keep. Images that lost their faces in an earlier transform return False.
     """
     instances, boxes = results.get('instances'), results.get('gt_bboxes')
     if instances is None or boxes is None or not results.get('keep_empty', True):

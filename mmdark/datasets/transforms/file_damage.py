@@ -1,4 +1,4 @@
-"""Whether the file of an image is whole inside; decoders read many damaged files without complaint."""
+"""Detect damage inside image files; decoders read many damaged files without an error."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _MANY_ZEROS = bytes(256)  # JPEG 2000 has single zeros for packets without data
 
 
 def damage_of(content: bytes, pixels: np.ndarray | None = None) -> str | None:
-    """What is wrong with a file, as far as its bytes show it; None where nothing is.
+    """Describe the damage of a file, as far as its bytes show it; None if no damage is found.
 
-    A JPEG, WebP or JPEG 2000 is damaged where a part of it was overwritten by zeros, erased or is missing. Single wrong
-    bits stay unnoticed in them, and everything but a missing end in BMP, PPM and uncompressed TIFF. The decoders of
-    PNG, GIF, AVIF and compressed TIFF notice damage themselves.
+    In JPEG, WebP and JPEG 2000, parts that are missing, erased or overwritten by zeros are detected, but not single
+    wrong bits. In BMP, PPM and uncompressed TIFF, only a missing end is detected. The decoders of PNG, GIF, AVIF and
+    compressed TIFF detect damage themselves.
 
     Args:
         content: the bytes of the file.
-        pixels: OpenCV's, ``(H, W, 3)``, for a second look at a JPEG that may lack its end.
+        pixels: the pixels decoded by OpenCV, ``(H, W, 3)``, for a second check of a JPEG that may lack its end.
 
     Returns:
-        :data:`CUT` where the end is missing; otherwise a description.
+        :data:`CUT` if the end is missing; otherwise a description or None.
     """
     if content.startswith(jpeg_damage.START):
         closely = pixels is not None and jpeg_damage.ends_in_fill(pixels)
@@ -44,7 +44,7 @@ def damage_of(content: bytes, pixels: np.ndarray | None = None) -> str | None:
 
 
 def _webp_damage(content: bytes) -> str | None:
-    """Runs of one value are rare; where there is one, the data are decoded with another end and with a longer one."""
+    """Long runs of one value are rare; if there is one, decode the data with a changed and with a longer end."""
     if 8 + _number(content, 4) > len(content):
         return CUT
     position = 12
@@ -70,7 +70,7 @@ def _webp(kind: bytes, data: bytes) -> bytes:
 
 
 def _bmp_damage(content: bytes) -> str | None:
-    """The header of an uncompressed BMP gives its length."""
+    """Compare the length of an uncompressed BMP with its header."""
     start, header, width, height = (_number(content, at, signed=True) for at in (10, 14, 18, 22))
     bits, compression = _number(content, 28, 2), _number(content, 30)
     if header < 40 or compression not in (0, 3):

@@ -1,7 +1,7 @@
-"""Whether the compressed data of a JPEG are whole: decoders fill in what is missing without complaint.
+"""Detect missing or overwritten data in a JPEG: decoders fill such parts without an error.
 
-Looking at the bytes costs a small part of decoding. Only where they are suspicious is the picture decoded a few times
-more: data are whole if the picture needs their last bytes, and none beyond them.
+Scanning the bytes is much cheaper than decoding. Only if they are suspicious, the image is decoded a few more times:
+the data are complete if changing their last bytes changes the image and adding bytes after them does not.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ STRANGE = 'its compressed data hold what does not belong there'
 TOO_EARLY = 'its compressed data end too early'
 TOO_LATE = 'its compressed data end too late'
 ZEROS = bytes(32)
-"""Encoders write so many zeros in a row only for large areas without structure."""
+"""Encoders only write this many zeros in a row for large uniform areas."""
 LAST = 16
-"""Bytes at the end of compressed data that are exchanged, to test whether the picture needs them."""
+"""Number of bytes at the end of compressed data that are replaced, to test whether the image depends on them."""
 OTHER = bytes(range(1, 251, 5))
-"""Bytes with another meaning than those of a file."""
+"""Arbitrary bytes that replace or follow compressed data in this test."""
 
 Decode = Callable[[bytes], 'bytes | None']
-"""The pixels of a file; None where it cannot be decoded."""
+"""Returns the pixels of a file, or None if it cannot be decoded."""
 
 _FILL = ([128] * 3, [64] * 3, [65] * 3)  # libjpeg's pixels for missing data; the last two for CMYK
 _GREY = b'\x80\x80\x80'
@@ -36,11 +36,11 @@ _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 
 
 class _Damaged(Exception):
-    """Says what is wrong."""
+    """Raised with a description of the damage."""
 
 
 class _Scan(NamedTuple):
-    """One pass over the picture: starts and ends of its data between restart markers, and what it gives of it."""
+    """One scan: start and end of its data between restart markers, and the coefficients that it contains."""
 
     spans: list[tuple[int, int]]
     components: bytes
@@ -48,9 +48,9 @@ class _Scan(NamedTuple):
     last_coefficient: int
     refines: bool
     bits_left: int
-    """To later scans."""
+    """Number of low bits that are left to later scans."""
     interval: int
-    """Units of the picture between two restart markers; 0 without them."""
+    """Number of MCUs between two restart markers; 0 without restart markers."""
 
 
 class _Jpeg(NamedTuple):
@@ -58,7 +58,7 @@ class _Jpeg(NamedTuple):
     header: bytes
     scans: list[_Scan]
     closed: bool
-    """Whether there is an end marker."""
+    """Whether the file has an end marker."""
 
     @property
     def progressive(self) -> bool:
@@ -66,15 +66,15 @@ class _Jpeg(NamedTuple):
 
 
 def jpeg_damage(content: bytes, decode: Decode, closely: bool = False) -> str | None:
-    """The fault inside a JPEG; None where it is whole.
+    """Describe the damage in a JPEG; None if there is none.
 
     Args:
         content: the bytes of the file; it may lack its end marker.
-        decode: gives the pixels of such a file.
-        closely: decode to see whether the end is missing; see :func:`ends_in_fill`.
+        decode: returns the pixels of a JPEG.
+        closely: also decode to test whether the end is missing; see :func:`ends_in_fill`.
 
     Returns:
-        :data:`CUT` where the file ends too early; otherwise a description.
+        :data:`CUT` if the file ends too early; otherwise a description or None.
     """
     try:
         jpeg = _read_markers(content)
@@ -93,9 +93,9 @@ def jpeg_damage(content: bytes, decode: Decode, closely: bool = False) -> str | 
 
 
 def end_fault(content: bytes, span: tuple[int, int], decode: Decode) -> str | None:
-    """:data:`TOO_EARLY` where the picture changes with more data at the end of a span.
+    """Return :data:`TOO_EARLY` if inserting data at the end of a span changes the image, or if it cannot be decoded.
 
-    :data:`TOO_LATE` where it does not change with other data there; None where the span is what the picture needs.
+    Returns :data:`TOO_LATE` if replacing the end of the span does not change it, and None if the span is complete.
     """
     start, end = span
     pixels, last = decode(content), max(start, end - LAST)
@@ -105,15 +105,15 @@ def end_fault(content: bytes, span: tuple[int, int], decode: Decode) -> str | No
 
 
 def ends_in_fill(pixels: np.ndarray) -> bool:
-    """Whether a corner, the last pixel in some orientation, is what a decoder gives for missing data."""
+    """Whether a corner (the last pixel in some orientation) has a value that decoders use for missing data."""
     return any(pixels[row, column].tolist() in _FILL for row in (0, -1) for column in (0, -1))
 
 
 def _read_markers(content: bytes) -> _Jpeg:
-    """Find the frame and the data of each scan; segments of the header, such as a thumbnail, are skipped."""
+    """Find the frame header and the data of each scan; other segments, such as a thumbnail, are skipped."""
     values = np.frombuffer(content, np.uint8)
     position, fill, frame, header, interval, scans, closed = len(START), 0, 0, b'', 0, [], False
-    spans: list[tuple[int, int]] | None = None  # of the scan that is open
+    spans: list[tuple[int, int]] | None = None  # of the current scan
     for place in np.flatnonzero((values[:-1] == 0xFF) & (values[1:] != 0)).tolist():
         if place < position:
             continue
@@ -163,7 +163,7 @@ def _scan(spans: list[tuple[int, int]], segment: bytes, interval: int) -> _Scan:
 
 
 def _check_scans(jpeg: _Jpeg) -> None:
-    """Raise where restart intervals are missing, or a coefficient of a component, or its last bit, is in no scan."""
+    """Raise if restart intervals are missing, or if the scans lack a coefficient or its lowest bits."""
     components = jpeg.header[6::3]
     if not jpeg.scans or not components:
         raise _Damaged(CUT)
@@ -184,7 +184,7 @@ def _check_scans(jpeg: _Jpeg) -> None:
 
 
 def _units(header: bytes, components: bytes) -> int:
-    """Into how many units a scan of these components divides the picture; 0 where the height follows the scan."""
+    """Number of MCUs in a scan of these components; 0 if the height is only given after the scan."""
     height, width = int.from_bytes(header[1:3], 'big'), int.from_bytes(header[3:5], 'big')
     sampling = {header[at]: (header[at + 1] >> 4, header[at + 1] & 15) for at in range(6, len(header) - 2, 3)}
     across, down = (max(1, *factors) for factors in zip((1, 1), *sampling.values(), strict=True))
@@ -193,7 +193,7 @@ def _units(header: bytes, components: bytes) -> int:
 
 
 def _suspects(jpeg: _Jpeg, content: bytes, closely: bool) -> Iterator[tuple[_Scan, tuple[int, int]]]:
-    """Spans that hold many zeros, and with ``closely`` the last one."""
+    """Spans that contain :data:`ZEROS`, and the last span if ``closely``."""
     zeros = content.find(ZEROS, jpeg.scans[0].spans[0][0])
     for scan in jpeg.scans:
         for start, end in scan.spans:

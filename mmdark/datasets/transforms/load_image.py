@@ -29,25 +29,25 @@ _MEND = 'copy or download it again, or take it out of the annotation'
 class LoadPhoto(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` for photographs: always uint8 ``(H, W, 3)`` BGR, 0 to 255.
 
-    Grey images are repeated over three channels, palettes looked up, CMYK converted, an alpha channel dropped, and
-    16-bit values reduced to their upper 8 bits (65535 becomes 255; OpenCV would clip).
+    Grey images are repeated over three channels, palette and CMYK images are converted, an alpha channel is dropped,
+    and 16-bit values are reduced to their upper 8 bits (65535 becomes 255; OpenCV would clip).
 
     The EXIF orientation is applied, as everywhere in mmdet, so boxes are relative to the photograph as a viewer shows
-    it. None of the 1,129 WIDER FACE images we looked at has one; for boxes relative to the stored pixels use
+    it. None of the 1,129 WIDER FACE images that we checked has one. For boxes relative to the stored pixels use
     ``color_type='color_ignore_orientation'``.
 
-    Of a file that is damaged inside, the part that can be decoded is used; the log names the file once.
+    If a file is damaged inside, the part that can be decoded is used, and the file is logged once.
 
-    In a test pipeline it is ``dict(type='LoadImageFromFile', _scope_='mmdark')``, see :mod:`mmdark.registry`.
+    In a test pipeline use ``dict(type='LoadImageFromFile', _scope_='mmdark')``, see :mod:`mmdark.registry`.
 
     Args:
-        to_float32: gives float32 on the same scale.
+        to_float32: convert to float32 on the same scale.
         color_type: ``'color'`` or ``'color_ignore_orientation'``.
-        ignore_empty: returns ``None`` for an unusable file (in training another image is then taken).
+        ignore_empty: return ``None`` for an unusable file (in training, another image is then drawn).
         backend_args: where files are stored, see :func:`mmengine.fileio.get`.
 
     Raises:
-        InputError: the file is missing, empty, cut off or not an image, in one line that names it.
+        InputError: the file is missing, empty, truncated or not an image; the message is one line that names the file.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ def read_photo(path: str, color_type: str = 'color', backend_args: dict | None =
     """Read a file as :class:`LoadPhoto` does.
 
     Returns:
-        Its pixels, ``(H, W, 3)`` uint8 BGR, and what is damaged inside, see :func:`damage_of`, or None.
+        The pixels, ``(H, W, 3)`` uint8 BGR, and a description of the damage or None, see :func:`damage_of`.
 
     Raises:
         InputError: as of :class:`LoadPhoto`.
@@ -113,7 +113,7 @@ def read_photo(path: str, color_type: str = 'color', backend_args: dict | None =
 
 
 def _decode(content: bytes, color_type: str) -> np.ndarray | None:
-    """The pixels; None where no decoder knows the file, an ``InputError`` without its name where one fails."""
+    """The pixels, or None if no decoder supports the file. The message of an ``InputError`` does not name the file."""
     img = None
     if content.startswith(TIFF_STARTS):
         img = tiff_pixels(content, color_type == 'color')

@@ -1,4 +1,4 @@
-"""The views of multi-scale testing: one image shrunk, enlarged and flipped, by factors that depend on its size."""
+"""The views of multi-scale testing: an image is shrunk, enlarged and flipped, with scales that depend on its size."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mmdet.registry import TRANSFORMS
 
 MAX_SHRINK = 3.0
 CAFFE_LIMIT = 0x7FFFFFFF / 200.0
-"""Pixels of the largest view; the published script took both numbers over from tests under Caffe."""
+"""Maximum number of pixels of a view; the published script inherits both limits from Caffe test code."""
 
 
 class View(NamedTuple):
     """One pass through the detector.
 
     Attributes:
-        scale: of both sides of the image.
-        flip: whether the image is mirrored, left to right, before it is scaled.
+        scale: scale factor of both sides of the image.
+        flip: whether the image is flipped horizontally before it is scaled.
         group: 0 to 4, the published group: unscaled, flipped, shrunk, enlarged, pyramid.
-        keep: which faces the view contributes, ``'all'``, ``'large'`` or ``'small'``.
+        keep: which detections of the view are used, ``'all'``, ``'large'`` or ``'small'``.
     """
 
     scale: float
@@ -34,7 +34,7 @@ class View(NamedTuple):
 
 
 def max_shrink(height: int, width: int) -> float:
-    """The largest scale for an image of ``height`` by ``width`` pixels: 3, or less where the view would be too big.
+    """The largest scale for an image of ``height`` by ``width`` pixels: 3, or less if the view would be too large.
 
     Example:
         >>> round(max_shrink(1500, 2000), 3)
@@ -46,7 +46,7 @@ def max_shrink(height: int, width: int) -> float:
 def published_views(height: int, width: int) -> list[View]:
     """The published views for an image of this size, in the order of the published script (DAI-Net, ``test.py``).
 
-    Its loop that doubles the scale from 4 on never runs, because the largest scale is 3.
+    The loop of the script that starts at scale 4 and doubles it never runs, because the largest scale is 3.
 
     Example:
         >>> [view.scale for view in published_views(720, 1080)]
@@ -58,7 +58,7 @@ def published_views(height: int, width: int) -> list[View]:
     if largest > 1:
         enlarging = [min(2.0, largest), *([1.5] if largest > 1.5 else []), *([largest] if largest > 2 else [])]
     else:
-        enlarging = [(shrunk + largest) / 2]  # still shrinks, and is filtered so
+        enlarging = [(shrunk + largest) / 2]  # a shrunk view, so it keeps large faces
     return [
         View(1.0, False, 0, 'all'),
         View(1.0, True, 1, 'all'),
@@ -70,11 +70,11 @@ def published_views(height: int, width: int) -> list[View]:
 
 
 def light_views(height: int, width: int) -> list[View]:
-    """Three of the published views at a fifth of their cost: unscaled, flipped and, if the image allows it, enlarged.
+    """Three of the published views at a fifth of their cost: unscaled, flipped and, if ``max_shrink`` > 1, enlarged.
 
-    The flipped view is the cheapest second opinion on faces of every size. Enlarging by two brings faces of eight
-    pixels to the smallest anchor, 16. Left out are the shrunk views, for faces above the largest anchor (512 pixels),
-    and other enlarged ones: the scale of three costs as much as nine unscaled views.
+    The flipped view is the cheapest second view for faces of every size. Enlarging by 2 brings faces of 8 pixels to the
+    smallest anchor, 16. The shrunk views, for faces above the largest anchor (512 pixels), and the other enlarged views
+    are omitted: scale 3 costs as much as nine unscaled views.
     """
     largest = max_shrink(height, width)
     views = [View(1.0, False, 0, 'all'), View(1.0, True, 1, 'all')]
@@ -82,10 +82,10 @@ def light_views(height: int, width: int) -> list[View]:
 
 
 def two_scales(height: int, width: int) -> list[View]:
-    """Half the size, which brings large faces down, and up to 1.5 times the size, which brings small ones up.
+    """Two views: scale 0.5 for large faces, and a scale of up to 1.5 for small faces.
 
-    The views have 2.5 times the pixels of the image. An image of more than 1.1 million pixels is enlarged by less, one
-    of more than 2.5 million not at all.
+    The views have 2.5 times the pixels of the image. Images above 1.1 million pixels are enlarged less, and those
+    above 2.5 million pixels are not enlarged.
     """
     enlarged = max(1.0, min(1.5, math.sqrt(2.5e6 / (height * width))))
     return [View(0.5, False, 2, 'large'), View(enlarged, False, 3, 'small')]
@@ -95,9 +95,9 @@ PRESETS = {'published': published_views, 'light': light_views, 'two-scales': two
 
 
 def scaled(image: np.ndarray, scale: float) -> np.ndarray:
-    """Scale an ``(H, W, 3)`` image, uint8 or float32, bilinearly as published; a side has at least one pixel.
+    """Scale an ``(H, W, 3)`` image, uint8 or float32, bilinearly as published; each side has at least one pixel.
 
-    OpenCV gets the scale, not the size, so it samples at multiples of ``1 / scale`` however the size is rounded.
+    OpenCV is given the scale instead of the size, so the sampling positions do not depend on how the size is rounded.
     """
     if scale == 1:
         return image
@@ -109,18 +109,18 @@ def scaled(image: np.ndarray, scale: float) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class MultiScaleViews(BaseTransform):
-    """Make views of an image for :class:`MultiScaleTTA`, like mmcv's ``TestTimeAug`` but by the image's size.
+    """Make views of an image for :class:`MultiScaleTTA`, like mmcv's ``TestTimeAug`` but with scales by image size.
 
     Required keys: ``img`` (``(H, W, 3)``, uint8 or float32). Each view has keys ``img``, ``img_shape``,
-    ``scale_factor`` (width, height; multiplied with an earlier one), ``flip``, ``flip_direction`` and ``keep``, which
-    the packing step must put into the metainfo: ``meta_keys=(..., 'keep')``. Annotations are not scaled: for evaluation
-    they stay in pixels of the image as loaded.
+    ``scale_factor`` (width, height; multiplied by an existing one), ``flip``, ``flip_direction`` and ``keep``. The
+    packing transform must add ``keep`` to the metainfo: ``meta_keys=(..., 'keep')``. Annotations are not scaled: they
+    stay in pixels of the input image, for evaluation.
 
-    All views of an image are in memory at once, about 28 times its pixels in the published preset: 65 MB for 720 x 1080
-    in uint8, four times as much in float32.
+    All views of an image are in memory at the same time. With the published preset they have about 28 times its pixels:
+    65 MB for 720 x 1080 in uint8, four times as much in float32.
 
     Args:
-        transforms: the rest of the pipeline, run for each view.
+        transforms: rest of the pipeline, applied to each view.
         preset: ``'published'`` or ``'light'``, see :func:`published_views` and :func:`light_views`.
 
     Raises:
@@ -134,7 +134,7 @@ class MultiScaleViews(BaseTransform):
         self.transforms = Compose(list(transforms))
 
     def transform(self, results: dict) -> dict:
-        """A list of values for each key that ``transforms`` leave, one entry per view."""
+        """For each key of the transformed results, return a list with one value per view."""
         views = PRESETS[self.preset](*results['img'].shape[:2])
         packed = [self.transforms(self._view_of(results, view)) for view in views]
         return {key: [each[key] for each in packed] for key in packed[0]}

@@ -1,4 +1,4 @@
-"""Pixels by Pillow: of PIL images of every kind, and of the files that OpenCV reads wrongly."""
+"""Convert PIL images of all modes to BGR, and use Pillow to decode files that OpenCV reads incorrectly."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _TO_STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""From an orientation to the step that turns an upright image back to how it is stored."""
+"""Orientation → operation that turns an upright image back to its stored orientation."""
 _LIMIT = threading.RLock()
 
 
 @contextmanager
 def any_size() -> Iterator[None]:
-    """Without Pillow's limit of pixels, and its warning from half of it on."""
+    """Disable Pillow's limit on the number of pixels and its warning."""
     with _LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -46,12 +46,12 @@ def any_size() -> Iterator[None]:
 
 
 def bgr_of(image: Image.Image) -> np.ndarray:
-    """The pixels of a PIL image as ``LoadPhoto`` gives those of a file: ``(H, W, 3)`` BGR uint8, upright.
+    """Convert a PIL image to the format of ``LoadPhoto``: ``(H, W, 3)`` BGR uint8, upright.
 
-    An alpha channel is dropped. Of 16-bit values, which may be stored in 32 bits, the upper 8 bits are taken.
+    An alpha channel is dropped. 16-bit values, which may be stored in 32 bits, are reduced to their upper 8 bits.
 
     Raises:
-        InputError: it cannot be decoded, is empty or holds other values; the message does not name the image.
+        InputError: the image cannot be decoded, is empty or has unsupported values; the message does not name it.
     """
     try:
         image = ImageOps.exif_transpose(image)
@@ -81,7 +81,7 @@ def tiff_pixels(content: bytes, upright: bool = True) -> np.ndarray | None:
         upright: apply the orientation.
 
     Returns:
-        ``(H, W, 3)`` BGR uint8; None for a kind of TIFF that Pillow does not know.
+        ``(H, W, 3)`` BGR uint8; None for a kind of TIFF that Pillow does not support.
 
     Raises:
         InputError: as :func:`bgr_of`.
@@ -104,7 +104,7 @@ def tiff_pixels(content: bytes, upright: bool = True) -> np.ndarray | None:
 
 
 def decoded(content: bytes) -> bytes | None:
-    """Pillow's pixels of a file, to compare them with those of another; None where it cannot be decoded."""
+    """Decode a file with Pillow to compare its pixels with those of another; None if it cannot be decoded."""
     try:
         with any_size():
             return Image.open(io.BytesIO(content)).convert('RGB').tobytes()

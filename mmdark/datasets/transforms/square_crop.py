@@ -24,16 +24,15 @@ class RandomSquareCrop(FaceCrop):
     """Cut out one of up to five random squares, each containing at least one face completely.
 
     The side is the image's short side for the first candidate and that times U(min_scale, 1) for the others; each has
-    50 tries to contain a face. Without a candidate the whole image is kept, which need not be square. Faces stay whose
-    centre is inside, ignored boxes that reach into the square; they are not clipped. Resize comes as the next
-    transform.
+    50 tries to contain a face. Without a candidate, the whole image is kept, which may not be square. Faces
+    whose centre is inside and ignored boxes that overlap the square are kept and not clipped. A resize must follow.
 
     Args:
-        min_scale: smallest side as a part of the short side.
-        num_candidates: how many squares are drawn.
+        min_scale: minimum side as a fraction of the short side.
+        num_candidates: maximum number of candidate squares.
 
     Required keys: ``img``, ``gt_bboxes``. Modified keys: ``img``, ``img_shape``, the faces, ``homography_matrix``.
-    Returns ``None`` (mmengine then takes another random image) where there is no face, but see :class:`FaceCrop`.
+    Returns ``None`` (mmengine then draws another random image) if there is no face, except as in :class:`FaceCrop`.
     """
 
     def __init__(self, min_scale: float = 0.3, num_candidates: int = 5) -> None:
