@@ -1,4 +1,4 @@
-"""DAI-Net (arXiv:2312.01220): a day detector learns to see in the dark from pairs of light and dark images."""
+"""DAI-Net (arXiv:2312.01220): adapts a daylight detector to the dark with pairs of light and dark images."""
 
 from __future__ import annotations
 
@@ -25,32 +25,33 @@ DETECTOR = 'detector.'
 
 @MODELS.register_module()
 class DAINet(BaseDetector):
-    """Dark adaptation around any detector of mmdet; at test time it is that detector.
+    """Dark adaptation of any mmdet detector; predictions are those of the detector.
 
-    A training step takes pairs of light and dark images. The detector learns on the dark image by its own ``loss``.
-    Shallow features of both images, tapped in its backbone, are aligned and decoded into reflectances that follow a
-    frozen Retinex teacher. Then the images are recomposed with interchanged reflectances and decomposed again.
+    A training step takes pairs of light and dark images. The detector is trained on the dark image with its own
+    ``loss``. Shallow features of both images, from a layer of its backbone, are aligned and decoded into reflectances;
+    a frozen Retinex teacher gives their targets. Then the images are recomposed with interchanged reflectances and
+    decomposed again.
 
-    In a checkpoint the detector's weights have their own names, so the detector's own config loads them.
+    Checkpoints store the detector's weights without a prefix, so they also load with the detector's own config.
 
     Args:
         detector: config of the detector, with its ``data_preprocessor``.
-        tap: name in the detector of the layer that gives the shallow features; see :class:`Tap`.
+        tap: name of the detector's layer that returns the shallow features; see :class:`Tap`.
         losses: name → config of a module that takes a :class:`DarkPair` and returns a scalar, logged as ``loss_NAME``.
-            A module may need ``'teacher'`` and ``'recomposition'`` (its attribute ``needs``): without them it is left
-            out, and so is None.
+            The attribute ``needs`` of a module may list ``'teacher'`` and ``'recomposition'``; if one of these is
+            missing, the loss is left out. A config of None is left out, too.
         enhancer: Retinex teacher, image → ``Decomposition``; None trains without decomposition and reflectance decoder.
         reflectance_decoder: (shallow features, size) → reflectance.
         recomposition: ``interchanged`` recomposes an image with the other one's reflectance, ``own`` with its own. With
             None there is no coherence loss, and only the images themselves are aligned.
-        data_preprocessor: of the pairs, around that of the detector; a ``DarkPairPreprocessor`` by default.
+        data_preprocessor: changes to the default ``DarkPairPreprocessor`` around the detector's preprocessor.
         init_cfg: see mmengine.
         backbone: empty; mmdet's ``init_detector`` fails on a config without it (``'init_cfg' in model.backbone``).
-        **before: keys of configs of mmdark 0.1, which are refused.
+        **before: keys of mmdark 0.1 configs, which are rejected.
 
     Raises:
         InputError: unknown recomposition, unusable tap, a teacher without a loss that teaches the reflectance decoder,
-            or a config of mmdark 0.1.
+            or an mmdark 0.1 config.
     """
 
     def __init__(
@@ -97,11 +98,11 @@ class DAINet(BaseDetector):
         self._register_load_state_dict_pre_hook(_put_in_prefix, with_module=True)
 
     def loss(self, batch_inputs: dict[str, Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses of one step.
+        """Compute the losses of one training step.
 
         Args:
             batch_inputs: ``light`` and ``dark`` images, each RGB in [0, 1], ``(B, 3, H, W)``.
-            batch_data_samples: the objects, the same in both.
+            batch_data_samples: the objects, the same in light and dark images.
 
         Returns:
             The losses of the detector on the dark images, and ``loss_NAME`` for each of ``losses``.
@@ -142,7 +143,7 @@ class DAINet(BaseDetector):
         return self.reflectance_decoder(self._shallow(images), images.shape[-2:])
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """Predict as the detector."""
+        """Predict with the detector."""
         return self.detector.predict(batch_inputs, batch_data_samples, rescale=rescale)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> object:
@@ -154,13 +155,13 @@ class DAINet(BaseDetector):
 
 
 def _leave_out_prefix(module: DAINet, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
-    """Remove the prefix of the detector's weights in a state dict; the order stays."""
+    """Remove the prefix of the detector's weights from a state dict; the order is kept."""
     for name in [name for name in state if name.startswith(prefix)]:
         state[prefix + name.removeprefix(prefix).removeprefix(DETECTOR)] = state.pop(name)
 
 
 def _put_in_prefix(module: DAINet, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Restore the prefix, in a copy that torch made."""
+    """Add the prefix of the detector's weights; torch passes a copy of the state dict, which is modified in place."""
     for name in [name for name in state if name.startswith(prefix)]:
         inner = name.removeprefix(prefix)
         if inner.split('.')[0] not in module._modules:

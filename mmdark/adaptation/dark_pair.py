@@ -1,4 +1,4 @@
-"""The record of one training step: both images of each pair and everything that the losses of DAI-Net compare."""
+"""Data of one training step: both images of each pair and everything that the losses of DAI-Net compare."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Networks:
 
 
 class View:
-    """The light or the dark images of a batch; what no loss needs is not computed.
+    """The light or the dark images of a batch; decomposition and reflectance are computed on first use.
 
     Attributes:
         image: RGB in [0, 1], ``(B, 3, H, W)``.
@@ -52,7 +52,7 @@ class View:
 
     @cached_property
     def reflectance(self) -> Tensor:
-        """Decoded from the shallow features, ``(B, 3, H, W)``."""
+        """Reflectance decoded from the shallow features, ``(B, 3, H, W)``."""
         assert self._networks.decoder is not None, 'the loss needs a teacher'
         return self._networks.decoder(self.shallow, self.image.shape[-2:])
 
@@ -67,7 +67,7 @@ class DarkPair:
 
     @cached_property
     def recomposed(self) -> DarkPair | None:
-        """Both images, recomposed from illumination and (interchanged) reflectance; without gradients to these.
+        """Both images recomposed from illumination and (interchanged) reflectance, which receive no gradients.
 
         None if the model has no teacher or no recomposition.
         """

@@ -1,4 +1,4 @@
-"""The data preprocessor of DAI-Net: batches (light, dark) pairs as the detector's own does, and can darken."""
+"""The data preprocessor of DAI-Net: batches pairs like the detector's preprocessor and can darken the light images."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from mmdark.errors import InputError
 
 @MODELS.register_module()
 class DarkPairPreprocessor(nn.Module):
-    """A detector's data preprocessor that also takes pairs, ``dict(light=[...], dark=[...])``.
+    """Wrap a detector's data preprocessor so that it also takes pairs, ``dict(light=[...], dark=[...])``.
 
     Light and dark images are preprocessed as one batch, so batch augments treat both alike. Pairs are RGB in [0, 1], as
     DarkISP and the Retinex teacher need them; :meth:`from_unit` converts them to the detector's input.
 
     Args:
-        preprocessor: config of the detector's ``DetDataPreprocessor``, which takes BGR images as mmdet loads them. One
-            that changes images in another way than by mean and standard deviation needs a method ``from_unit``, which
-            does the same to ``(B, 3, H, W)`` images in [0, 1] with the detector's order of channels.
-        dark_isp: a DarkISP preset that darkens each batch here, on its device; the pipeline then gives light images
-            only. The darkness depends on the ``random_seed`` of the data sample (see ``CountedDataset``) and the kind
-            of device only, not on the batch; samples without a seed draw one from torch's global generator.
+        preprocessor: config of the detector's ``DetDataPreprocessor``, which takes BGR images as mmdet loads them. A
+            derived class with its own ``forward`` needs a method ``from_unit``, which applies the same steps to
+            ``(B, 3, H, W)`` images in [0, 1] with the detector's channel order.
+        dark_isp: a DarkISP preset to darken each batch on its device; the pipeline must then return light images only.
+            The result depends only on the ``random_seed`` of the data sample (see ``CountedDataset``) and the device
+            type, not on the other images; for samples without a seed, torch's global generator draws one.
 
     Raises:
         InputError: the preprocessor cannot be used, or the preset is unknown.
@@ -50,7 +50,7 @@ class DarkPairPreprocessor(nn.Module):
         if dark_isp is not None and dark_isp not in PRESETS:
             raise InputError(f'unknown DarkISP preset {dark_isp!r}; choose one of {", ".join(PRESETS)}')
         self.dark_isp = dark_isp
-        # From the config: reading the buffers in each step would make a GPU wait.
+        # Read from the config: reading the buffers in each step would synchronise with the GPU.
         mean, std = preprocessor.get('mean') or [0.0], preprocessor.get('std') or [1.0]
         self.is_unit = self.preprocessor._channel_conversion and {*mean} == {0} and {*std} == {255}
         self.register_buffer('shift', torch.tensor(mean).view(-1, 1, 1) / 255.0, False)
@@ -62,13 +62,13 @@ class DarkPairPreprocessor(nn.Module):
         return self.preprocessor.device
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Batch, pad, scale; pairs become ``inputs = dict(light=(B, 3, H, W), dark=(B, 3, H, W))``, RGB in [0, 1]."""
+        """Batch and pad; pairs become ``inputs = dict(light=(B, 3, H, W), dark=(B, 3, H, W))``, RGB in [0, 1]."""
         inputs = data['inputs']
         pairs = isinstance(inputs, Mapping)
         if not pairs and not (training and self.dark_isp):
             return self.preprocessor(data, training)
         samples = data.get('data_samples')
-        if pairs:  # batch augments change samples in place, so the dark images need some of their own
+        if pairs:  # batch augments change samples in place, so the dark images need copies
             samples = None if samples is None else [*samples, *deepcopy(samples)]
             inputs = [*inputs['light'], *inputs['dark']]
         batch = DetDataPreprocessor.forward(self.preprocessor, dict(inputs=inputs, data_samples=samples), training)
@@ -95,7 +95,7 @@ class DarkPairPreprocessor(nn.Module):
         return (ordered - self.shift) / self.scale if self._finish is None else self._finish(ordered)
 
     def sample(self, light: Tensor, data_samples: SampleList) -> tuple[ISPParameters, ISPNoise]:
-        """Draw parameters (on the CPU) and noise (on the device) for a batch ``(B, 3, H, W)``, each image by its seed.
+        """Draw parameters (on the CPU) and noise (on the device) for ``(B, 3, H, W)`` images, seeded per image.
 
         The noise is zero in the padding of the batch; ``pad_shape`` of a sample is the size without it.
         """

@@ -27,10 +27,10 @@ class ReflectanceDecoder(BaseModule):
         self.reflectance = nn.Conv2d(in_channels, 3, 3, padding=1)
 
     def forward(self, shallow: Tensor, size: tuple[int, int]) -> Tensor:
-        """Shallow features ``(B, C, h, w)`` to the reflectance ``(B, 3, *size)`` in [0, 1].
+        """Decode shallow features ``(B, C, h, w)`` to the reflectance ``(B, 3, *size)`` in [0, 1].
 
-        The published code upsamples by exactly 2, which fails for odd image sizes; here ``size`` is the image's. The
-        reflectance is float32 also under autocast, as the losses need more than the 8 bits of bfloat16.
+        The published code upsamples by exactly 2, which fails for odd image sizes; here ``size`` is the image size. The
+        reflectance is float32 even under autocast, because the losses need more than the 8 bits of bfloat16.
         """
         hidden = F.relu(self.hidden(shallow))
         if size == (2 * hidden.shape[-2], 2 * hidden.shape[-1]):
@@ -43,8 +43,8 @@ class ReflectanceDecoder(BaseModule):
 def _doubled(maps: Tensor, conv: nn.Conv2d) -> Tensor:
     """A 3x3 convolution of maps upsampled by 2, ``(B, C, h, w)`` to ``(B, D, 2h, 2w)``, without upsampling them.
 
-    Each 2x2 block of the result depends on the same 3x3 pixels of the maps, with different sums of the weights: one
-    convolution computes all four from a quarter of the memory.
+    The four pixels of each 2x2 block of the result depend on the same 3x3 pixels of the maps, with different sums of
+    the weights. So one convolution computes all four and needs a quarter of the memory.
     """
     weight = _even_and_odd(_even_and_odd(conv.weight, -1), -2).flatten(0, 2)
     return F.pixel_shuffle(F.conv2d(maps, weight, conv.bias.repeat_interleave(4), padding=1), 2)

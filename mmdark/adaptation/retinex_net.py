@@ -1,4 +1,4 @@
-"""The Retinex teachers of DAI-Net (arXiv:2312.01220): an image is reflectance times illumination."""
+"""The Retinex teachers of DAI-Net (arXiv:2312.01220), which split an image into reflectance times illumination."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Decomposition(NamedTuple):
 
 
 class FrozenTeacher(BaseModule):
-    """A module without gradients and always in eval mode, unless ``frozen`` is False (to train the teacher)."""
+    """A module that has no gradients and stays in eval mode, unless ``frozen`` is False (to train the teacher)."""
 
     frozen = True
     weights_of_its_own = True  # see OwnWeights
@@ -31,7 +31,7 @@ class FrozenTeacher(BaseModule):
         return super().train(mode and not self.frozen)
 
     def init_weights(self) -> None:
-        """Initialise as configured, and freeze."""
+        """Initialise as configured, then freeze the weights if ``frozen``."""
         super().init_weights()
         self.requires_grad_(not self.frozen)
 
@@ -40,13 +40,14 @@ class FrozenTeacher(BaseModule):
 class RetinexNet(FrozenTeacher):
     """The decomposition net of RetinexNet (BMVC 2018), a frozen teacher.
 
-    The maximum over the channels is put before RGB; a 9x9 convolution, five 3x3 convolutions with ReLU and one to four
-    channels follow, all with replicate padding; sigmoid; three channels of reflectance and one of illumination.
+    The input is the maximum over the channels, then RGB. The layers are a 9x9 convolution, five 3x3 convolutions with
+    ReLU, a 3x3 convolution to four channels and a sigmoid, with replicate padding. The output is three channels of
+    reflectance and one of illumination.
 
     Args:
-        channels: width; 64 as published.
-        frozen: False trains it (:class:`RetinexTraining`).
-        init_cfg: weights of the teacher, which it needs to be of use.
+        channels: width of the hidden layers; 64 as published.
+        frozen: whether to freeze the weights; False to train it (:class:`RetinexTraining`).
+        init_cfg: weights of the teacher; without them it is of no use.
     """
 
     def __init__(self, channels: int = 64, frozen: bool = True, init_cfg: OptMultiConfig = None) -> None:
@@ -60,7 +61,7 @@ class RetinexNet(FrozenTeacher):
         self.train()
 
     def forward(self, images: Tensor) -> Decomposition:
-        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``; float32 also under autocast."""
+        """Decompose RGB images in [0, 1] of shape ``(B, 3, H, W)``; the result is float32 even under autocast."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             x = self.entry(torch.cat([images.amax(dim=1, keepdim=True), images], dim=1))
             for conv in self.hidden:
@@ -80,8 +81,8 @@ class MaxRGBRetinex(FrozenTeacher):
     """A teacher without weights: illumination is the smoothed maximum of the channels.
 
     The classical Retinex estimate (Land's max-RGB, the initial map of LIME, arXiv:1605.05034), smoothed by a box
-    filter repeated three times; reflectance is image / illumination. A substitute for the published teacher,
-    :class:`RetinexNet`, without its weights.
+    filter repeated three times; reflectance is image / illumination. It replaces the published teacher,
+    :class:`RetinexNet`, if its weights are not available.
 
     Args:
         kernel_size: side of the box filter in pixels, odd.

@@ -14,17 +14,17 @@ from .retinex_net import Decomposition
 
 @MODELS.register_module()
 class RetinexTraining(BaseModel):
-    """Both images of a pair are decomposed; they share their reflectance, and illumination is smooth.
+    """Train a net to decompose both images of a pair into a shared reflectance and smooth illuminations.
 
     RetinexNet trains on photographs with two exposures; here DarkISP makes the dark one.
 
     Args:
         net: the decomposition net, ``dict(type='RetinexNet', frozen=False)``.
-        loss_reconstruction: of (reflectance times illumination, image), for each image.
+        loss_reconstruction: loss between (reflectance times illumination) and the image, for each image.
         loss_mutual_reconstruction: the same with the reflectance of the other image.
-        loss_consistency: of (dark reflectance, light reflectance). The light one gets no gradient, as in the PyTorch
+        loss_consistency: loss between dark and light reflectance. The light one receives no gradient, as in the PyTorch
             code of the published teacher; in RetinexNet's TensorFlow code both do.
-        smoothness_weight: of :func:`illumination_smoothness`, for each image.
+        smoothness_weight: weight of :func:`illumination_smoothness`, for each image.
         data_preprocessor: makes pairs; ``dict(type='DarkPairPreprocessor', dark_isp=...)``.
         init_cfg: see mmengine.
     """

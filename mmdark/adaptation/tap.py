@@ -1,4 +1,4 @@
-"""The tap: the layer of a detector whose features the light and the dark image share."""
+"""The tap: the layer of a detector whose features DAI-Net aligns between light and dark images."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Tap:
     at ``backbone.stem`` without a hook, which allows compiling both parts.
 
     Args:
-        detector: has a ``backbone``.
-        name: of the layer in the detector, such as ``backbone.maxpool``.
+        detector: a detector with a ``backbone``.
+        name: name of the layer in the detector, such as ``backbone.maxpool``.
 
     Raises:
         InputError: there is no backbone or no such layer, or all weights up to it are frozen.
@@ -46,13 +46,13 @@ class Tap:
 
     @contextmanager
     def split(self) -> Iterator[list[Tensor]]:
-        """Context in which the detector takes a batch ``[light; dark]`` and layers after the tap get the dark half.
+        """Context in which the detector takes a batch ``[light; dark]`` but the layers after the tap get only ``dark``.
 
         Yields:
             A list; after the forward pass it holds the shallow features of the light and of the dark images.
 
         Raises:
-            InputError: the layer did not run, is frozen, or does not give maps ``(B, C, H, W)``.
+            InputError: the layer did not run, is frozen, or does not return maps ``(B, C, H, W)``.
         """
         halves: list[Tensor] = []
 
@@ -78,7 +78,7 @@ class Tap:
             )
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Run the backbone on its input ``(B, 3, H, W)`` up to the tap: features ``(B, C, h, w)``."""
+        """Run the backbone on images ``(B, 3, H, W)`` up to the tap and return its features ``(B, C, h, w)``."""
         if self.staged:
             return self.backbone.stem(images)
         reached: list[Tensor] = []
@@ -96,7 +96,7 @@ class Tap:
 
     @contextmanager
     def _watched(self, see: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-        """Call ``see`` with the features; what it returns, if anything, replaces them."""
+        """Context in which ``see`` is called with the features; a return value other than None replaces them."""
         if not self.staged:
             layer = self.backbone.get_submodule(self.name.partition('.')[2])
             handle = layer.register_forward_hook(lambda _, __, features: see(features))
@@ -126,9 +126,9 @@ class Tap:
             )
 
     def _check_learns(self) -> None:
-        """Refuse a layer whose weights, and all registered before it, are frozen."""
+        """Reject a layer if its weights and those of all modules registered before it are frozen."""
         if self.staged:
-            return  # the weights of a method are unknown: _check finds out in the first step
+            return  # it is unknown which weights the method uses; _check tests the features in the first step
         modules, layer = list(self.backbone.modules()), self.backbone.get_submodule(self.name.partition('.')[2])
         until = modules.index(list(layer.modules())[-1])
         before = [parameter for module in modules[: until + 1] for parameter in module.parameters(recurse=False)]

@@ -1,4 +1,4 @@
-"""What a person calls."""
+"""The public functions of mmdark."""
 
 import mmdark.register  # noqa: F401  builds the bridges first
 
@@ -60,7 +60,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """``Inferencer``, loaded by whoever asks for it: trainings and tests start without it."""
+    """Import ``Inferencer`` on first use, because trainings and tests do not need it."""
     if name in ('FaceInferencer', 'Inferencer'):
         return importlib.import_module('mmdark.inference').Inferencer
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,4 +1,4 @@
-"""Read a config and the files that it inherits; a fault is one line."""
+"""Read a config and the files that it inherits; errors are one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmdark.errors import InputError
 
 RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'find_unused_parameters', 'sync_bn'}
 TOOL_KEYS = {'auto_scale_lr', 'tta_by_default', 'tta_model', 'tta_pipeline'}
-"""Keys of a config that tools read, beside the Runner's. All other names are variables."""
+"""Config keys that tools read, in addition to the Runner's. All other names are variables."""
 BASE = '_base_'
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 _CLASH = re.compile(r"^(\w+)=.* cannot inherit from base because .* of type <class '([\w.]+)'>", re.DOTALL)
@@ -35,10 +35,10 @@ class ConfigFile:
     """One file of a config.
 
     Attributes:
-        path: absolute.
-        text: its content.
-        tree: parsed; None for JSON, YAML, and mmengine's new style with imports.
-        bases: the files that it inherits, in order; an entry that only mmengine can find (``mmdet::…``) as a string.
+        path: absolute path.
+        text: content of the file.
+        tree: syntax tree; None for JSON, YAML, and mmengine's new style with imports.
+        bases: the files that it inherits, in order; an entry that only mmengine can find (``mmdet::…``) is a string.
     """
 
     path: Path
@@ -48,12 +48,12 @@ class ConfigFile:
 
     @property
     def base_files(self) -> list[ConfigFile]:
-        """The bases that are files here."""
+        """The bases that were read as files."""
         return [base for base in self.bases if isinstance(base, ConfigFile)]
 
     @cached_property
     def names(self) -> set[str]:
-        """The names that it sets at its top."""
+        """The names that the file sets at top level."""
         return {name for statement in (self.tree.body if self.tree else ()) for name in set_names(statement)} - {BASE}
 
     @cached_property
@@ -69,7 +69,7 @@ class ConfigFile:
 
     @cached_property
     def literals(self) -> dict[str, Any]:
-        """The variables that are set once, to a literal; no dicts, which are merged with those of a base."""
+        """The variables that are set once, to a literal; without dicts, which are merged with those of a base."""
         found = {}
         set_at = [(statement, [*set_names(statement)]) for statement in (self.tree.body if self.tree else ())]
         often = Counter(name for _, names in set_at for name in names)
@@ -80,7 +80,7 @@ class ConfigFile:
         return {name: value for name, value in found.items() if not isinstance(value, dict) and '{{' not in repr(value)}
 
     def chain(self) -> Iterator[ConfigFile]:
-        """The file, its bases, and theirs."""
+        """Yield the file, its bases, and their bases."""
         yield self
         for base in self.base_files:
             yield from base.chain()
@@ -96,17 +96,17 @@ def set_names(node: ast.AST) -> Iterator[str]:
 
 
 def read_config(path: str | Path) -> tuple[ConfigFile, Config]:
-    """The files of a config, and what mmengine makes of them.
+    """Read the files of a config and the config that mmengine builds from them.
 
     Raises:
-        InputError: a file is missing or no config, inherits itself, or its code fails.
+        InputError: a file is missing, is not a config, inherits itself, or its code fails.
     """
     file = read_file(Path(path))
     try:
         return file, Config.fromfile(path)
     except InputError:
         raise
-    except Exception as error:  # a config is a program: it fails with any exception
+    except Exception as error:  # a config is a program and can raise any exception
         raise InputError(_explained(file, path, error)) from error
 
 
@@ -114,7 +114,7 @@ def read_file(path: Path, heirs: tuple[Path, ...] = ()) -> ConfigFile:
     """Parse a config and the files that it inherits, without running them.
 
     Raises:
-        InputError: a file is missing or no config, or inherits itself.
+        InputError: a file is missing, is not a config, or inherits itself.
     """
     place = Path(os.path.abspath(path.expanduser()))  # like mmengine, which does not resolve links
     if heirs and not path.exists():
@@ -149,7 +149,7 @@ def _text(path: Path) -> str:
 
 
 def _is_new_style(path: Path, text: str) -> bool:
-    """Whether mmengine reads it as a config with imports."""
+    """Whether mmengine reads the file as a config of the new style, with imports."""
     try:
         ast.parse(text)
         return Config._is_lazy_import(str(path))

@@ -23,10 +23,10 @@ SECTIONS = {
 
 
 def settle_sections(path: str, cfg: Config) -> None:
-    """Check the sections, and remove default hooks that are None.
+    """Check the sections and remove default hooks that are None.
 
     Raises:
-        InputError: a section is of a type at which the Runner fails, a hook has no class, or a setting is misspelt.
+        InputError: a section has a type that the Runner cannot use, a hook has no class, or a setting is misspelt.
     """
     for kind, keys in SECTIONS.items():
         for key in sorted(keys & cfg.keys()):
@@ -47,7 +47,7 @@ def settle_sections(path: str, cfg: Config) -> None:
 
 
 def _darken_once(path: str, cfg: Config) -> None:
-    """Refuse DarkISP in the pipeline and on the device."""
+    """Reject a config that applies DarkISP both in the pipeline and in the data preprocessor."""
     in_batches = isinstance(cfg.get('model'), dict) and (cfg.model.get('data_preprocessor') or {}).get('dark_isp')
     dataset = (cfg.get('train_dataloader') or {}).get('dataset')
     if not (in_batches and isinstance(dataset, dict)):

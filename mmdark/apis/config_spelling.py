@@ -1,4 +1,4 @@
-"""Find keys of a config that nothing reads because they are misspelt."""
+"""Find misspelt config keys, which nothing reads."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from mmdark.errors import InputError
 from .config_files import RUNNER_KEYS, TOOL_KEYS, ConfigFile
 
 RUNNER_KEY, VARIABLE, SETTING = 0.8, 0.85, 0.9
-"""Least similarity of two keys (difflib's ratio); variables and settings are more often similar on purpose."""
+"""Minimum similarity of two keys (difflib's ratio); variables and settings are more often similar on purpose."""
 PARAMWISE = {'lr_mult', 'decay_mult', 'custom_keys', 'bypass_duplicate', 'dcn_offset_lr_mult'}
 PARAMWISE |= {f'{part}_{kind}' for part in ('bias', 'norm', 'flat', 'dwconv') for kind in ('lr_mult', 'decay_mult')}
 READ = {
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     'optim_wrapper.paramwise_cfg': PARAMWISE,
 }
-"""Sections of which mmengine reads these settings and ignores others."""
+"""Section → the settings that mmengine reads; it ignores others."""
 FREE = ('custom_keys',)
-"""Dicts with keys of the user's choice."""
+"""Dicts whose keys are chosen by the user."""
 
 
 def check_spelling(file: ConfigFile, cfg: Config) -> None:
-    """Refuse a new key that nothing reads and that is spelt almost like a known one.
+    """Reject a new key that nothing reads and that is spelt almost like a known key.
 
-    Known are at the top the keys of the Runner and the variables of the bases, in a section the keys of the bases.
+    The known keys are, at top level, those of the Runner and the variables of the bases; in a section, those of the
+    bases.
 
     Raises:
         InputError: there is such a key.
@@ -61,7 +62,7 @@ def check_spelling(file: ConfigFile, cfg: Config) -> None:
 
 
 def check_settings(path: str, cfg: Config) -> None:
-    """Refuse a misspelt setting that mmengine would ignore, or at which it would fail in the middle of a training.
+    """Reject a misspelt setting that mmengine would ignore or that would raise an error in the middle of a training.
 
     Raises:
         InputError: there is such a setting.
@@ -77,7 +78,7 @@ def check_settings(path: str, cfg: Config) -> None:
 
 
 def close_key(key: str, known: Iterable[str], cutoff: float) -> str | None:
-    """The known key that was probably meant; a key that differs by a number (``train_pipeline2``) is not misspelt."""
+    """The known key that was probably meant; a key that differs only by a number (``train_pipeline2``) is correct."""
     close = difflib.get_close_matches(key, [name for name in known if not name.startswith('_')], n=1, cutoff=cutoff)
     numbered = close and re.sub(r'_?\d+', '', key) == re.sub(r'_?\d+', '', close[0])
     return close[0] if close and not key.startswith('_') and not numbered else None

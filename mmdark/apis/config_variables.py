@@ -1,7 +1,7 @@
-"""The variables of a config: a value that is set once holds in all files that the config inherits.
+"""Config variables: a new value applies to all files that the config inherits.
 
-mmengine evaluates a base before the config that inherits it: ``train_cfg = dict(max_iters=max_iters)`` in a base keeps
-the base's value. Here copies of the files, in which the variables are set again, are evaluated.
+mmengine evaluates a base before the config that inherits it, so ``train_cfg = dict(max_iters=max_iters)`` in a base
+keeps the base's value. Here, copies of the files are evaluated in which the variables have the new values.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from .config_files import BASE, RUNNER_KEYS, TOOL_KEYS, ConfigFile, set_names
 
 Values = dict[str, Any]
 SAME_AS = {'total_steps': 'max_iters', 'T_max': 'max_iters'}
-"""Names under which a schedule has the value of a variable."""
+"""Key of a schedule → the variable whose value it has."""
 
 
 def is_variable(name: str) -> bool:
-    """Whether a name at the top of a config is a variable that other files share; ``_name`` is its own file's."""
+    """Whether a top-level name is a variable that other files share; ``_name`` is private to its file."""
     return not name.startswith('_') and name not in RUNNER_KEYS | TOOL_KEYS
 
 
 def with_variables(file: ConfigFile, cfg: Config, given: Mapping[str, Any]) -> Config:
-    """A config in which each variable has one value in all files: of ``given``, or of the outermost file.
+    """Evaluate a config so that each variable has one value in all files, from ``given`` or the outermost file.
 
-    A list or dict that describes modules (a pipeline) is passed on by a file only if that file does not use it itself.
+    A file passes a list or dict that describes modules (a pipeline) on to its bases only if it does not use it itself.
 
     Args:
-        file: of the config.
+        file: file of the config.
         cfg: the config as mmengine reads it.
         given: new values of variables.
 
     Raises:
-        InputError: a base fails with the values.
+        InputError: a base raises an error with the new values.
     """
     if not given and not any(_overriding(part) for part in file.chain()):
         return cfg
@@ -59,7 +59,7 @@ def with_variables(file: ConfigFile, cfg: Config, given: Mapping[str, Any]) -> C
 
 
 def _overriding(file: ConfigFile) -> set[str]:
-    """The variables of the bases that a file sets to another value, which holds in the bases, too."""
+    """The variables of the bases that a file sets to another value, which then also applies to the bases."""
     both = set(filter(is_variable, file.names & file.names_below))
     same = {
         name
@@ -93,7 +93,7 @@ class _Copies:
         return self.values[path]
 
     def write(self, file: ConfigFile, given: Values) -> Path:
-        """A copy in which ``given`` holds, here and in the bases; other variables have the value of this file."""
+        """Write a copy in which ``given`` applies to the file and its bases; others have the value of this file."""
         if file.tree is None:
             return file.path
         given = {name: value for name, value in given.items() if name in file.names | file.names_below}
@@ -135,7 +135,7 @@ def describes_modules(value: object) -> bool:
 
 
 def _check_kind(file: ConfigFile, name: str, value: object) -> None:
-    """Refuse a text for a number, a number for a text, and ``500,``, which is a tuple."""
+    """Reject a string for a number, a number for a string, and ``500,``, which is a tuple."""
     old = file.literals[name]
     comma = isinstance(value, tuple) and len(value) == 1 and not isinstance(old, (list, tuple))
     kinds = [str if isinstance(each, str) else float for each in (old, value) if isinstance(each, (int, float, str))]
@@ -159,10 +159,10 @@ def _changed(tree: ast.Module, bases: list[str], values: Values, everywhere: Val
 
     Args:
         tree: the code; modified in place.
-        bases: paths for ``_base_``; without any it stays.
-        values: set again after each statement that sets one of these names.
-        everywhere: those that also replace the old value under the variable's name, as in the config that a training
-            leaves in its work directory.
+        bases: paths for ``_base_``; if empty, ``_base_`` is unchanged.
+        values: values that are set again after each statement that sets one of these names.
+        everywhere: values that also replace the old value wherever it has the variable's name as its key, as in the
+            config that a training writes into its work directory.
     """
     old = {}
     body = []
@@ -180,7 +180,7 @@ def _changed(tree: ast.Module, bases: list[str], values: Values, everywhere: Val
 
 
 class _WriteIn(ast.NodeTransformer):
-    """Replace the old value of a variable under the variable's name."""
+    """Replace the old value of a variable wherever it has the variable's name as its key."""
 
     def __init__(self, old: dict[str, str], new: Values) -> None:
         self.old, self.new = old, new

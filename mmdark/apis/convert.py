@@ -1,4 +1,4 @@
-"""Weights of the published code to ours and back, strictly: nothing missing, nothing left over, shapes checked."""
+"""Convert weights of the published code to mmdark's names and back; all keys and shapes must match."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PARTS = {
     'torchvision_resnet101': dict(type='DarkResNet', depth=101),
     'torchvision_resnet152': dict(type='DarkResNet', depth=152),
 }
-"""Published files that hold a part of a detector → that part here."""
+"""Kind of a published file with a part of a detector → config of that part here."""
 CLASSIFIER = ('fc.weight', 'fc.bias')
-"""Of torchvision's ResNets; not part of a detector."""
+"""Weights of the classifier of torchvision's ResNets, which detectors do not have."""
 
 
 class KeyTable(NamedTuple):
@@ -40,7 +40,7 @@ class KeyTable(NamedTuple):
 
 
 def key_table(kind: str) -> KeyTable:
-    """The table of a published model: a kind of :data:`PUBLISHED_MODELS` or :data:`PARTS`."""
+    """The table of a published model; ``kind`` is a key of :data:`PUBLISHED_MODELS` or :data:`PARTS`."""
     is_detector = kind in PUBLISHED_MODELS
     cfg = Config.fromfile(config_path(PUBLISHED_MODELS[kind])).model if is_detector else PARTS[kind]
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
@@ -51,10 +51,10 @@ def key_table(kind: str) -> KeyTable:
 
 
 def to_mmdark(file: WeightFile) -> dict[str, Tensor]:
-    """The weights of a published file under our names, with the background last in class layers.
+    """The weights of a published file with mmdark's names and the background last in class layers.
 
     Raises:
-        InputError: the file is not a published one, or not whole.
+        InputError: the file is not a published one, or is incomplete.
     """
     if file.kind not in PUBLISHED_MODELS and file.kind not in PARTS:
         reverse = '; to go back to the published names add --reverse' if file.kind.startswith('mmdark_') else ''
@@ -67,13 +67,13 @@ def to_mmdark(file: WeightFile) -> dict[str, Tensor]:
 
 
 def to_published(file: WeightFile) -> tuple[str, dict[str, Tensor]]:
-    """The kind of our weights and the weights under its published names, without the teacher.
+    """The kind of mmdark's weights and the weights with published names, without the teacher.
 
     Raises:
-        InputError: the file does not hold our weights, or weights of a model that nobody published.
+        InputError: the file contains no weights of mmdark, or the model was never published.
     """
     kind = file.kind.removeprefix('mmdark_')
-    if kind == file.kind and kind.startswith('torchvision_resnet'):  # our names of these are torchvision's
+    if kind == file.kind and kind.startswith('torchvision_resnet'):  # mmdark uses torchvision's names for these
         file = file._replace(kind=f'mmdark_{kind}')
     if (kind not in PUBLISHED_MODELS and kind not in PARTS) or not file.kind.startswith('mmdark_'):
         raise InputError(f'it cannot be given published names, it seems to be {file.description}')
@@ -109,13 +109,13 @@ def convert_file(
     model: str | None = None,
     epoch: int | None = None,
 ) -> str:
-    """Convert a published weight file, recognised by its keys; returns a line about it.
+    """Convert a published weight file, recognised by its keys, and return a line that describes it.
 
     Args:
         source: a published file; with ``reverse`` a checkpoint of mmdark.
         target: the file to write.
-        reverse: from our names to the published ones.
-        model: refuse another published model than this.
+        reverse: convert from mmdark's names to the published ones.
+        model: reject published models other than this.
         epoch: with ``reverse``, wrap the weights as ``{'epoch': epoch, 'weight': ...}``, from which the published
             training script resumes; its test script takes them unwrapped.
 

@@ -1,4 +1,4 @@
-"""Weights alone, for others to use: no optimizer, no log, half the bytes where wanted."""
+"""Export the weights of a checkpoint without optimizer and log, optionally in float16."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmdark.errors import InputError
 from mmdark.whole_file import write_verified, writing
 
 START_TIME = re.compile(r'_\d{8}_\d{6}$')
-"""The end of an experiment name; mmengine puts it after the name of the config."""
+"""End of an experiment name, which mmengine appends to the name of the config."""
 
 
 def export_weights(
@@ -29,13 +29,14 @@ def export_weights(
     half: bool = False,
     detector: bool = False,
 ) -> str:
-    """Write the weights of a checkpoint and what is known about them; returns a line about the file.
+    """Write the weights of a checkpoint and their metadata, and return a line that describes the file.
 
     Args:
-        checkpoint: a Runner's, or a file of weights.
+        checkpoint: a Runner checkpoint or a file of weights.
         target: the file to write, ``*.safetensors`` or ``*.pth``.
-        half: floating point weights as float16.
-        detector: only the detector of DAI-Net, whose own config then loads them strictly in MMDetection without mmdark.
+        half: store floating point weights as float16.
+        detector: write only the detector of DAI-Net, to be loaded strictly with the detector's own config in
+            MMDetection without mmdark.
 
     Raises:
         InputError: the checkpoint holds no weights, a weight does not fit into float16, or a file cannot be used.
@@ -67,12 +68,13 @@ def export_weights(
 
 
 def metadata(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of the weights: ``config_name``, ``epoch``, ``iter``, classes, and their score if known.
+    """The metadata of the weights: ``config_name``, ``epoch``, ``iter``, classes, and the score if known.
 
-    The score is known of the best weights so far: mmengine notes the name of their file, with iteration or epoch.
+    The score is known if these are the best weights so far: mmengine stores the name of the best file, which contains
+    its iteration or epoch.
     """
     meta = checkpoint.get('meta') or {}
-    if 'config_name' in meta:  # written here before
+    if 'config_name' in meta:  # the file was written by export_weights
         return plain(meta, [])
     found = {name: meta[name] for name in ('epoch', 'iter') if name in meta}
     if meta.get('experiment_name'):

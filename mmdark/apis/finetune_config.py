@@ -1,4 +1,4 @@
-"""Change the config of a training so that it goes on with the user's data in the COCO format."""
+"""Change a training config so that it continues with the user's data in COCO format."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from .config_files import RUNNER_KEYS, TOOL_KEYS
 from .image_pipelines import data_sets
 
 PASSES, FEWEST, MOST = 30, 300, 4000
-"""Epochs, and limits of the iterations."""
+"""Number of epochs, and minimum and maximum number of iterations."""
 LEARNING_RATE = 0.1
-"""Factor of the config's learning rate, which is for a training from the beginning."""
+"""Factor on the config's learning rate, which is meant for training from the beginning."""
 BACKBONE_RATE = 0.25
-"""Factor of the learning rate of the backbone, where the config has no rule."""
+"""Factor on the learning rate of the backbone, if the config does not set one."""
 FIRST = dict(type='ValidateFirst')
 VALIDATIONS = 5
-"""At most, after the one before the training."""
+"""Maximum number of validations, in addition to the one before the training."""
 OF_OTHER_DATA = ('validation_loss', 'draw_train_panels')
-"""Default hooks that are left out."""
+"""Default hooks for other data, which are removed."""
 LOAD: list[dict[str, Any]] = [
     dict(type='LoadImageFromFile', _scope_='mmdark'),
     dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs'),
 ]
-"""The pipeline of a test if the config has none."""
+"""Test pipeline if the config has none."""
 DARKNESS = dict(type='DarkISP', preset='corrected', seed=0, keep_light=False)
-"""Of the dark validation."""
+"""Darkening of the dark validation."""
 
 
 class CocoPart(NamedTuple):
-    """A COCO file, and the folder that its ``file_name`` are relative to."""
+    """A COCO file and the folder of its images, to which each ``file_name`` is relative."""
 
     ann_file: Path
     images: Path
@@ -59,11 +59,11 @@ def choose_classes(known: Sequence[str], number: int, there: Sequence[str]) -> l
 
     Args:
         known: names of the detector's classes; may be empty.
-        number: of the classes that its head predicts.
+        number: number of classes that its head predicts.
         there: names of the classes of the data.
 
     Raises:
-        InputError: the numbers of classes differ, and no name is the same.
+        InputError: the numbers of classes differ and no name occurs in both.
 
     Example:
         >>> choose_classes(['face'], 1, ['face', 'hand']), choose_classes(['face'], 1, ['head'])
@@ -92,25 +92,25 @@ def finetune_config(
 ) -> None:
     """Change the config of a detector in place into a training from ``weights`` with the given data.
 
-    The pipelines stay the detector's. Validation is on the images as they are, and darkened.
+    The pipelines of the detector are kept. Validation uses the original and the darkened images.
 
     Args:
         cfg: modified in place.
-        weights: loaded at the start.
+        weights: file of the weights to start from.
         train: the training part.
         val: the validation part.
         classes: see :func:`choose_classes`.
         batch_size: images per step.
-        iterations: of the training.
-        images: in the training part, with boxes.
+        iterations: number of training iterations.
+        images: number of training images with boxes.
     """
     for name in cfg.keys() - RUNNER_KEYS - TOOL_KEYS - {'input_size'}:
-        cfg.pop(name)  # variables, whose values are in the sections
+        cfg.pop(name)  # variables; the sections already contain their values
     cfg.load_from, cfg.resume = str(weights), False
     _download_nothing(cfg.model)
     _set_data(cfg, train, val, classes, batch_size)
     _set_schedule(cfg, iterations, epochs=math.ceil(iterations / math.ceil(images / batch_size)))
-    if FIRST not in (custom := list(cfg.get('custom_hooks') or [])):  # else the config is that of a fine-tuning
+    if FIRST not in (custom := list(cfg.get('custom_hooks') or [])):  # otherwise it is already a fine-tuning config
         cfg.custom_hooks = [*custom, FIRST]
         cfg.optim_wrapper.optimizer.lr *= LEARNING_RATE
     hooks = cfg.default_hooks
@@ -165,7 +165,7 @@ def _coco(part: CocoPart, classes: Sequence[str], pipeline: Sequence[Any], **mor
 
 
 def _with_leaf(dataset: ConfigDict, leaf: ConfigDict) -> ConfigDict:
-    """The data set with ``leaf`` in place of the innermost ones; wrappers (for Mosaic) stay."""
+    """Replace the innermost data sets by ``leaf``; wrappers (for Mosaic) are kept."""
     if 'datasets' in dataset:
         return leaf
     if 'dataset' in dataset:
@@ -174,14 +174,14 @@ def _with_leaf(dataset: ConfigDict, leaf: ConfigDict) -> ConfigDict:
 
 
 def _steps_of_a_test(cfg: Config) -> list[Any]:
-    """The steps of the first test data set, without darkness."""
+    """The pipeline of the first test data set, without DarkISP."""
     tested = next(data_sets(cfg.test_dataloader.dataset)) if cfg.get('test_dataloader') else {}
     steps = [step for step in tested.get('pipeline') or LOAD if step['type'] != 'DarkISP']
     return _packing_the_truth(steps)
 
 
 def _packing_the_truth(steps: Any) -> Any:
-    """The steps, which also pack the boxes of the annotation file, for the metric."""
+    """The steps, changed so that they also pack the boxes of the annotation file, for the metric."""
     if isinstance(steps, (list, tuple)):
         return [_packing_the_truth(step) for step in steps]
     if steps['type'] == 'PackDetInputs':
@@ -193,7 +193,7 @@ def _packing_the_truth(steps: Any) -> Any:
 
 
 def _set_schedule(cfg: Config, iterations: int, epochs: int) -> None:
-    """A low learning rate that rises in the first tenth, then falls along a cosine."""
+    """Set a low learning rate that rises during the first tenth and then falls along a cosine."""
     cfg.train_cfg = ConfigDict(
         type='ResumableEpochLoop', max_epochs=epochs, max_iters=iterations, val_interval=math.ceil(epochs / VALIDATIONS)
     )
@@ -215,7 +215,7 @@ def _set_schedule(cfg: Config, iterations: int, epochs: int) -> None:
 
 
 def _download_nothing(model: Any) -> None:
-    """Remove the weight files of all parts of a model: all weights come from the checkpoint."""
+    """Remove the weight files from all parts of a model, because all weights come from the checkpoint."""
     if isinstance(model, (list, tuple)):
         for part in model:
             _download_nothing(part)

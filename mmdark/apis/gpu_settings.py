@@ -1,4 +1,4 @@
-"""Settings of a training on a GPU: faster loading, and DarkISP on the device."""
+"""Settings for training on a GPU: faster data loading, and DarkISP on the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 WORKERS = 4
-"""Of the training's loader in the configs of mmdark."""
+"""``num_workers`` of the training data loader in the configs of mmdark."""
 MOST_WORKERS = 16
 
 
@@ -25,22 +25,22 @@ def settle_device(cfg: Config, given: Collection[str] = ()) -> None:
 
 
 def settle_for_gpu(cfg: Config, given: Collection[str] = (), processes: int = 1) -> list[str]:
-    """Change a config for a GPU in place, except what the user has set; returns a line per notable change.
+    """Change a config in place for a GPU, except settings of the user; returns a line per notable change.
 
-    Memory of batches is pinned and copied without waiting. DarkISP moves from the pipeline to the device. As many
-    processes load as there are cores, if the config has mmdark's usual four.
+    Batches use pinned memory and are copied asynchronously. DarkISP moves from the pipeline to the device. The number
+    of workers is raised to the number of cores, if the config has mmdark's default of four.
 
     Args:
-        cfg: of a training or a test.
-        given: names of the settings of the command line.
-        processes: of the training, on this machine.
+        cfg: config of a training or a test.
+        given: names of the settings given on the command line.
+        processes: number of training processes on this machine.
     """
     for name in LOADERS:
         if cfg.get(name):
             cfg[name].setdefault('pin_memory', True)
     _copy_without_waiting(cfg.model.get('detector') or cfg.model)
     if (cfg.get('randomness') or {}).get('deterministic'):
-        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # without it, torch refuses cuBLAS
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # else cuBLAS raises an error
     if not cfg.get('train_dataloader'):
         return []
     return [*_darken_on_device(cfg), *_use_the_cores(cfg, given, processes)]
@@ -54,13 +54,13 @@ def _copy_without_waiting(detector: dict) -> None:
 
 
 def _darken_on_device(cfg: Config) -> list[str]:
-    """Let the data preprocessor darken if the pipeline ends with DarkISP and PackDarkPair."""
+    """Move DarkISP to the data preprocessor if the pipeline ends with DarkISP and PackDarkPair."""
     pipeline = cfg.train_dataloader.dataset.get('pipeline') or []
     if cfg.model.type != 'DAINet' or [step['type'] for step in pipeline[-2:]] != ['DarkISP', 'PackDarkPair']:
         return []
     dark, pack = pipeline[-2:]
     if dark.get('seed') is not None or dark.get('prob', 1.0) < 1 or not dark.get('keep_light', True):
-        return []  # the device darkens each image, and anew each time
+        return []  # on the device every image is darkened, differently each time
     preset = dark.get('preset', 'corrected')
     cfg.model.data_preprocessor = {**(cfg.model.get('data_preprocessor') or {}), 'dark_isp': preset}
     cfg.train_dataloader.dataset.pipeline = [*pipeline[:-2], {**pack, 'type': 'PackDetInputs'}]
@@ -68,7 +68,7 @@ def _darken_on_device(cfg: Config) -> list[str]:
 
 
 def _use_the_cores(cfg: Config, given: Collection[str], processes: int) -> list[str]:
-    """A core prepares a photograph in about 15 ms, so four processes are too few for a large GPU."""
+    """Raise the number of workers: a core takes about 15 ms per photograph, so four are too few for a large GPU."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     workers = min(MOST_WORKERS, here // processes - 1)
     name = 'train_dataloader.num_workers'

@@ -1,4 +1,4 @@
-"""The pipelines that a config tests with: of one view of an image, or of several (``--tta``)."""
+"""The test pipelines of a config, for one view of an image or for several (``--tta``)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PICTURE_STEPS = ('LoadPhoto', 'LoadImageFromFile', 'DarkISP')
 
 
 def enable_tta(cfg: Config) -> Config:
-    """Wrap the model into ``tta_model`` and take the views of ``tta_pipeline``, as mmdet's tool does.
+    """Wrap the model into ``tta_model`` and use the views of ``tta_pipeline``, like mmdet's test tool.
 
-    Each data set keeps its first steps, so that one of several can be by day and another in the dark. The config gets
-    another name, so that a Runner does not overwrite the one that training wrote into the work directory.
+    Each data set keeps its loading steps, so that one can be tested in daylight and another darkened. The config is
+    renamed, so that a Runner does not overwrite the config that training wrote into the work directory.
 
     Raises:
-        InputError: the config has no views, or views cannot be batched.
+        InputError: the config has no views, or the views cannot be batched.
     """
     if 'module' in cfg.model:
         raise InputError(
@@ -42,7 +42,7 @@ def enable_tta(cfg: Config) -> Config:
 
 
 def takes_views(cfg: Config, tta: bool | None) -> bool:
-    """Whether a photograph is detected on in several views: as asked, or by ``tta_by_default`` where it is None."""
+    """Whether to detect in several views: ``tta``, or ``tta_by_default`` of the config if it is None."""
     return bool(cfg.get('tta_by_default')) if tta is None else tta
 
 
@@ -59,7 +59,7 @@ def view_steps(cfg: Config) -> list[ConfigDict]:
 
 
 def data_sets(dataset: ConfigDict) -> Iterator[ConfigDict]:
-    """The data sets with a pipeline, below those that join or wrap others."""
+    """Yield the innermost data sets, inside those that concatenate or wrap others."""
     inner = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets', [])
     for part in inner:
         yield from data_sets(part)

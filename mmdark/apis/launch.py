@@ -1,4 +1,4 @@
-"""The work directory and the processes of a training or a test, and bfloat16."""
+"""Set up the work directory, the processes and bfloat16 of a training or a test."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mmdark.errors import InputError
 from mmdark.whole_file import writing
 
 LEAVING = 600.0
-"""Seconds that a process waits for the others at the end; the first may still write a checkpoint."""
+"""Seconds that a process waits for the others at the end; the first may still be writing a checkpoint."""
 
 
 def make_work_dir(path: str) -> None:
-    """Make the folder of a training or a test.
+    """Create the folder of a training or a test.
 
     Raises:
-        InputError: it cannot be made, or nothing can be written there.
+        InputError: it cannot be created, or is not writable.
     """
     with writing(path, '--work-dir'):
         os.makedirs(path, exist_ok=True)
@@ -36,10 +36,10 @@ def make_work_dir(path: str) -> None:
 
 
 def prepare_distributed(cfg: Config, launcher: str) -> None:
-    """Set the launcher; without CUDA the processes of torchrun exchange through gloo, and batch norm is not synced.
+    """Set the launcher; without CUDA, torchrun's processes communicate through gloo, and batch norm is not synced.
 
     Raises:
-        InputError: another launcher than torchrun's, without CUDA.
+        InputError: a launcher other than torchrun's is used without CUDA.
     """
     cfg.launcher = launcher
     if launcher == 'none' or torch.cuda.is_available():
@@ -73,8 +73,8 @@ def run_and_leave(main: Callable[[], object]) -> None:
 def leave_distributed() -> None:
     """Leave the other processes, if there are any, when all are done; call it once the Runner is out of reach.
 
-    A process that left while the first one still writes could make a launcher end that one. A process that is gone is
-    not waited for, and one that does not come within ten minutes no longer.
+    If a process left while the first one is still writing, the launcher could end the first one. Processes that have
+    already ended are not waited for, and others for at most ten minutes.
 
     A Runner is part of a reference cycle, and its wrapped model shares the process group, whose threads must end before
     the interpreter does: otherwise it aborts ("terminate called without an active exception"). The garbage is collected
@@ -105,7 +105,7 @@ def enable_amp(cfg: Config) -> None:
 
 
 def in_bfloat16(model: nn.Module) -> Callable[[dict], list]:
-    """The model's ``test_step`` under autocast to bfloat16, on the device of its weights."""
+    """Return the model's ``test_step`` under autocast to bfloat16, on the device of its weights."""
     step, device = model.test_step, next(model.parameters()).device.type
 
     def test_step(data: dict) -> list:
@@ -116,7 +116,7 @@ def in_bfloat16(model: nn.Module) -> Callable[[dict], list]:
 
 
 def enable_tensorboard(cfg: Config) -> None:
-    """Write TensorBoard's files beside ``scalars.json``."""
+    """Also write TensorBoard files, next to ``scalars.json``."""
     backends = [dict(backend) for backend in cfg.visualizer.get('vis_backends') or []]
     if not any(backend['type'] == 'TensorboardVisBackend' for backend in backends):
         cfg.visualizer.vis_backends = [*backends, dict(type='TensorboardVisBackend')]

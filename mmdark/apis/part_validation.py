@@ -1,4 +1,4 @@
-"""Validate on a part of the images, by day and in the dark alike."""
+"""Validate on a part of the images, the same part in daylight and in the dark."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from mmdark.errors import InputError
 
 
 def validate_on(cfg: Config, images: int) -> None:
-    """Validate on at most ``images`` images of each data set, spread evenly over it; changes the config.
+    """Change the config to validate on at most ``images`` images of each data set, spread evenly over it.
 
-    The metrics, also the official ones of WIDER FACE, count the faces of these images only.
+    The metrics, including the official ones of WIDER FACE, count only the faces of these images.
 
     Raises:
-        InputError: there is no validation or no image, or a metric counts images that are left out.
+        InputError: there is no validation or no image, or a metric also counts images that are left out.
     """
     if images < 1:
         raise InputError(f'--val-images {images}: name a number from 1, or leave it out to validate on all images')

@@ -1,4 +1,4 @@
-"""The checkpoint from which a training resumes: the newest undamaged one, chosen by one process for all."""
+"""Choose the checkpoint from which a training resumes: the newest undamaged one, the same in all processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmdark.engine.resumable import DATED
 from mmdark.errors import InputError
 
 LAUNCHED = 'MMDARK_LAUNCHED'
-"""Environment variable with the start of ``tools/dist_train.sh``, as :data:`TIME`."""
+"""Environment variable with the start time of ``tools/dist_train.sh``, in the format :data:`TIME`."""
 TIME = '%Y%m%d_%H%M%S'
 """Format of the time in a checkpoint of mmengine."""
 
@@ -27,13 +27,13 @@ TIME = '%Y%m%d_%H%M%S'
 def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] = print) -> str | None:
     """The newest undamaged checkpoint from which a training can resume.
 
-    The newest is that with the latest time in the file (a copy has another file time), then the highest iteration.
-    mmengine reads the file ``last_checkpoint``, which names an older checkpoint after a kill.
+    The newest checkpoint is the one with the latest time stored in it (copying changes the file time), then the highest
+    iteration. mmengine instead reads the file ``last_checkpoint``, which may name an older one if it was killed.
 
     Args:
-        work_dir: of the training; the folder of the checkpoint in ``last_checkpoint`` is searched, too.
-        since: only checkpoints written at this time or later, as :data:`TIME`.
-        say: gets a line for each damaged file.
+        work_dir: folder of the training; the folder of the checkpoint in ``last_checkpoint`` is searched, too.
+        since: use only checkpoints written at this time or later, in the format :data:`TIME`.
+        say: called with a line for each damaged file.
     """
     record = Path(work_dir) / 'last_checkpoint'
     named = record.read_text(errors='replace').strip() if record.is_file() else ''
@@ -60,7 +60,7 @@ def last_checkpoint(work_dir: str, since: str = '', say: Callable[[str], None] =
 
 
 def _is_whole(path: str) -> bool:
-    """Whether all parts of a file match their checksums; the format before torch 1.6 has none, and was read in full."""
+    """Whether all parts of a file match their checksums; the format before torch 1.6 has none."""
     try:
         check_checkpoint(Path(path))
     except (OSError, zipfile.BadZipFile):
@@ -75,7 +75,7 @@ def choose_start(runner: Runner, resume: str | None) -> None:
 
     Args:
         runner: the training, before it runs.
-        resume: a checkpoint; 'auto' for the newest undamaged one; None starts as the config says.
+        resume: a checkpoint; 'auto' for the newest undamaged one; None to start as configured.
     """
     launches: list[str] = [launch for launch in all_gather_object(os.environ.get(LAUNCHED, '')) if launch]
     start = [runner._load_from, runner._resume]
@@ -97,7 +97,7 @@ def choose_start(runner: Runner, resume: str | None) -> None:
 
 
 def note_start(runner: Runner) -> None:
-    """Write the choice of :func:`choose_start` into the config beside the log, which was written before it."""
+    """Write the choice of :func:`choose_start` into the config next to the log, which was written before the choice."""
     log = runner._resume and is_main_process() and runner.visualizer.get_backend('LocalVisBackend')
     if log:
         cfg = copy.deepcopy(runner.cfg)

@@ -1,4 +1,4 @@
-"""A config with all that it inherits as one file, for a person who edits it."""
+"""Write a config and everything it inherits as one file that can be edited."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ FIRST = ('default_scope', 'custom_imports', 'model')
 """Settings that are written before the others."""
 PLAIN = (bool, int, float, complex, str, bytes)
 MORE = {str: 'x', int: 1, float: 0.125}
-"""Added to a variable to see which places follow it."""
+"""Value added to a variable of this type to find the settings that depend on it."""
 
 
 def whole_config(given: str) -> str:
-    """The code of a config with all that it inherits, as ``mmdark train`` reads it, in one file.
+    """The code of a config and everything it inherits, as ``mmdark train`` reads it, in one file.
 
     A variable such as ``data_root`` or ``train_pipeline`` is set once and named where it is used. A variable from which
     others are computed, such as ``input_size``, is left out, because setting it would not change them.
 
     Args:
-        given: path of a config, or the name of one of ours.
+        given: path of a config, or name of a config of mmdark.
 
     Raises:
-        InputError: there is no such config, it is broken, or it holds classes, as in MMEngine's new style.
+        InputError: the config does not exist, is broken, or contains classes, as in MMEngine's new style.
     """
     file, cfg = read_config(find_config(given))
     cfg = with_variables(file, cfg, {})
@@ -63,7 +63,7 @@ def inheriting_config(given: str) -> str:
     """The code of a config that inherits another one by its absolute path and changes nothing.
 
     Raises:
-        InputError: there is no such config, or it is broken.
+        InputError: the config does not exist or is broken.
     """
     file, _ = read_config(find_config(given))
     comment = '# Where this config lies now: write the file anew if the environment moves. What differs goes below.'
@@ -78,7 +78,7 @@ def _docstring(file: ConfigFile, given: str, how: str) -> str:
 
 
 def _all_follow(file: ConfigFile, cfg: Config, settings: dict, name: str, value: Any) -> bool:
-    """Whether a number or text changes exactly the settings under its own name."""
+    """Whether changing a number or string variable changes exactly the settings with its name as their key."""
     if type(value) not in MORE:
         return False
     other = value + MORE[type(value)]
@@ -104,7 +104,7 @@ def _with_value(node: Any, name: str, old: Any, new: Any) -> Any:
 
 
 def _stands_for(name: str, key: Any, value: Any, other: Any) -> bool:
-    """Whether the value ``other`` under ``key`` is that of the variable ``name``."""
+    """Whether the setting ``key`` with the value ``other`` stands for the variable ``name``."""
     return SAME_AS.get(key, key) == name and type(other) is type(value) and other == value
 
 
@@ -124,14 +124,14 @@ def _code(value: Any, indent: str, scalars: dict[str, Any], modules: dict[str, A
     """The code of a value, in lines of at most 120 characters if possible.
 
     Args:
-        value: of a config.
-        indent: of its first line.
-        scalars: variables that replace their value under a key of their name.
-        modules: variables that replace their value everywhere.
-        before: the number of characters before it in its line.
+        value: value in a config.
+        indent: indentation of its first line.
+        scalars: variables that replace equal values whose key is their name.
+        modules: variables that replace equal values everywhere.
+        before: number of characters before the value in its line.
 
     Raises:
-        InputError: it holds something else than text, numbers, lists and dicts.
+        InputError: the value contains something other than strings, numbers, lists and dicts.
     """
     for name, module in modules.items():
         if value == module:

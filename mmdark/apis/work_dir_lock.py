@@ -1,4 +1,4 @@
-"""One process per folder or file, by a lock that the system releases when the process dies."""
+"""Lock a folder or file for one process; the system releases the lock when the process dies."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = '.training.lock'
-"""The locked file in a work directory; it names its holder, and stays."""
+"""The locked file in a work directory; it contains the name of its holder and is not deleted."""
 RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
-"""Launcher → the environment variable with the number of a process."""
+"""Launcher → the environment variable with the rank of a process."""
 RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 """Environment variables that are above 0 in a training that its launcher has restarted."""
 PATIENCE = 120
-"""Seconds after which the server of a network disk should have released the lock of a lost node."""
+"""Seconds to wait for the server of a network disk to release the lock of a lost node."""
 Say = Callable[[str], object]
 
 
 @contextmanager
 def only_training(work_dir: str, launcher: str = 'none', say: Say = print) -> Iterator[None]:
-    """Keep other trainings out of a folder; the first process locks for all.
+    """Keep other trainings out of a folder; the first process takes the lock for all.
 
-    The lock belongs to the process, not to its children, and ends with it however it ends. A training that torchrun or
-    Slurm has restarted waits for the lock of its lost predecessor, and then goes on without.
+    The lock belongs to the process, not to its children, and is released however the process ends. A training that
+    torchrun or Slurm has restarted waits for its lost predecessor to release the lock, then continues without it.
 
     Raises:
         InputError: another training holds the lock.
@@ -54,7 +54,7 @@ def only_detection(place: Path, say: Say | None = None) -> Iterator[None]:
     """Keep other detections from writing the file ``place``; the lock ``.NAME.lock`` beside it is removed at the end.
 
     Raises:
-        InputError: another process writes it.
+        InputError: another process is writing it.
     """
     path = place.with_name(f'.{place.name}.lock')
     lock = _Lock(path, 'detection', place, '--out-dir', say or partial(print, file=sys.stderr))
@@ -63,7 +63,7 @@ def only_detection(place: Path, say: Say | None = None) -> Iterator[None]:
 
 
 class _Lock(NamedTuple):
-    """The file to lock, for what work, where that writes to, the option that names another place."""
+    """The file to lock, the kind of work, where the work writes to, and the option that selects another place."""
 
     path: Path
     work: str
@@ -81,12 +81,12 @@ def _locking(lock: _Lock, keep: bool = True) -> Iterator[None]:
         if file is not None:
             if not keep:
                 with suppress(OSError):
-                    lock.path.unlink()  # while it is locked: a process that waits for the file sees that it is gone
+                    lock.path.unlink()  # before the lock is released, so that a waiting process notices the removal
             file.close()
 
 
 def _locked(lock: _Lock) -> IO[str] | None:
-    """The locked file; None if there can be no lock."""
+    """Lock and return the file; None if locking is not possible."""
     restarted = any(os.environ.get(name, '0') != '0' for name in RESTARTS)
     until = time.monotonic() + (PATIENCE if restarted else 0)
     beware = f'take care that no other {lock.work} writes there'
@@ -110,7 +110,7 @@ def _locked(lock: _Lock) -> IO[str] | None:
                 lock.say(f'{in_use}; this {lock.work} was started again and goes on')
                 return None
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # writing there reports these itself
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # writing there will report these errors
             lock.say(f'{lock.place} cannot be locked ({error.strerror}): {beware}')
         return None
     with suppress(OSError):
@@ -136,7 +136,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _is_there(file: IO[str], path: Path) -> bool:
-    """Whether the open file still has this name."""
+    """Whether the path still refers to the open file."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     return False

@@ -1,6 +1,6 @@
 """From ``mmdark COMMAND ...`` to the file of the command.
 
-Nothing here imports torch or MMDetection, so that help comes at once, and ``mmdark doctor`` where they are missing.
+This file does not import torch or MMDetection, so that help is fast and ``mmdark doctor`` works if they are missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMMANDS = {
     'export': 'weights for others: .pth, .safetensors or ONNX',
     'doctor': 'say what is installed, what is missing, and what to do about it',
 }
-"""Subcommand → what it does."""
+"""Subcommand → its description."""
 
 ERROR = 1
 """Exit status: one ``error:`` line says why."""
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may hold any bytes
+        sys.stdout.reconfigure(errors='backslashreplace')  # file names may contain any bytes
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()  # raises BrokenPipeError if the reader is gone
@@ -116,13 +116,13 @@ def register_everything() -> None:
     """Import :mod:`mmdark.register`.
 
     Raises:
-        InputError: a package is missing, broken, or of a version that does not fit.
+        InputError: a package is missing or broken, or its version is not supported.
     """
     try:
         import_module('mmdark.register')
     except InputError:
         raise
-    except Exception as error:  # a package that does not fit fails at import with any exception
+    except Exception as error:  # an incompatible package can raise any exception at import
         lines = str(error).splitlines() or ['']
         raise InputError(
             f'mmdark cannot start ({type(error).__name__}: {lines[0]}): mmdark doctor says what to do'

@@ -155,7 +155,7 @@ def _inferencer(args: argparse.Namespace) -> Inferencer:
 
 
 def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Videos (patterns expanded) and webcams; and the inputs that hold images."""
+    """Split the inputs into videos (patterns expanded) or webcams, and inputs with images."""
     from mmdark.cli.detect_videos import is_webcam
     from mmdark.inference.file_kinds import literal_start
     from mmdark.inference.video_frames import is_video
@@ -178,7 +178,7 @@ def _videos_and_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _chosen(sources: Sequence[ImageSource], args: argparse.Namespace) -> list[ImageSource]:
-    """Each photograph once, without the pictures of an earlier run unless they were named."""
+    """Each photograph once, without the pictures of an earlier run unless the user named them."""
     out = os.path.join(os.path.realpath(args.out_dir), '')
     skip_out = not any(os.path.join(os.path.realpath(given), '').startswith(out) for given in args.inputs)
     chosen: dict[str, ImageSource] = {}

@@ -42,8 +42,8 @@ def detect_images(
     Args:
         inferencer: the detector.
         sources: the photographs.
-        images: the inputs that they came from.
-        args: of ``mmdark detect``.
+        images: the inputs with the photographs.
+        args: arguments of ``mmdark detect``.
 
     Returns:
         The exit status.
@@ -72,7 +72,7 @@ def _detect(
     share: Share,
     args: argparse.Namespace,
 ) -> tuple[Detected, float]:
-    """The counts of a share, and the seconds that it took."""
+    """Detect on the photographs of a share; returns the counts and the time in seconds."""
     path, classes = share.lines_path(Path(args.out_dir)), inferencer.class_names
     if not (args.resume or args.overwrite) and (done := count_unfinished(path)):
         raise InputError(
@@ -113,7 +113,7 @@ def _model_of(inferencer: Inferencer) -> str:
 
 
 def formats_of(args: argparse.Namespace) -> set[str]:
-    """The formats that were named; without any, JSON and pictures."""
+    """The requested output formats; JSON and pictures by default."""
     asked = {name for name in FORMATS if name != 'pictures' and getattr(args, name)}
     asked |= {'pictures'} if args.save_vis else set()
     return asked or {'json', 'pictures'}

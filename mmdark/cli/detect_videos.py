@@ -27,7 +27,7 @@ GOES_ON = '; the same command goes on'
 
 
 def detect_videos(inferencer: Inferencer, videos: Sequence[str], args: argparse.Namespace) -> int:
-    """Detect on each video (path, or number of a webcam); one that fails does not stop the others, Ctrl-C does.
+    """Detect on each video (path or webcam number); Ctrl-C stops all, a video that fails does not stop the others.
 
     Returns:
         The exit status.

@@ -24,7 +24,7 @@ from mmdark.errors import InputError
 from mmdark.families import installed_packages
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
-"""Fine; an optional feature cannot work; detection cannot run."""
+"""States of a finding: fine; an optional feature does not work; detection does not run."""
 
 PACKAGES = {
     'torch': ('torch',),
@@ -48,14 +48,14 @@ EXTRAS = {
     'tensorboard': ('mmdark train --tensorboard', 'pip install tensorboard'),
     'av': ('videos', "pip install 'mmdark[video]'"),
 }
-"""Package → its use, and how to install it."""
+"""Package → what it is used for, and how to install it."""
 
 ANY = SpecifierSet()
 PYTHON = (3, 10)
 DATA = {'WIDER FACE': 'data/wider', 'DARK FACE': 'data/dark_face', 'ExDark': 'data/exdark'}
-"""The folders of the configs' images, in the current folder."""
+"""Data set → its image folder in the configs, relative to the current folder."""
 LITTLE_SPACE = 2**30
-"""Bytes; a training writes checkpoints of a few hundred million."""
+"""Free space in bytes below which a note is printed; a training writes checkpoints of a few hundred megabytes."""
 
 
 class Finding(NamedTuple):
@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> int:
     """Print the table.
 
     Returns:
-        0 where detection can run, or else 1.
+        0 if detection can run, otherwise 1.
     """
     parsed = argparse.ArgumentParser('mmdark doctor', description=__doc__.split(': ', 1)[1])
     parsed.parse_args(arguments)
@@ -91,7 +91,7 @@ def run(arguments: list[str]) -> int:
 
 
 def findings() -> Iterator[Finding]:
-    """Check everything; yields each finding at once."""
+    """Check everything and yield each finding immediately."""
     yield from _this()
     yield from _packages()
     try:
@@ -120,7 +120,7 @@ def _this() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Whether each package is installed, fits by its version, and imports."""
+    """Check that each package is installed, has a supported version, and can be imported."""
     families = installed_packages()
     if len(families) > 1:
         both = ' and '.join(', '.join(packages) for packages in families.values())
@@ -134,7 +134,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def required_versions() -> dict[str, SpecifierSet]:
-    """Package → bounds, of mmdark and its extras as they are installed; empty where mmdark is not installed."""
+    """Package → version bounds of the installed mmdark and its extras; empty if mmdark is not installed."""
     try:
         needed = map(Requirement, requires('mmdark') or [])
     except PackageNotFoundError:
@@ -143,7 +143,7 @@ def required_versions() -> dict[str, SpecifierSet]:
 
 
 def shown(bounds: SpecifierSet) -> str:
-    """Bounds with the lower one first."""
+    """The bounds as text, lower bound first."""
     return ','.join(sorted(map(str, bounds), reverse=True))
 
 
@@ -158,7 +158,7 @@ def _package(module: str, names: tuple[str, ...], bounds: dict[str, SpecifierSet
             return Finding(WRONG, module, f'{found} does not fit', f"pip install '{name}{shown(bounds[name])}'")
     try:
         import_module(module)
-    except Exception as error:  # a broken package fails at import with any exception
+    except Exception as error:  # a broken package can raise any exception at import
         reason = next(iter(str(error).splitlines()), '')
         again = ' '.join(f'{name}=={number.split("+")[0]}' for name, number in there.items())
         remedy = f'pip install --force-reinstall --no-deps {again}'
@@ -196,7 +196,7 @@ def _device() -> Finding:
 
 
 def _torchvision() -> Iterator[Finding]:
-    """Two-stage detectors need it if mmcv has no compiled ops."""
+    """Check torchvision, which two-stage detectors need if mmcv has no compiled ops."""
     from mmdark.compat.torchvision_ops import find_torchvision, remedy
 
     extension = find_spec('mmcv._ext')

@@ -18,7 +18,7 @@ examples:
 
 FORMATS = ('pth', 'safetensors', 'onnx')
 ONNX_ONLY = ('model', 'half_weights', 'no_nms', 'size', 'opset', 'no_check', 'images')
-"""Options that mean nothing for weights alone."""
+"""Options that apply only to ONNX files."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: list[str]) -> int:
-    """Export, and say what it was.
+    """Export a checkpoint and print what was written.
 
     Raises:
-        InputError: the checkpoint cannot be used, the file not be written, or a package is missing.
+        InputError: the checkpoint cannot be used, the file cannot be written, or a package is missing.
     """
     args = parser().parse_args(arguments)
     kind = args.format or args.out.rpartition('.')[2]

@@ -44,7 +44,7 @@ test take, too; annotations/, the data in the COCO format; finetune.json, AP bef
 
 STATE, RESULT = 'finetune.json', 'finetuned.pth'
 EXPECTED = re.compile('will be deprecated|is skipped since its requires_grad=False|not defined in message_hub')
-"""Warnings of mmengine that need no action: about itself, frozen weights, the timer of a resumed validation."""
+"""Warnings of mmengine that need no action: deprecations, frozen weights, the timer of a resumed validation."""
 SCORES = {'day': 'as they are', 'dark': 'darkened'}
 """The two validations of :mod:`mmdark.apis.finetune_config`."""
 
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: list[str]) -> int:
-    """Read the data, train, and say what that changed.
+    """Read the data, train, and print the AP before and after.
 
     Raises:
         InputError: the data or the detector cannot be used.
@@ -139,10 +139,10 @@ def _detector(args: argparse.Namespace) -> LoadedDetector:
 
 
 def _state(work_dir: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """The state that an earlier run of the same command has written; None if this is the first.
+    """The state written by an earlier run of the same command; None if this is the first run.
 
     Raises:
-        InputError: the folder is that of another training.
+        InputError: the folder belongs to another training.
     """
     file = work_dir / STATE
     if not file.is_file():
@@ -165,7 +165,7 @@ def _state(work_dir: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 def _prepare(
     work_dir: Path, config: Path, detector: LoadedDetector, parts: dict[str, DataPart], asked: dict[str, Any], full: int
 ) -> None:
-    """Write the data in the COCO format, the config, and last the state."""
+    """Write the data in COCO format, then the config, and the state last."""
     from mmdark.apis.finetune_config import CocoPart, finetune_config
 
     places = {}
@@ -219,7 +219,7 @@ def _scores(runner: Runner, place: int) -> dict[str, dict[str, float]]:
 
 
 def _summary(state: dict[str, Any], weights: Path, config: Path) -> str:
-    """AP before and after, and what to do with the weights."""
+    """The AP before and after, and how to use the weights."""
     rows = ['AP in percent at IoU 0.5 (mean of IoU 0.5 to 0.95)']
     for part, name in SCORES.items():
         before, after = (f'{100 * one["mAP_50"]:.1f} ({100 * one["mAP"]:.1f})' for one in _pair(state, part))

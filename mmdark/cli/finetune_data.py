@@ -41,7 +41,7 @@ def data_for(args: argparse.Namespace, detector: LoadedDetector) -> tuple[dict[s
 
 
 def _number_of_classes(detector: LoadedDetector) -> int:
-    """That the head predicts."""
+    """The number of classes that the head predicts."""
     counts = (getattr(module, 'num_classes', None) for module in detector.model.modules())
     return next((count for count in counts if isinstance(count, int)), 1)
 

@@ -30,13 +30,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: list[str]) -> int:
-    """Join the shares, and say where the results are.
+    """Join the shares and print the paths of the results.
 
     Returns:
         The exit status.
 
     Raises:
-        InputError: a share is missing, not complete, or of another run; a file cannot be written.
+        InputError: a share is missing, incomplete, or from another run, or a file cannot be written.
     """
     args = parser().parse_args(arguments)
     register_everything()

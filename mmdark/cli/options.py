@@ -9,10 +9,10 @@ from mmdark.errors import InputError
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on, as a ``type`` of argparse.
+    """Parse a positive integer, for argparse's ``type``.
 
     Raises:
-        argparse.ArgumentTypeError: it is smaller.
+        argparse.ArgumentTypeError: the number is less than 1.
 
     Example:
         >>> positive('3')
@@ -24,7 +24,7 @@ def positive(text: str) -> int:
 
 
 def in_options(error: InputError) -> InputError:
-    """The error of a call that names its arguments as Python does, with the options of the command instead.
+    """Replace Python argument names in an error message by the options of the command.
 
     Example:
         >>> str(in_options(InputError('name them (weights=FILE.pth)')))

@@ -70,7 +70,7 @@ def _train(args: argparse.Namespace) -> None:
 
 @contextmanager
 def _ctrl_c_ends_at_once() -> Iterator[None]:
-    """Until ``SaveOnSigterm`` takes over: KeyboardInterrupt within an import may become another error."""
+    """Exit on Ctrl-C until ``SaveOnSigterm`` takes over; in an import KeyboardInterrupt may become another error."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)

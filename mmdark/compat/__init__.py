@@ -20,12 +20,12 @@ import warnings
 
 from mmdark.compat.compiled_ops import provide_compiled_ops
 
-# onedl-mmdetection warns at import that its FasterCocoMetric lacks a package, also whoever does not use it
+# onedl-mmdetection warns at import that its FasterCocoMetric lacks a package, even if the metric is not used
 warnings.filterwarnings('ignore', 'faster_coco_eval is not installed', UserWarning)
-# mmdet's YOLOX and RTMDet turn autocast off by an old name, and on a CPU for a device that is not there
+# mmdet's YOLOX and RTMDet disable autocast by a deprecated name, and on a CPU for a CUDA device that does not exist
 warnings.filterwarnings('ignore', r'.*torch\.cuda\.amp\.autocast', FutureWarning)
 warnings.filterwarnings('ignore', "User provided device_type of 'cuda'", UserWarning)
-# mmdet's GFLHead asks its own AnchorHead for an old name
+# mmdet's GFLHead reads a deprecated attribute of its own AnchorHead
 warnings.filterwarnings('ignore', 'DeprecationWarning: `num_anchors` is deprecated', UserWarning)
 provide_compiled_ops()
 

@@ -1,4 +1,4 @@
-"""What stands where in a checkpoint: entries of another kind are refused in one line, and no text in it is a config."""
+"""Check the types of a checkpoint's entries, and prevent text in it from being run as a config."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from mmdark.errors import InputError
 
 CONFIG_TEXT = 'config_text'
-"""The entry of ``meta`` with the text of the config, which mmengine writes as ``cfg``."""
+"""Entry of ``meta`` to which the text of the config is moved; mmengine writes it as ``cfg``."""
 Kinds = Mapping[str, tuple[type, ...]]
 _NAMES = {dict: 'dict', list: 'list', str: 'text', Integral: 'whole number', Real: 'number'}
 
@@ -24,20 +24,20 @@ OF_ALL: Kinds = {
     'message_hub': (dict,),
     'message_hub.runtime_info': (dict,),
 }
-"""What mmdark reads of any checkpoint → what it is where it is there."""
+"""Entry that mmdark reads from any checkpoint → its type if it exists."""
 
 
 def check_kinds(checkpoint: Mapping[str, Any], kinds: Kinds, name: str, needed: bool = False) -> None:
-    """See that entries are what they should be.
+    """Check the types of entries.
 
     Args:
-        checkpoint: as it was read.
-        kinds: dotted names of entries, those that hold others first → their types.
-        name: of the checkpoint, for the error.
-        needed: whether the entries must be there; otherwise they may be missing or None.
+        checkpoint: the checkpoint as read.
+        kinds: dotted names of entries → their types; an entry must precede those inside it.
+        name: name of the checkpoint, for the error message.
+        needed: whether the entries must exist; otherwise they may be missing or None.
 
     Raises:
-        InputError: an entry is of another kind, or missing.
+        InputError: an entry has another type, or is missing.
     """
     for key, types in kinds.items():
         value: Any = checkpoint
@@ -53,17 +53,17 @@ def check_kinds(checkpoint: Mapping[str, Any], kinds: Kinds, name: str, needed: 
 
 
 def settle_contents(checkpoint: dict[str, Any], name: str) -> None:
-    """Check what any reader relies on, and put the texts of configs where nobody runs them.
+    """Check the entries that all readers rely on, and move the texts of configs to where nothing runs them.
 
     ``Runner.resume`` runs ``meta.config``, and mmdet's ``DetInferencer`` runs ``message_hub.runtime_info.cfg`` or
-    ``meta.cfg`` where it gets no config. The last is kept, as ``meta.config_text``.
+    ``meta.cfg`` if it is given no config. The last is kept as ``meta.config_text``.
 
     Args:
-        checkpoint: is changed in place.
-        name: for the error.
+        checkpoint: modified in place.
+        name: name of the checkpoint, for the error message.
 
     Raises:
-        InputError: an entry is of another kind than all checkpoints have.
+        InputError: an entry has an unexpected type.
     """
     for key in ('meta', 'message_hub', 'state_dict'):
         if checkpoint.get(key, key) is None:

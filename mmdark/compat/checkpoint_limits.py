@@ -1,7 +1,7 @@
-"""What reading a checkpoint may cost, checked before its tensors are read: a small file can ask for any memory.
+"""Limit the memory that reading a checkpoint takes, before its tensors are read: a small file can demand any amount.
 
-Cause: torch's reader unpacks deflated content of any size, and a safetensors header may name any number of tensors.
-What the pickle within asks for is limited in :mod:`mmdark.compat.checkpoint_unpickler`. End: when torch limits these.
+Cause: torch's reader unpacks deflated content of any size, and a safetensors header may list any number of tensors.
+:mod:`mmdark.compat.checkpoint_unpickler` limits the pickle inside a checkpoint. End: when torch limits these.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ import torch
 from mmdark.file_limits import BeyondLimits, check_inflation, most_bytes
 
 RATIO = 20
-"""Content may take this many times the size of a checkpoint: weights are not compressed, but some share memory."""
+"""Maximum size of the content relative to the file: weights are not compressed, but some share memory."""
 MOST_KEYS = 100_000
-"""Tensors in a safetensors file."""
+"""Maximum number of tensors in a safetensors file."""
 LONGEST_HEADER = 16 << 20
-"""Bytes of the header of a safetensors file."""
+"""Maximum size in bytes of the header of a safetensors file."""
 
 _ZIP = b'PK\x03\x04'
 
 
 class Limits(NamedTuple):
-    """What the content of a checkpoint may take."""
+    """Limits on the content of a checkpoint."""
 
     size: int
     """Bytes of all files in it, uncompressed."""
     most: int
-    """Values and bytes that its pickle may stand for."""
+    """Maximum number of values and bytes that its pickle may create."""
 
 
 @contextmanager
@@ -61,12 +61,12 @@ def check_checkpoint(file: Path | IO[bytes], checksums: bool = True) -> Limits:
 
     Args:
         file: a checkpoint as torch writes it.
-        checksums: compare those of a zip with its content; the format before torch 1.6 has none.
+        checksums: verify the checksums of a zip; the format before torch 1.6 has none.
 
     Raises:
-        BeyondLimits: it would take too much memory.
-        UnpicklingError: torch would not read it as a pickle.
-        BadZipFile: it is damaged.
+        BeyondLimits: the checkpoint would take too much memory.
+        UnpicklingError: torch would not read the checkpoint as a pickle.
+        BadZipFile: the file is damaged.
     """
     zipped = is_zip(file)
     with _opened(file) as opened:
@@ -90,10 +90,10 @@ def check_checkpoint(file: Path | IO[bytes], checksums: bool = True) -> Limits:
 
 
 def check_safetensors(path: Path) -> None:
-    """Check that a safetensors file names no more tensors than models have.
+    """Check that the header of a safetensors file is not too long and does not list too many tensors.
 
     Raises:
-        BeyondLimits: it does.
+        BeyondLimits: the header is too long or lists too many tensors.
     """
     with path.open('rb') as file:
         length = int.from_bytes(file.read(8), 'little')

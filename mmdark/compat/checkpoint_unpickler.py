@@ -23,7 +23,7 @@ from mmdark.compat.checkpoint_records import RECORDS, SHARED, STATEFUL
 from mmdark.file_limits import BeyondLimits
 
 MOST_READS = 6_000_000
-"""Reads from a pickle, about two a step; a checkpoint of a large detector with its optimizer has a tenth."""
+"""Maximum reads from a pickle, about two per opcode; a large detector with optimizer needs a tenth of this."""
 _REBUILD = ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_tensor_v3')
 _ATOMS = (str, int, float, bytes, type(None))
 
@@ -40,7 +40,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 def _key(value: Any) -> Any:
-    """``value`` if hashing it takes no time."""
+    """Return ``value`` if hashing it is cheap; otherwise raise an error."""
     short = isinstance(value, tuple) and len(value) < 10 and all(isinstance(item, _ATOMS) for item in value)
     if not short and not isinstance(value, _ATOMS):
         raise UnpicklingError(f'a {type(value).__name__} is the key of a dict')
@@ -76,7 +76,7 @@ _TENSORS = {
 
 
 def _without_attributes(function: Callable, kind: Any, arguments: tuple, state: Any) -> torch.Tensor:
-    """``torch._tensor._rebuild_from_type_v2``: a tensor that had attributes, which nobody reads."""
+    """``torch._tensor._rebuild_from_type_v2``: rebuild a tensor without its attributes, which nothing reads."""
     if not any(function is known for known in _TENSORS.values()):
         raise _refused('torch._tensor._rebuild_from_type_v2')
     return function(*arguments)
@@ -102,22 +102,22 @@ _VALUES = {
     'torch.nn.parameter.Parameter': torch.nn.Parameter,
     **{f'torch.{name}': value for name, value in vars(torch).items() if isinstance(value, torch.dtype)},
 }
-"""Names that are arguments and may not be called."""
+"""Names that are allowed as arguments but may not be called."""
 _OPCODES = (
     'NONE', 'NEWTRUE', 'NEWFALSE', 'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE', 'SHORT_BINSTRING',
     'EMPTY_TUPLE', 'EMPTY_LIST', 'EMPTY_DICT', 'EMPTY_SET', 'APPEND', 'APPENDS', 'MARK', 'BINGET', 'LONG_BINGET',
     'BINPUT', 'LONG_BINPUT', 'GLOBAL', 'PROTO', 'STOP',
 )  # fmt: skip
-"""Steps that are taken as Python's unpickler takes them."""
+"""Opcodes that are handled by Python's unpickler."""
 
 
 class Unpickler(pickle._Unpickler):
-    """Builds tensors, plain types and records; other names, calls and states are refused.
+    """Builds tensors, plain types and records; other names, calls and states are rejected.
 
     Args:
         file: the pickle.
-        limits: what its content may take.
-        encoding: of byte strings.
+        limits: limits on its content.
+        encoding: encoding of byte strings.
     """
 
     def __init__(self, file: IO[bytes], *, limits: Limits, encoding: str = 'utf-8') -> None:
@@ -136,7 +136,7 @@ class Unpickler(pickle._Unpickler):
         return self.file.read(count)
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name stands for; ``__builtin__ eval``, as protocol 2 has it, is ``builtins.eval``."""
+        """Return the object for a name; names of protocol 2, such as ``__builtin__ eval``, are translated first."""
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         full = f'{module}.{name}'
         if full not in ALLOWED and full not in _VALUES:
@@ -144,7 +144,7 @@ class Unpickler(pickle._Unpickler):
         return ALLOWED.get(full, _VALUES.get(full))
 
     def _size(self, value: Any) -> int:
-        """The values and bytes of ``value``, with all that a tuple holds."""
+        """The number of values and bytes of ``value``, including the content of tuples."""
         if type(value) is tuple:
             return self.tuples[id(value)][1] if value else 1
         return len(value) if isinstance(value, str | bytes | list | dict | set) else 1
@@ -163,7 +163,7 @@ class Unpickler(pickle._Unpickler):
         self.append(value)
 
     def load_tuple(self) -> None:
-        """Build a tuple of all since the mark."""
+        """Build a tuple of the items since the mark."""
         self._push_tuple(self.pop_mark())
 
     def _load_short_tuple(self, count: int) -> None:
@@ -182,7 +182,7 @@ class Unpickler(pickle._Unpickler):
         self.stack[-1][_key(key)] = value
 
     def load_reduce(self) -> None:
-        """Call what a name stands for, and nothing that was built."""
+        """Call an allowed function or record class, never an object that the pickle has built."""
         arguments = self.stack.pop()
         function = self.stack[-1]
         if not any(function is known for known in ALLOWED.values()):
@@ -193,7 +193,7 @@ class Unpickler(pickle._Unpickler):
     load_newobj = load_reduce
 
     def load_build(self) -> None:
-        """Give a record or a state dict its state."""
+        """Set the state of a record or of a state dict."""
         state = self.stack.pop()
         instance = self.stack[-1]
         self._spend(*(state.values() if isinstance(state, dict) else state))
@@ -205,7 +205,7 @@ class Unpickler(pickle._Unpickler):
             raise _refused(type(instance).__name__)
 
     def load_binpersid(self) -> None:
-        """Read a tensor's memory, which torch does."""
+        """Check and count the storage of a tensor, then let torch read it."""
         saved_id = self.stack.pop()
         match saved_id:
             case ('storage', _, str(key), str(), int(count), *_) if count >= 0:
@@ -219,7 +219,7 @@ class Unpickler(pickle._Unpickler):
         self.append(self.persistent_load(saved_id))
 
     def refuse(self) -> None:
-        """Other steps, which no checkpoint needs."""
+        """Reject all other opcodes, which checkpoints do not need."""
         raise _refused('by an opcode that weights do not need')
 
     dispatch = {  # noqa: RUF012 as in the base class

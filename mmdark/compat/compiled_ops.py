@@ -35,7 +35,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
         boxes: corners ``x1, y1, x2, y2``, shape ``(N, 4)``.
         scores: shape ``(N,)``.
         iou_threshold: compared as float32, as in the op.
-        offset: 0, or 1 where the corners are inclusive pixel indices.
+        offset: 0, or 1 if the corners are inclusive pixel indices.
 
     Returns:
         Indices of the kept boxes in descending order of score, int64, on the device of ``boxes``.
@@ -58,10 +58,10 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
 
 @np.errstate(invalid='ignore', divide='ignore', over='ignore')
 def _greedy(corners: np.ndarray, iou_threshold: np.float32, offset: np.float32) -> np.ndarray:
-    """Positions kept out of ``corners``, shape ``(4, N)``, which come in descending order of score.
+    """Indices of the boxes that NMS keeps; ``corners``, shape ``(4, N)``, are in descending order of score.
 
-    A box is compared with those only that lie near enough along x, which is found by sorting. Overlap is symmetric to
-    the last bit, so a box that is kept cannot touch one that was kept before it.
+    A box is compared only with boxes that are near enough along x, which are found by sorting. The computed overlap is
+    exactly symmetric, so a kept box cannot suppress one that was kept before it.
     """
     by_x = corners[0].argsort(kind='stable')
     order = by_x.argsort()
@@ -88,11 +88,11 @@ def _greedy(corners: np.ndarray, iou_threshold: np.float32, offset: np.float32) 
 def _within_reach(
     x1: np.ndarray, x2: np.ndarray, iou_threshold: np.float32, offset: np.float32
 ) -> tuple[list[int], list[int]]:
-    """Where the boxes begin and end that a box may suppress, all sorted by ``x1``.
+    """First and last index of the boxes that each box may suppress; boxes are sorted by ``x1``.
 
-    If the IoU of two boxes exceeds t > 0, so does their overlap along x over either width. So the other box is at most
-    1/t as wide, begins at most that far to the left, and begins before this one ends. A hundredth more allows for
-    rounding.
+    If the IoU of two boxes exceeds t > 0, so does their overlap along x divided by either width. So the other box is at
+    most 1/t times as wide, begins at most that far to the left, and begins before this one ends. A margin of 1 % allows
+    for rounding.
     """
     if not iou_threshold > 0:
         return [0] * x1.size, [x1.size] * x1.size
@@ -103,7 +103,7 @@ def _within_reach(
 
 
 class _CompiledOps(ModuleType):
-    """Stands in for ``mmcv._ext``: offers NMS, RoIAlign and the focal loss, and every other op up to its call."""
+    """Replaces ``mmcv._ext``: provides NMS, RoIAlign and the focal loss; other ops raise an error when called."""
 
     nms = staticmethod(nms)
     roi_align_forward = staticmethod(roi_align_forward)
@@ -112,7 +112,7 @@ class _CompiledOps(ModuleType):
     sigmoid_focal_loss_backward = staticmethod(sigmoid_focal_loss_backward)
 
     def __init__(self) -> None:
-        """Name the module; a module without a spec fails whoever asks whether mmcv has ops."""
+        """Set the name and a spec: without a spec, ``find_spec`` raises an error."""
         super().__init__(_EXTENSION, __doc__)
         self.__spec__ = ModuleSpec(_EXTENSION, loader=None)
 
@@ -137,7 +137,7 @@ class _CompiledOps(ModuleType):
 
 
 def provide_compiled_ops() -> None:
-    """Put the stand-in where ``mmcv._ext`` is missing; harmless when repeated.
+    """Install the replacement if ``mmcv._ext`` is missing; repeated calls have no effect.
 
     Raises:
         InputError: when mmcv is not installed, two families are, or the extension is there but does not load.

@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 
 def focal_loss(scores: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
-    """Sigmoid focal loss (arXiv:1708.02002) of each score, in float32 at least.
+    """Sigmoid focal loss (arXiv:1708.02002) of each score, at least in float32.
 
     Args:
         scores: logits, ``(N, C)``.
-        target: class of each row, ``(N,)``; from C on, background.
-        weight: of each class, background too if it is a target; or empty: 1.
+        target: class index of each row, ``(N,)``; C or more is background.
+        weight: weight of each class, including background if it is a target; if empty, all weights are 1.
         gamma: exponent.
-        alpha: weight of the target's class, as against one minus it.
+        alpha: weight of the target's class; the other classes have ``1 - alpha``.
 
     Returns:
         ``(N, C)``.

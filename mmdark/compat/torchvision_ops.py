@@ -1,7 +1,7 @@
 """NMS and RoIAlign from torchvision, so that two-stage detectors train with mmcv-lite.
 
 Cause: mmcv's compiled ops are missing, see :mod:`mmdark.compat.compiled_ops`; torchvision has a wheel for each torch.
-End: as there. torchvision is imported where the first op is called, and one that does not load is as good as none.
+End: as there. torchvision is imported when the first op is called; one that cannot be imported counts as missing.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from mmdark.errors import InputError
 from mmdark.families import mmcv_without_ops
 
 AVERAGE = 1
-"""mmcv's ``pool_mode`` of the means of a cell; torchvision has no maxima."""
+"""mmcv's ``pool_mode`` for average pooling; torchvision has no max pooling."""
 
 
 @cache
 def find_torchvision() -> tuple[ModuleType | None, str]:
-    """``torchvision.ops`` where its compiled part loads, else None; and a few words on what was found."""
+    """Return ``torchvision.ops`` (None if its compiled part does not load) and a short description."""
     if find_spec('torchvision') is None:
         return None, 'torchvision is not installed'
     try:
         number = import_module('torchvision').__version__
         ops = import_module('torchvision.ops')
         ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
-    except Exception as error:  # one built for another torch fails with any exception
+    except Exception as error:  # a build for another torch can raise any exception
         reason = next(iter(str(error).splitlines()), '')
         return None, f'torchvision does not load with torch {torch.__version__} ({type(error).__name__}: {reason})'
     return ops, f'torchvision {number}'
@@ -44,7 +44,7 @@ def remedy() -> str:
 
 
 def torchvision_nms(ops: ModuleType, boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """NMS by torchvision as mmcv computes it with ``offset=0``: in float32, the threshold, too."""
+    """NMS of torchvision with the precision of mmcv's for ``offset=0``: boxes, scores and threshold in float32."""
     return ops.nms(boxes.detach().float(), scores.detach().float(), float(np.float32(iou_threshold)))
 
 
@@ -55,7 +55,7 @@ def roi_align_forward(
 
     Args:
         input: features, ``(B, C, H, W)``.
-        rois: image number and corners, ``(N, 5)``.
+        rois: image index and corners, ``(N, 5)``.
         output: ``(N, C, aligned_height, aligned_width)``.
         argmax_y: unused.
         argmax_x: unused.
@@ -63,7 +63,7 @@ def roi_align_forward(
             ``aligned``.
 
     Raises:
-        InputError: there is no torchvision that loads, or maxima are asked for.
+        InputError: torchvision is missing or does not load, or max pooling is requested.
     """
     output.copy_(_roi_align(input, rois, **settings))
 
@@ -73,7 +73,7 @@ def roi_align_backward(
 ) -> None:
     """The op of mmcv of this name, which writes into ``grad_input``; arguments as in :func:`roi_align_forward`.
 
-    RoIAlign is linear in the features, so its gradient at zeros is its gradient anywhere.
+    RoIAlign is linear in the features, so its gradient is the same for all features and is computed at zeros.
     """
     with torch.enable_grad():
         features = torch.zeros_like(grad_input, requires_grad=True)
@@ -92,7 +92,7 @@ def _roi_align(
     pool_mode: int,
     aligned: bool,
 ) -> Tensor:
-    """In float32 at least: on a CPU torchvision has no bfloat16."""
+    """Compute RoIAlign at least in float32, because torchvision has no bfloat16 on a CPU."""
     if pool_mode != AVERAGE:
         mmcv, compiled = mmcv_without_ops()
         raise InputError(f"{mmcv} has no compiled op roi_align, and torchvision none with pool_mode='max'; {compiled}")

@@ -1,9 +1,9 @@
-"""DarkISP: a day photograph as a camera would have taken it in the dark.
+"""DarkISP: simulate how a camera would have taken a daylight photograph in the dark.
 
-The low-light synthesis of MAET (ICCV 2021) in the form DAI-Net (arXiv:2312.01220) uses it: the image is taken back to
-the linear sensor signal, darkened there, given the noise of a sensor, and developed again.
+The low-light synthesis of MAET (ICCV 2021) as used by DAI-Net (arXiv:2312.01220): the image is converted to the linear
+sensor signal, darkened, given sensor noise, and converted back.
 
-Sampling of parameters and noise is separate from applying them, so that any darkening can be repeated exactly.
+Parameters and noise are sampled separately from their application, so that a darkening can be repeated exactly.
 """
 
 from mmdark.dark_isp.camera_colours import PUBLISHED_CAMERA_TO_RGB, RGB_TO_XYZ, XYZ_TO_CAMERA

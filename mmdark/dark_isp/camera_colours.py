@@ -1,4 +1,4 @@
-"""Between linear RGB and the sensor colours of four cameras, for DarkISP.
+"""Conversion between linear RGB and the sensor colours of four cameras, for DarkISP.
 
 The tables are those of "Unprocessing Images for Learned Raw Denoising" (arXiv:1811.11127).
 """
@@ -49,8 +49,8 @@ PUBLISHED_CAMERA_TO_RGB = (
 )
 """Inverses of the published colour matrices in float32: LU decomposition with row pivots, each operation rounded.
 
-A library's inverse differs in the last digits from machine to machine, which the last root enlarges to 2e-5 near the
-floor. With these the ``dainet`` preset reproduces the published code.
+The last digits of a library's inverse differ between machines, which the last root enlarges to 2e-5 near the lower
+clamp. With these matrices the ``dainet`` preset reproduces the published code.
 """
 
 
@@ -59,7 +59,8 @@ def colour_matrices(normalise_rows: bool) -> tuple[Tensor, Tensor]:
     """Linear RGB to sensor colours and back for each camera, both float32 on the CPU, shape ``(4, 3, 3)``.
 
     Args:
-        normalise_rows: keeps white. The published code divides columns instead of rows (it lacks ``keepdims``).
+        normalise_rows: normalise the rows, so that white stays white. The published code normalises the columns (it
+            lacks ``keepdims``).
     """
     to_camera, to_xyz = (torch.tensor(m, dtype=torch.float64, device='cpu') for m in (XYZ_TO_CAMERA, RGB_TO_XYZ))
     matrices = to_camera @ to_xyz

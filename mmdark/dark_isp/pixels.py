@@ -40,7 +40,7 @@ class PixelSteps(NamedTuple):
     root: Tensor
 
     def to(self, device: torch.device) -> PixelSteps:
-        """Copy to ``device`` in one transfer that the host does not wait for."""
+        """Copy to ``device`` in one asynchronous transfer."""
         if self.gamma.device == device:
             return self
         rows = [field.flatten(1) if field.dim() > 1 else field[:, None] for field in self]
@@ -82,7 +82,7 @@ def pixel_steps(parameters: ISPParameters, preset: str = 'corrected') -> PixelSt
 
 
 def linear_signal(images: Tensor, gamma: Tensor) -> Tensor:
-    """Images in [0, 1] to linear RGB: the inverse of the tone curve (smoothstep), then of the (broadcast) gamma."""
+    """Convert images in [0, 1] to linear RGB: invert the tone curve (smoothstep), then the (broadcast) gamma."""
     return (0.5 - torch.sin(torch.asin(1.0 - 2.0 * images) / 3.0)).clamp(min=FLOOR) ** gamma
 
 
@@ -93,8 +93,8 @@ def darken(
 
     Args:
         images: RGB in [0, 1], shape ``(B, 3, H, W)``.
-        parameters: of :func:`sample_parameters`, preferably on the CPU, from where their copy makes nobody wait.
-        noise: of :func:`sample_noise`, on the device of the images; None adds no noise.
+        parameters: result of :func:`sample_parameters`, preferably on the CPU, from where the copy is asynchronous.
+        noise: result of :func:`sample_noise`, on the device of the images; None adds no noise.
         preset: a name in :data:`PRESETS`.
 
     Returns:
@@ -110,7 +110,9 @@ def darken(
         >>> bool(dark.mean() < light.mean())
         True
     """
-    with torch.autocast(images.device.type, enabled=False):  # powers of 1/gamma in half precision lose the shadows
+    with torch.autocast(
+        images.device.type, enabled=False
+    ):  # half precision would lose the shadows in the power 1/gamma
         steps = pixel_steps(parameters, preset).to(images.device)
         gamma, shot, read, step, root = (
             value.view(-1, 1, 1, 1)
@@ -129,6 +131,6 @@ def darken(
 
 
 def _mix_channels(matrices: Tensor, signal: Tensor) -> Tensor:
-    """``(B, 3, 3)`` times ``(B, 3, H, W)``, with each product and sum rounded as published; a fused one rounds once."""
+    """Multiply ``(B, 3, 3)`` by ``(B, 3, H, W)``; products and sums are rounded separately as published, not fused."""
     red, green, blue = (matrices[:, :, channel, None, None] * signal[:, channel, None] for channel in range(3))
     return red + green + blue

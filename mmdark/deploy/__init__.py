@@ -1,4 +1,4 @@
-"""A trained detector as a file that runs without mmdark, MMDetection and PyTorch."""
+"""Export a trained detector to a file that runs without mmdark, MMDetection and PyTorch."""
 
 import mmdark.register  # noqa: F401  builds the bridges first
 

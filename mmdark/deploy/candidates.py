@@ -1,4 +1,4 @@
-"""What a dense head hands to its suppression: of each level the best, above the threshold, and large enough."""
+"""Select the candidates for NMS: the highest-scored of each level, above the threshold and large enough."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from .suppression import Limits
 
 
 def candidates(levels: Sequence[Level], limits: Limits, best_class: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """The pairs of prior and class among which the suppression chooses, as in mmdet's ``filter_scores_and_topk``.
+    """Select the pairs of prior and class that go into NMS, as in mmdet's ``filter_scores_and_topk``.
 
     Args:
         levels: boxes and scores of every prior.
-        limits: of the detector.
-        best_class: of a prior only its best class counts, as in YOLOX; else each class above the threshold.
+        limits: limits of the detector.
+        best_class: use only the highest-scored class of each prior, as in YOLOX; otherwise each class above the
+            threshold.
 
     Returns:
         Boxes ``(B, K, 4)``; scores ``(B, K)``, 0 where there is no candidate; labels ``(B, K)``, int64.

@@ -1,4 +1,4 @@
-"""An ONNX file beside the detector that it was made from."""
+"""Compare an ONNX file with the detector that it was exported from."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .detector_graph import dense_head, every_prior, within
 from .onnx_packages import onnx_package
 
 BEST = 100
-"""At least so many of the best boxes of an image are compared, however low they score."""
+"""Minimum number of highest-scored boxes that are compared per image, regardless of their scores."""
 SIZES = ((224, 160), (150, 261), (97, 131))
 """Heights and widths of the generated images."""
 
 
 class Tolerance(NamedTuple):
-    """How far a file may be from PyTorch in float32: a coordinate in pixels, and a score."""
+    """Maximum difference from PyTorch in float32, of a coordinate (pixels) and of a score."""
 
     box: float
     score: float
@@ -45,16 +45,16 @@ def check_onnx(
 ) -> str:
     """Run an ONNX model and its detector on the same images.
 
-    Scores of all priors are compared, and boxes of those that can become detections: priors, unlike detections, are
-    the same on both sides even where two overlapping boxes have equal scores.
+    The scores of all priors are compared, and the boxes of those that can become detections. Priors are compared
+    because detections can differ if two overlapping boxes have equal scores.
 
     Args:
-        detector: in PyTorch, float32.
-        priors: the model without suppression.
-        score_thr: of the detections.
-        half: the file computes in float16, so more tolerance.
-        size: height and width of the only image that it takes, if it is so.
-        images: paths; without any, generated images.
+        detector: the PyTorch detector, float32.
+        priors: the ONNX model without NMS.
+        score_thr: score threshold of the detections.
+        half: whether the file computes in float16, which needs a larger tolerance.
+        size: height and width of the input if they are fixed; None if any size works.
+        images: paths of images; if empty, images are generated.
 
     Returns:
         A line with the largest differences.
@@ -90,7 +90,7 @@ def check_onnx(
 
 @torch.no_grad()
 def in_pytorch(detector: nn.Module, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The detector's boxes and scores of every prior in BGR images ``(B, H, W, 3)``.
+    """The detector's boxes and scores of all priors for BGR images ``(B, H, W, 3)``.
 
     They come from the detector's own preprocessor, ``extract_feat`` and head.
     """
@@ -104,13 +104,13 @@ def in_pytorch(detector: nn.Module, batch: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _compared(scores: np.ndarray, score_thr: float) -> np.ndarray:
-    """Which of ``(B, P)`` boxes are compared."""
+    """Whether each box is compared, bool, ``(B, P)``."""
     place = -min(BEST, scores.shape[1])
     return (scores > score_thr) | (scores >= np.partition(scores, place, axis=1)[:, place, None])
 
 
 def _batches(paths: Iterable[str | os.PathLike], size: tuple[int, int] | None) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and images ``(B, H, W, 3)``: each alone and, where the batch is free, the first with its reflections."""
+    """Yield name and images ``(B, H, W, 3)``: each alone; if the size is free, the first also with its reflections."""
     images = [(str(path), _read(path)) for path in paths] or list(_generated())
     if size is not None:
         images = [(name, cv2.resize(image, size[::-1])) for name, image in images]
@@ -129,7 +129,7 @@ def _read(path: str | os.PathLike) -> np.ndarray:
 
 
 def _generated() -> Iterator[tuple[str, np.ndarray]]:
-    """Clouds and noise, the same ones each time."""
+    """Generate images of clouds and noise, the same in each call."""
     generator = np.random.default_rng(0)
     for height, width in SIZES:
         clouds = cv2.resize(generator.uniform(0, 255, (6, 8, 3)), (width, height), interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""From the maps of a dense head to boxes and scores, as its own ``predict_by_feat`` has them before the suppression."""
+"""Convert the maps of a dense head to boxes and scores, like the head's ``predict_by_feat`` before NMS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmdark.errors import InputError
 from mmdark.models.pal_head import PALHead
 
 Maps = Sequence[Sequence[Tensor]]
-"""What a head gives: for each kind of map a list with an entry a level, ``(B, channels, H, W)``."""
+"""Output of a head: for each kind of map a list with one entry per level, ``(B, channels, H, W)``."""
 
 
 class Level(NamedTuple):
@@ -23,8 +23,8 @@ class Level(NamedTuple):
 
     Attributes:
         boxes: x1 y1 x2 y2 in pixels, ``(B, n, 4)``.
-        scores: of each class, by which the head chooses, ``(B, n, classes)``.
-        factors: what the scores are multiplied with then, ``(B, n, 1)``.
+        scores: score of each class, by which the head selects candidates, ``(B, n, classes)``.
+        factors: factors on the scores after the selection, ``(B, n, 1)``.
     """
 
     boxes: Tensor
@@ -33,18 +33,18 @@ class Level(NamedTuple):
 
 
 Read = Callable[[nn.Module, Maps], list[Level]]
-"""From a head and its maps to boxes and scores."""
+"""Function that converts the maps of a head to boxes and scores."""
 
 
 def reader_of(detector: nn.Module, head: nn.Module | None) -> Read:
-    """How the maps of a head are read.
+    """Find the function that reads the maps of a head.
 
     Args:
-        detector: that it belongs to.
-        head: its dense head; None where it has none.
+        detector: the detector of the head.
+        head: its dense head; None if it has none.
 
     Raises:
-        InputError: nothing here reads them as the head does.
+        InputError: the head is not supported.
     """
     if isinstance(head, PALHead):
         return read_faces
@@ -63,7 +63,7 @@ def reader_of(detector: nn.Module, head: nn.Module | None) -> Read:
 
 
 def flat(maps: Tensor, width: int) -> Tensor:
-    """``(B, a · width, H, W)`` to float32 ``(B, H · W · a, width)``."""
+    """Reshape ``(B, a · width, H, W)`` to ``(B, H · W · a, width)`` in float32."""
     return maps.float().permute(0, 2, 3, 1).reshape(maps.shape[0], -1, width)
 
 
@@ -74,13 +74,13 @@ def priors_of(head: nn.Module, maps: Sequence[Tensor], **options: bool) -> list[
 
 
 def decoded(head: nn.Module, priors: Tensor, regressed: Tensor) -> Tensor:
-    """Boxes ``(B, n, 4)`` of ``n`` priors by the head's coder, which wants two dimensions."""
+    """Decode the boxes ``(B, n, 4)`` of ``n`` priors with the head's coder, which needs two-dimensional inputs."""
     every = priors.repeat(regressed.shape[0], 1)
     return head.bbox_coder.decode(every, regressed.reshape(-1, 4)).reshape(regressed.shape)
 
 
 def read_faces(head: nn.Module, maps: Maps) -> list[Level]:
-    """DSFD: softmax of face and background; all levels are one."""
+    """DSFD: scores are the softmax of face and background; all levels are concatenated into one."""
     classes, deltas = maps
     scores = torch.cat([level.float().flatten(2) for level in classes], dim=2).softmax(dim=1)[:, :1].transpose(1, 2)
     offsets = torch.cat([level.float().flatten(2) for level in deltas], dim=2).transpose(1, 2)
@@ -89,7 +89,7 @@ def read_faces(head: nn.Module, maps: Maps) -> list[Level]:
 
 
 def read_dense(head: nn.Module, maps: Maps) -> list[Level]:
-    """Heads that predict by mmdet's ``BaseDenseHead``; a third kind of maps, such as centerness, gives factors."""
+    """Heads that use ``BaseDenseHead.predict_by_feat`` of mmdet; a third kind of maps (centerness) gives factors."""
     classes, offsets, *factors = maps
     levels = []
     for number, priors in enumerate(priors_of(head, offsets)):
@@ -101,7 +101,7 @@ def read_dense(head: nn.Module, maps: Maps) -> list[Level]:
 
 
 def read_gfl(head: nn.Module, maps: Maps) -> list[Level]:
-    """GFL: a distance is the mean of a distribution over whole strides."""
+    """GFL: a distance is the mean of a distribution over multiples of the stride."""
     classes, distances = maps
     levels = []
     for number, priors in enumerate(priors_of(head, distances)):
@@ -115,7 +115,7 @@ def read_gfl(head: nn.Module, maps: Maps) -> list[Level]:
 
 
 def read_yolox(head: nn.Module, maps: Maps) -> list[Level]:
-    """YOLOX: a score is multiplied with the objectness before anything is chosen; all levels are one."""
+    """YOLOX: scores are multiplied by the objectness before the selection; all levels are concatenated into one."""
     classes, regressed, objectness = maps
     priors = torch.cat(priors_of(head, regressed, with_stride=True))
     boxes = head._bbox_decode(priors, torch.cat([flat(level, 4) for level in regressed], dim=1))
@@ -124,6 +124,6 @@ def read_yolox(head: nn.Module, maps: Maps) -> list[Level]:
 
 
 def clipped(boxes: Tensor, height: int | Tensor, width: int | Tensor) -> Tensor:
-    """Boxes within the image; mmdet's own way does not survive the tracing, where sizes are tensors."""
+    """Clip boxes to the image; mmdet's own code cannot be traced, because sizes are tensors then."""
     border = torch.stack([torch.as_tensor(side, dtype=boxes.dtype) for side in (width, height)]).to(boxes.device)
     return boxes.clamp(min=0).minimum(border.repeat(2))

@@ -1,4 +1,4 @@
-"""What of a detector goes into a file: the way from the pixels to boxes and scores, without training and teacher."""
+"""The part of a detector that is exported: from pixels to boxes and scores, without training and teacher."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .suppression import Limits
 
 
 class StagedGroupNorm(nn.Module):
-    """Group norm in float32 that sums row by row first.
+    """Group norm in float32 that first averages each row.
 
-    onnxruntime adds up a group one number after the other: over a megapixel that moved the scores of the lite model by
-    2.6e-4, and row by row by 4e-6 [ran].
+    onnxruntime sums a group sequentially: for a megapixel this changed the scores of the lite model by 2.6e-4; with
+    sums of rows the change was 4e-6.
 
     Args:
-        norm: has the weights.
+        norm: the group norm with the weights.
     """
 
     def __init__(self, norm: nn.GroupNorm) -> None:
@@ -48,15 +48,14 @@ class StagedGroupNorm(nn.Module):
 
 
 class DetectorGraph(nn.Module):
-    """Backbone, neck and head of a single-stage detector between plain arrays, fit for tracing at any size.
+    """Backbone, neck and head of a single-stage detector, from tensors to tensors, traceable for any image size.
 
     Args:
-        detector: a detector that :func:`reader_of` knows, alone or in a DAINet; a copy of its parts is taken to the
-            CPU.
-        half: compute in float16; pixels, scores and boxes stay as they are.
+        detector: a detector that :func:`reader_of` supports, alone or in a DAINet; its parts are copied to the CPU.
+        half: compute in float16; the types of pixels, scores and boxes do not change.
 
     Raises:
-        InputError: it is another detector.
+        InputError: the detector is not supported.
 
     Attributes:
         chooses: the head itself chooses candidates, level by level; in DSFD the suppression does.
@@ -65,7 +64,7 @@ class DetectorGraph(nn.Module):
 
     def __init__(self, detector: nn.Module, half: bool = False) -> None:
         super().__init__()
-        detector = getattr(detector, 'detector', detector)  # what DAI-Net is built around
+        detector = getattr(detector, 'detector', detector)  # DAINet wraps the detector
         head: Any = dense_head(detector)
         self.read = reader_of(detector, head)
         self.chooses, self.best_class = not isinstance(head, PALHead), isinstance(head, YOLOXHead)
@@ -92,7 +91,7 @@ class DetectorGraph(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Every prior's box and scores; with :attr:`limits`, the candidates of the suppression.
+        """Boxes and scores of all priors; with :attr:`limits`, only those of the candidates for NMS.
 
         Args:
             images: BGR pixels as OpenCV reads them, uint8, ``(B, H, W, 3)``.
@@ -108,7 +107,7 @@ class DetectorGraph(nn.Module):
         return (boxes, scores, labels) if levels[0].scores.shape[2] > 1 else (boxes, scores)
 
     def levels(self, images: Tensor) -> list[Level]:
-        """Boxes and scores of every prior, level by level."""
+        """Boxes and scores of all priors of each level."""
         x = self._normalised(images.permute(0, 3, 1, 2)[:, self.channels].float())
         if self.divisor > 1:
             height, width = x.shape[-2:]
@@ -126,7 +125,7 @@ class DetectorGraph(nn.Module):
 
 
 def dense_head(detector: nn.Module) -> nn.Module | None:
-    """The head that finds: of DSFD the second shot; none of a two-stage detector."""
+    """The head that predicts: the second shot of a DSFD; None for a two-stage detector."""
     if hasattr(detector, 'roi_head'):
         return None
     head = getattr(detector, 'bbox_head', None)
@@ -134,13 +133,13 @@ def dense_head(detector: nn.Module) -> nn.Module | None:
 
 
 def within(head: nn.Module, levels: list[Level], height: int | Tensor, width: int | Tensor) -> list[Level]:
-    """The boxes cut at the border of the image, where the head does so."""
+    """Clip the boxes to the image if the head does so."""
     if not getattr(getattr(head, 'bbox_coder', None), 'clip_border', False):
         return levels
     return [level._replace(boxes=clipped(level.boxes, height, width)) for level in levels]
 
 
 def every_prior(levels: list[Level]) -> tuple[Tensor, Tensor]:
-    """Boxes ``(B, P, 4)`` and scores of all levels, ``(B, P)`` of one class, ``(B, P, classes)`` of several."""
+    """Boxes ``(B, P, 4)`` and scores of all levels, ``(B, P)`` for one class, ``(B, P, classes)`` for several."""
     scores = torch.cat([level.scores * level.factors for level in levels], dim=1)
     return torch.cat([level.boxes for level in levels], dim=1), scores[..., 0] if scores.shape[2] == 1 else scores

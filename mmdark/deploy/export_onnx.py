@@ -1,4 +1,4 @@
-"""A detector as an ONNX file."""
+"""Export a detector to an ONNX file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .onnx_packages import onnx_package
 from .suppression import ALL_BOXES, ALL_LABELS, ALL_SCORES, Limits, limits_of, with_suppression
 
 OPSETS = range(17, 21)
-"""Below, group norm is not one operator; above, PyTorch's exporter does not go."""
+"""Below 17, group norm needs several operators; above 20, PyTorch's exporter has no support."""
 EXAMPLE = (256, 320)
-"""Height and width of what is traced for any size: the coarsest map then has more than one pixel a side."""
+"""Height and width of the traced image if any size is allowed; its coarsest map has more than one pixel per side."""
 INPUT = 'images'
 
 
@@ -52,23 +52,23 @@ def export_onnx(
     ``boxes`` ``(B, P, 4)`` and ``scores`` ``(B, P)``, of several classes ``(B, P, classes)``, of every prior.
 
     The graph is traced, by ``torch.onnx.utils.export``, which every torch has: with the other exporter of torch 2.13
-    onnxscript 0.7.2 optimises the graph and removes the 1e-10 of ``L2Norm``, so that dead pixels become NaN. When torch
-    drops the tracing, ``torch.onnx.export(dynamo=True, optimize=False)`` gives the same numbers.
+    onnxscript 0.7.2 optimises the graph and removes the 1e-10 of ``L2Norm``, so that all-zero pixels become NaN. When
+    torch removes tracing, use ``torch.onnx.export(dynamo=True, optimize=False)``, which gives the same numbers.
 
     Args:
         detector: DSFD, RetinaNet, FCOS, ATSS, GFL, YOLOX or RTMDet with its weights, alone or in DAINet.
-        out: the file, ``*.onnx``; an old one is replaced when all has gone well.
+        out: the file to write, ``*.onnx``; an existing file is replaced only on success.
         weights: the file of its weights, whose name and SHA-256 go into the metadata.
-        nms: suppression inside the file.
+        nms: include NMS in the file.
         half: compute in float16.
         half_weights: store the weights in float16, and compute in float32.
-        size: height and width of the only image that the file then takes, one at a time; None: any batch and size.
+        size: fixed height and width of the input, with batch size 1; None allows any batch and image size.
         opset: version of ONNX's operators, 17 to 20.
         check: compare the file with PyTorch in onnxruntime; see :func:`check_onnx`.
         images: paths of images to check with; generated ones by default.
 
     Returns:
-        Lines that say what was written and how it was checked.
+        Lines that describe the file and the result of the check.
 
     Raises:
         InputError: a package is missing, an argument cannot be used, torch cannot export the model, the file differs
@@ -106,7 +106,7 @@ def export_onnx(
 
 
 def classes_of(detector: nn.Module) -> tuple[str, ...]:
-    """The names of a detector's classes; where nothing names them, of one class ``face``, of others their numbers."""
+    """The class names of a detector; if it has none, ``face`` for a single class, otherwise the class indices."""
     head = dense_head(getattr(detector, 'detector', detector))
     numbers = tuple(map(str, range(getattr(head, 'num_classes', 1))))
     return tuple((getattr(detector, 'dataset_meta', None) or {}).get('classes') or ()) or (
@@ -115,7 +115,7 @@ def classes_of(detector: nn.Module) -> tuple[str, ...]:
 
 
 def resize_note(detector: nn.Module, out: Path) -> str:
-    """A line where the config's test pipeline resizes images, which a file does not."""
+    """A note if the config's test pipeline resizes images, because the file does not; otherwise an empty string."""
     cfg = getattr(detector, 'cfg', None)
     if not cfg or not cfg.get('test_dataloader'):
         return ''
@@ -168,7 +168,7 @@ def _known(
     half: bool,
     size: tuple[int, int] | None,
 ) -> dict[str, str]:
-    """What the file says of itself."""
+    """The metadata of the file."""
     config = getattr(getattr(detector, 'cfg', None), 'filename', None)
     classes = classes_of(detector)
     taken = f'1, {size[0]}, {size[1]}' if size else 'batch, height, width'

@@ -1,4 +1,4 @@
-"""Weights of an ONNX file stored in float16, computed with in float32: half the size, as fast."""
+"""Store the weights of an ONNX file in float16 but compute in float32: half the size at the same speed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from .onnx_packages import onnx_package
 
 SMALLEST = 256
-"""Arrays of fewer values stay as they are: their bytes do not count."""
+"""Arrays with fewer values are not converted, because their size does not matter."""
 
 
 def with_half_weights(content: bytes) -> bytes:
-    """The same file with each array of float32 weights stored in float16, and turned back where it is used.
+    """Store each array of float32 weights in float16 and convert it back to float32 in the graph.
 
-    Weights that were trained or exported in half precision lose nothing. ONNX Runtime turns them back once, when it
-    reads the file.
+    Weights that were trained or exported in half precision do not change. ONNX Runtime converts the weights back once,
+    when it loads the file.
     """
     onnx, numpy_helper = onnx_package('onnx'), onnx_package('onnx.numpy_helper')
     model = onnx.load_from_string(content)

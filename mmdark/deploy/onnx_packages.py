@@ -1,4 +1,4 @@
-"""The packages of the extra ``onnx``, which not everybody needs."""
+"""Import the optional packages of the extra ``onnx``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mmdark.errors import InputError
 
 
 def onnx_package(name: str) -> ModuleType:
-    """The module ``onnx``, one of its modules, or ``onnxruntime``.
+    """Import ``onnx``, one of its modules, or ``onnxruntime``.
 
     Raises:
-        InputError: it is not installed.
+        InputError: the package is not installed.
     """
     try:
         return import_module(name)

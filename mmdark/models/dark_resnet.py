@@ -23,11 +23,12 @@ class DarkResNet(ResNet):
 
     Args:
         depth: 50, 101 or 152 as published; 18 and 34 work too.
-        widen_factor: factor on all widths, which are multiples of 8.
-        norm_cfg: normalisation of the ResNet; the extras have none.
-        norm_eval: keep the statistics of batch norm, so that light and dark images are normalised alike. The published
-            code does so after its first validation, as it never leaves eval mode. For training from scratch: False.
-        frozen_stages: mmdet's; -1 trains everything, as published.
+        widen_factor: factor on all widths, which are rounded to multiples of 8.
+        norm_cfg: normalisation of the ResNet; the extra convolutions have none.
+        norm_eval: keep the statistics of batch norm fixed, so that light and dark images are normalised alike. The
+            published code does so after its first validation, because it never leaves eval mode. Use False to train
+            from scratch.
+        frozen_stages: as in mmdet; -1 trains everything, as published.
         init_cfg: see mmdet; Kaiming by default.
 
     Example:
@@ -65,7 +66,7 @@ class DarkResNet(ResNet):
         self.out_channels = (*stages, extras[1], extras[3])
 
     def stem(self, images: Tensor) -> Tensor:
-        """Shallow features: ``(B, 3, H, W)`` images to ``(B, C, H / 2, W / 2)``, rounded up."""
+        """Shallow features ``(B, C, H / 2, W / 2)``, rounded up, of images ``(B, 3, H, W)``."""
         return F.relu(self.norm1(self.conv1(images)))
 
     def forward_stages(self, shallow: Tensor) -> tuple[Tensor, ...]:
@@ -85,7 +86,7 @@ class DarkResNet(ResNet):
         return self.forward_stages(self.stem(images))
 
     def train(self, mode: bool = True) -> DarkResNet:
-        """As mmdet's, which does not return the module."""
+        """Set the mode and return the module; mmdet's method returns None."""
         super().train(mode)
         return self
 

@@ -17,7 +17,7 @@ WIDTHS = (STAGE_CHANNELS, EXTRA_CHANNELS)
 PUBLISHED_CONVS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)
 """Indices of the convolutions in the published ``vgg`` list."""
 SMALLEST_SHALLOW = 14
-"""Smallest side of shallow features that four more poolings do not reduce to nothing."""
+"""Smallest side of shallow features that four more poolings do not reduce to zero."""
 
 
 @MODELS.register_module()
@@ -28,11 +28,11 @@ class DarkVGG(BaseModule):
     DAI-Net. Features of images under 28 pixels are padded with zeros at the right and at the bottom.
 
     Args:
-        widen_factor: factor on all widths, which are multiples of 8.
+        widen_factor: factor on all widths, which are rounded to multiples of 8.
         norm_cfg: normalisation after each convolution, for training from scratch; none as published.
         init_cfg: see mmengine; Kaiming by default.
-        stem_channels: width of the stem, ``64 * widen_factor`` by default; the ``in_channels`` of the reflectance
-            decoder.
+        stem_channels: width of the stem, ``64 * widen_factor`` by default; must equal the ``in_channels`` of the
+            reflectance decoder.
 
     Example:
         >>> import torch
@@ -72,7 +72,7 @@ class DarkVGG(BaseModule):
         return ConvModule(inputs, outputs, kernel_size, norm_cfg=self.norm_cfg, **kwargs)
 
     def stem(self, images: Tensor) -> Tensor:
-        """Shallow features: ``(B, 3, H, W)`` images to ``(B, C, H // 2, W // 2)``, at least one pixel."""
+        """Shallow features ``(B, C, H // 2, W // 2)``, at least one pixel, of images ``(B, 3, H, W)``."""
         return F.max_pool2d(self.stages[0](at_least(images, 2)), 2)
 
     def forward_stages(self, shallow: Tensor) -> tuple[Tensor, ...]:
@@ -87,8 +87,9 @@ class DarkVGG(BaseModule):
         x = self.fc(x)
         maps.append(x)
         for squeeze, expand in self.extras:
-            # The convolution pads with the same zeros. On maps one pixel wide oneDNN does not write the bfloat16
-            # gradient of weights with stride 2 (torch 2.13, CPU with AMX), which becomes NaN.
+            # at_least does not change the result, because the convolution pads with zeros, too. It avoids maps one
+            # pixel wide, for which oneDNN (torch 2.13, CPU with AMX) does not write the bfloat16 gradient of the
+            # weights at stride 2, which then becomes NaN.
             x = expand(at_least(squeeze(x), 2))
             maps.append(x)
         return tuple(maps)
@@ -113,7 +114,7 @@ def widened(width: int, factor: float) -> int:
 
 
 def at_least(maps: Tensor, side: int) -> Tensor:
-    """``(B, C, H, W)`` padded with zeros to height and width of at least ``side``."""
+    """Pad ``(B, C, H, W)`` with zeros to a height and width of at least ``side``."""
     height, width = maps.shape[-2:]
     if min(height, width) >= side:
         return maps

@@ -16,15 +16,15 @@ class DSFD(SingleStageDetector):
     """
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """Faces of each image, independent of the other images of the batch.
+        """Detect the faces of each image, independently of the other images of the batch.
 
-        Group norm and convolutions would see the padding of smaller images, so images of the same size go through the
+        Padding would change the results of group norm and convolutions, so only images of the same size go through the
         network together, without padding.
 
         Args:
             batch_inputs: RGB images in [0, 1], padded to one size, ``(B, 3, H, W)``.
             batch_data_samples: ``pad_shape`` is the size of an image without the padding of the batch.
-            rescale: boxes in pixels of the original image.
+            rescale: return boxes in pixels of the original image.
 
         Returns:
             The samples, with ``pred_instances``.

@@ -15,7 +15,7 @@ Maps = tuple[Tensor, ...]
 
 @MODELS.register_module()
 class DualShotHead(BaseModule):
-    """PAL-1 on the original maps and PAL-2 on the enhanced maps in training; PAL-2 alone in testing.
+    """First shot (PAL-1) on the original maps and second (PAL-2) on the enhanced maps; testing uses only the second.
 
     ``train_cfg`` and ``test_cfg`` go to both heads.
     """
@@ -34,7 +34,7 @@ class DualShotHead(BaseModule):
         self.second_shot = MODELS.build({**second_shot, **shared})
 
     def forward(self, shots: tuple[Maps, Maps]) -> tuple[list[Tensor], list[Tensor]]:
-        """(original, enhanced) maps to the second shot's (class scores, box deltas), one entry per level."""
+        """Compute the second shot's (class scores, box deltas), one entry per level, from (original, enhanced) maps."""
         return self.second_shot(shots[1])
 
     def loss(self, shots: tuple[Maps, Maps], batch_data_samples: SampleList) -> dict:
@@ -43,7 +43,7 @@ class DualShotHead(BaseModule):
         faces, ignored, metas = unpack_gt_instances(batch_data_samples)
         sums = [head.sums_by_feat(*head(maps), faces, metas, ignored) for head, maps in zip(heads, shots, strict=True)]
         numbers = torch.stack([numbers for _, numbers in sums])
-        divisors = self.first_shot.divisor(numbers, len(faces))  # one exchange between the processes for both shots
+        divisors = self.first_shot.divisor(numbers, len(faces))  # one all-reduce for both shots
         losses: dict[str, Tensor] = {}
         for prefix, (shot_sums, _), divisor in zip(('pal1_', 'pal2_'), sums, divisors, strict=True):
             losses |= rename_loss_dict(prefix, {name: value / divisor for name, value in shot_sums.items()})

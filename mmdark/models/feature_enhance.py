@@ -19,10 +19,11 @@ Maps = tuple[Tensor, ...]
 
 
 class L2Norm(nn.Module):
-    """Unit length over the channels at each pixel, times a learnable scale per channel (ParseNet, arXiv:1506.04579).
+    """Scale each pixel to unit length over the channels, times a learnable factor per channel (arXiv:1506.04579).
 
-    The published module, and mmdet's, divide by ``norm + 1e-10``: their gradient is NaN where all channels are zero and
-    unbounded nearby. Here ``1e-10`` is under the root, which bounds it; for norms above 1e-3 the values agree to 5e-5.
+    The published module and mmdet's divide by ``norm + 1e-10``. Their gradient is NaN where all channels are zero, and
+    unbounded near zero. Here ``1e-10`` is added under the root, which bounds the gradient; for norms above 1e-3 the
+    values agree to 5e-5.
     """
 
     def __init__(self, channels: int, scale: float) -> None:
@@ -73,8 +74,8 @@ class DilatedBranches(nn.Module):
 class FEM(BaseModule):
     """Top-down feature enhancement: six original maps to (original, enhanced), each six maps.
 
-    The top-down path multiplies the coarser level into a lateral convolution of the finer original map. The first
-    three maps of both shots are L2-normalised with learnable scales; the path itself sees the maps as they are.
+    The top-down path multiplies the coarser level by a lateral convolution of the finer original map. The first three
+    maps of both shots are L2-normalised with learnable scales; the input of the path is not normalised.
 
     Args:
         in_channels: widths of the original maps and of the enhanced ones, finest first.
@@ -108,7 +109,7 @@ class FEM(BaseModule):
         )
 
     def forward(self, originals: Maps) -> tuple[Maps, Maps]:
-        """Original maps, finest first, to (L2-normalised originals, L2-normalised enhanced maps).
+        """Compute (L2-normalised originals, L2-normalised enhanced maps) from the original maps, finest first.
 
         Raises:
             InputError: the maps have other widths.

@@ -10,7 +10,7 @@ from mmengine.model import initialize
 from torch import Tensor, nn
 
 BATCH_NORM_EPS = 1e-5
-"""Of torchvision's batch norm."""
+"""Epsilon of torchvision's batch norm."""
 
 
 @MODELS.register_module()
@@ -18,8 +18,8 @@ class FoldedMobileNetV2(MobileNetV2):
     """mmdet's ``MobileNetV2`` without batch norm, and without the layers after the last output.
 
     Frozen batch norm is a fixed scale and shift; :meth:`translate_published` multiplies them into the convolutions,
-    which makes a training step on a CPU faster and smaller. Arguments as of ``MobileNetV2``, without ``norm_cfg`` and
-    ``norm_eval``.
+    which makes a training step on a CPU faster and saves memory. The arguments are those of ``MobileNetV2`` without
+    ``norm_cfg`` and ``norm_eval``.
     """
 
     def __init__(self, **kwargs: object) -> None:
@@ -29,12 +29,12 @@ class FoldedMobileNetV2(MobileNetV2):
         del self.layers[max(self.out_indices) + 1 :]
 
     def init_weights(self) -> None:
-        """Initialise by ``init_cfg``, also ``conv1``, which as a ``ConvModule`` initialises itself after its parent."""
+        """Apply ``init_cfg`` again at the end, because the ``ConvModule`` ``conv1`` initialises itself after it."""
         super().init_weights()
         initialize(self, self.init_cfg)
 
     def published_names(self) -> dict[str, str]:
-        """Own names: :meth:`translate_published` renames those of torchvision."""
+        """The module's own names; :meth:`translate_published` has already renamed torchvision's."""
         return {name: name for name in self.state_dict()}
 
     def translate_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -51,7 +51,7 @@ class FoldedMobileNetV2(MobileNetV2):
         return folded
 
     def _published_layers(self) -> Iterator[tuple[str, str, str]]:
-        """Own name of each convolution, torchvision's, and torchvision's of its batch norm."""
+        """For each convolution its name here, its name in torchvision, and torchvision's name of its batch norm."""
         yield 'conv1.conv', 'features.0.0', 'features.0.1'
         index = 0
         for layer in [name for name in self.layers if name != 'conv2']:

@@ -1,4 +1,4 @@
-"""A data preprocessor that makes day and night alike: logarithms of the pixels, standardised per image."""
+"""A data preprocessor that reduces the difference of day and night: log pixels, standardised per image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 SMALLEST_STD = 1e-3
-"""Lower bound, for images of one colour."""
+"""Lower bound of the standard deviation, for images of one colour."""
 
 
 def log_standardized(pixels: Tensor, knee: float = 8.0) -> Tensor:
@@ -18,7 +18,7 @@ def log_standardized(pixels: Tensor, knee: float = 8.0) -> Tensor:
     Pixels well below the knee, where noise is, stay on a linear scale.
 
     Args:
-        pixels: of one image in [0, 255], any shape; negative values count as 0.
+        pixels: pixels of one image in [0, 255], any shape; negative values count as 0.
         knee: pixel value at which the linear part ends.
 
     Example:
@@ -33,11 +33,11 @@ def log_standardized(pixels: Tensor, knee: float = 8.0) -> Tensor:
 class LogPreprocessor(DetDataPreprocessor):
     """``DetDataPreprocessor`` with :func:`log_standardized` instead of mean and standard deviation.
 
-    The padding of a batch is 0 and does not count.
+    The padding of a batch is 0 and does not affect mean and standard deviation.
 
     Args:
-        knee: of :func:`log_standardized`.
-        **kwargs: of ``DetDataPreprocessor``, without ``mean`` and ``std``.
+        knee: see :func:`log_standardized`.
+        **kwargs: arguments of ``DetDataPreprocessor`` except ``mean`` and ``std``.
     """
 
     def __init__(self, knee: float = 8.0, **kwargs: object) -> None:
@@ -57,5 +57,5 @@ class LogPreprocessor(DetDataPreprocessor):
         return batch
 
     def from_unit(self, images: Tensor) -> Tensor:
-        """The same for unpadded images in [0, 1], ``(B, 3, H, W)``."""
+        """Standardise unpadded images in [0, 1], ``(B, 3, H, W)``, in the same way."""
         return torch.stack([log_standardized(255 * image, self.knee) for image in images])

@@ -26,15 +26,15 @@ class MultiScaleTTA(BaseTTAModel):
     detection gets empty instances; the published script writes a box of zeros for each view without one.
 
     Args:
-        merge: ``'voting'``, see :func:`box_voting`, as published; or ``'nms'``, better for two views.
-        iou_threshold: of the merge.
+        merge: ``'voting'`` as published, see :func:`box_voting`; or ``'nms'``, which is better for two views.
+        iou_threshold: IoU threshold of the merge.
         max_per_img: maximum number of boxes of all classes.
         drop_singletons: see :func:`box_voting`; True as published.
-        min_inside: least fraction of a contributed box inside the image; 0 as published. In a view smaller than the
-            largest anchors, boxes larger than the image come from its borders.
-        max_nested: see :func:`not_nested`; 1 as published. One view detects a part of a face, another its
-            surroundings; they overlap too little to vote together.
-        **kwargs: of mmengine's ``BaseTTAModel``: ``module``, the detector.
+        min_inside: minimum fraction of a box that is inside the image; 0 as published. A view smaller than the largest
+            anchors may give boxes larger than the image at its borders.
+        max_nested: see :func:`not_nested`; 1 as published. One view may detect a part of a face and another its
+            surroundings; these boxes overlap too little to be merged by voting.
+        **kwargs: arguments of mmengine's ``BaseTTAModel``, such as ``module``, the detector.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class MultiScaleTTA(BaseTTAModel):
         """Merge the views of each image.
 
         Args:
-            data_samples_list: for each image its views, with boxes in pixels of the original image; those of a flipped
-                view in coordinates of the flipped image.
+            data_samples_list: the views of each image, with boxes in pixels of the original image. Boxes of a flipped
+                view are in coordinates of the flipped image.
 
         Returns:
             For each image the sample of its first view with merged ``pred_instances``, highest score first.
@@ -93,7 +93,7 @@ class MultiScaleTTA(BaseTTAModel):
         return InstanceData(bboxes=boxes, scores=scores, labels=label.expand(len(boxes)).clone())
 
     def _contribution(self, view: DetDataSample) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes (flipped back), scores and labels of the sizes that the view keeps.
+        """Boxes (flipped back), scores and labels of the detections whose size the view keeps.
 
         Raises:
             InputError: the view has no ``keep``.

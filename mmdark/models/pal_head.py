@@ -18,19 +18,19 @@ from .prior_cache import PriorCache
 from .prior_matching import Matches, encode, match_priors
 
 RULE = dict(min_pos_iou=0, gt_max_assign_all=False, match_low_quality=True, ignore_iof_thr=-1)
-"""Settings of ``MaxIoUAssigner`` that describe the only rule of matching here."""
+"""Settings of ``MaxIoUAssigner`` that describe the only matching rule that :class:`PALHead` supports."""
 
 
 @MODELS.register_module()
 class PALHead(SSDHead):
     """One shot: one square anchor per cell, smooth L1 and cross entropy with 3:1 hard negatives.
 
-    Takes and returns the same as mmdet's ``SSDHead``; computes all images at once, in float32 also under autocast. As
-    published, faces are matched in fractions of the image, hard negatives are counted per image, the losses are divided
-    by the number of positives in the batch (by the batch size if there is none; in training over all processes), and
-    ``nms_pre`` counts over all levels. An image without positives has no negatives either, as published; with
-    ``negatives_without_faces`` it has so many, and ``neg_pos_ratio`` of them count as one positive where a batch has
-    fewer positives than that.
+    Inputs and outputs are those of mmdet's ``SSDHead``; all images are computed at once, in float32 even under
+    autocast. As published, faces are matched in fractions of the image, hard negatives are counted per image, the
+    losses are divided by the number of positives in the batch (by the batch size if there are none; in training,
+    averaged over all processes), and ``nms_pre`` applies to all levels together. As published, an image without
+    positives has no negatives; ``negatives_without_faces`` sets their number. Then the divisor is at least the number
+    of these negatives in the batch divided by ``neg_pos_ratio``.
 
     Args:
         *args: see ``SSDHead``; ``num_classes`` is 1. Read from ``train_cfg``: the assigner's ``pos_iou_thr``,
@@ -39,7 +39,7 @@ class PALHead(SSDHead):
         **kwargs: see ``SSDHead``.
 
     Raises:
-        InputError: there is more than one class or prior per cell, or the assigner asks for another rule of matching.
+        InputError: there is more than one class or prior per cell, or the assigner has another matching rule.
     """
 
     loss_cls = None  # SSDHead never sets it, but its predict reads it (mmdet 3.3.0)
@@ -62,11 +62,11 @@ class PALHead(SSDHead):
         batch_img_metas: list[dict],
         batch_gt_instances_ignore: OptInstanceList = None,
     ) -> dict[str, Tensor]:
-        """Both losses of the batch, scalars.
+        """Compute both losses of the batch, scalars.
 
         Args:
-            cls_scores: of each level, ``(B, 2, h, w)``: face, then background.
-            bbox_preds: of each level, ``(B, 4, h, w)``.
+            cls_scores: logits of each level, ``(B, 2, h, w)``: face, then background.
+            bbox_preds: box deltas of each level, ``(B, 4, h, w)``.
             batch_gt_instances: faces of each image in ``bboxes``, pixels.
             batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
             batch_gt_instances_ignore: ignored boxes of each image in ``bboxes``.
@@ -81,8 +81,8 @@ class PALHead(SSDHead):
         """Divisor of the losses of ``batch`` images, ``(...)``.
 
         Args:
-            numbers: positives, and the minimum that ``negatives_without_faces`` asks for, ``(..., 2)``.
-            batch: divisor if there is neither.
+            numbers: number of positives and minimum divisor due to ``negatives_without_faces``, ``(..., 2)``.
+            batch: batch size, the divisor if both numbers are 0.
         """
         if self.training:  # gradients are means over the processes, so the divisor is a mean, too
             numbers = reduce_mean(numbers)
@@ -97,7 +97,7 @@ class PALHead(SSDHead):
         batch_img_metas: list[dict],
         batch_gt_instances_ignore: OptInstanceList = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The losses of :meth:`loss_by_feat` before the division, and the numbers for :meth:`divisor`."""
+        """Compute the losses of :meth:`loss_by_feat` before the division, and the numbers for :meth:`divisor`."""
         with torch.autocast(cls_scores[0].device.type, enabled=False):
             boxes = [instances.bboxes for instances in batch_gt_instances]
             ignored = None
@@ -120,7 +120,7 @@ class PALHead(SSDHead):
             return sums, numbers
 
     def _negatives(self, positive: Tensor) -> tuple[Tensor, Tensor]:
-        """Number of negatives of each image, ``(B,)``, and the numbers for :meth:`divisor`, from ``(B, P)``."""
+        """Number of negatives of each image, ``(B,)``, and numbers for :meth:`divisor`; ``positive`` is ``(B, P)``."""
         ratio, without_faces = self.train_cfg['neg_pos_ratio'], self.train_cfg.get('negatives_without_faces', 0)
         counts, empty = ratio * positive.sum(1), ~positive.any(1)
         numbers = torch.stack([positive.sum(), empty.sum() * (without_faces / ratio)])
@@ -142,8 +142,8 @@ class PALHead(SSDHead):
             ignored: ignored boxes of each image, ``(N, 4)``, pixels.
 
         Returns:
-            The matches; box deltas to learn, ``(B, 4, P)``, 0 for priors that are not positive; which priors take part,
-            bool, ``(B, P)``.
+            The matches; target box deltas, ``(B, 4, P)``, 0 for priors that are not positive; whether each prior takes
+            part, bool, ``(B, P)``.
         """
         threshold = self.train_cfg['assigner']['pos_iou_thr']
         found = []
@@ -167,16 +167,16 @@ class PALHead(SSDHead):
         rescale: bool = False,
         with_nms: bool = True,
     ) -> InstanceList:
-        """Faces of each image, highest score first; only the ``nms_pre`` best of all levels are decoded.
+        """Faces of each image, highest score first; only the ``nms_pre`` highest-scored priors are decoded.
 
         Args:
-            cls_scores: of each level, ``(B, 2, h, w)``: face, then background.
-            bbox_preds: of each level, ``(B, 4, h, w)``.
-            score_factors: None.
-            batch_img_metas: ``img_shape`` of each image; its ``scale_factor`` if ``rescale``.
-            cfg: instead of ``test_cfg``.
-            rescale: boxes in pixels of the original image.
-            with_nms: False leaves out the suppression and ``max_per_img``.
+            cls_scores: logits of each level, ``(B, 2, h, w)``: face, then background.
+            bbox_preds: box deltas of each level, ``(B, 4, h, w)``.
+            score_factors: unused.
+            batch_img_metas: ``img_shape`` of each image; also ``scale_factor`` if ``rescale``.
+            cfg: replaces ``test_cfg``.
+            rescale: return boxes in pixels of the original image.
+            with_nms: whether to apply NMS and ``max_per_img``.
         """
         assert batch_img_metas is not None
         cfg = self.test_cfg if cfg is None else cfg
@@ -185,7 +185,7 @@ class PALHead(SSDHead):
             threshold, most = cfg.get('score_thr', 0), cfg.get('nms_pre', -1)
             most = min(most, scores.shape[1]) if most > 0 else scores.shape[1]
             scores, indices = scores.where(scores > threshold, -torch.inf).topk(most, dim=1)
-            counts = (scores > threshold).sum(dim=1).tolist()  # the only wait for a GPU before the suppression
+            counts = (scores > threshold).sum(dim=1).tolist()  # the only GPU synchronisation before NMS
             scores, indices = scores[:, : max(counts)], indices[:, : max(counts)]
             boxes = self._decode(_sizes(cls_scores), _flat(bbox_preds), indices, batch_img_metas)
             if rescale:
@@ -229,9 +229,9 @@ class PALHead(SSDHead):
 
 
 def hardest(losses: Tensor, counts: Tensor) -> Tensor:
-    """Sum of the largest ``counts[b]`` losses of each image, from ``(B, P)``; no wait for a GPU.
+    """Sum of the largest ``counts[b]`` losses of each image, from ``(B, P)``, without GPU synchronisation.
 
-    The sort is stable, so that which of equal losses learn does not depend on the other images of a batch.
+    The sort is stable, so that the choice among equal losses does not depend on the other images of the batch.
     """
     ranked = losses.sort(dim=1, descending=True, stable=True).values
     ranks = torch.arange(ranked.shape[1], device=ranked.device)

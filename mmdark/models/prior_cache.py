@@ -1,4 +1,4 @@
-"""Priors are built once for each combination of map sizes, image size and device."""
+"""A cache of priors, which are built once for each combination of map sizes, image size and device."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 
 Sizes = tuple[tuple[int, int], ...]
 CAPACITY = 32
-"""Entries that are kept: tests at many scales or on images of many sizes must not fill the memory."""
+"""Maximum number of entries, so that testing at many scales or image sizes does not fill the memory."""
 
 
 class ImagePriors(NamedTuple):
     """The priors of one image.
 
     Attributes:
-        corners: in fractions of the image, ``(P, 4)``.
-        inside: which take part in the matching, bool, ``(P,)``.
+        corners: corners of the priors in fractions of the image, ``(P, 4)``.
+        inside: whether each prior takes part in the matching, bool, ``(P,)``.
         size: width, height, width and height of the image in pixels, ``(4,)``.
     """
 
@@ -29,11 +29,12 @@ class ImagePriors(NamedTuple):
 
 
 class PriorCache:
-    """The last 32 sets of priors of one head.
+    """The 32 most recently used sets of priors of one head.
 
     Args:
-        generator: makes them.
-        allowed_border: priors more than so many pixels outside the image take no part in the matching; -1: all do.
+        generator: generator of the priors.
+        allowed_border: priors that exceed the image by more than this many pixels take no part in the matching; with
+            -1 all take part.
 
     Attributes:
         builds: number of sets built so far.
@@ -55,7 +56,8 @@ class PriorCache:
     ) -> ImagePriors:
         """The priors in fractions of an image of (height, width) pixels; cells outside ``padded`` take no part.
 
-        They are computed from centres and sides in fractions, as published: rounding decides between equal overlaps.
+        They are computed from centres and sides in fractions, as published, because rounding decides between nearly
+        equal overlaps.
         """
         return self._remembered((sizes, device, image, padded), lambda: self._of_image(sizes, device, image, padded))
 
@@ -77,6 +79,6 @@ class PriorCache:
                 kept = build()
             self.builds += 1
             while len(self._kept) >= CAPACITY:
-                del self._kept[next(iter(self._kept))]  # the one that was not used for the longest time
+                del self._kept[next(iter(self._kept))]  # the least recently used entry
         self._kept[key] = kept
         return kept

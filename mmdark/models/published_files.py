@@ -1,4 +1,4 @@
-"""Weight files of the published code, and what each is by its keys."""
+"""Read weight files of the published code and identify them by their keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmdark.compat.checkpoints import MapLocation
 from mmdark.errors import InputError
 
 PACKAGED = 'mmdark://'
-"""Start of the names of weight files in the package: ``mmdark://retinexnet_wider.pth``."""
+"""Prefix for weight files in the package: ``mmdark://retinexnet_wider.pth``."""
 WRAPPERS = ('state_dict', 'weight', 'model')
 RESNET_BLOCKS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 """Blocks per stage → depth, of ResNets with bottlenecks."""
@@ -27,8 +27,8 @@ class WeightFile(NamedTuple):
     """The weights in a file.
 
     Attributes:
-        kind: a key of :data:`DESCRIPTIONS`, with the depth of a ResNet (``resnet50``).
-        description: for an error line.
+        kind: a key of :data:`DESCRIPTIONS`, followed by the depth of a ResNet (``resnet50``).
+        description: description for error messages.
         weights: name → tensor, without the prefix ``module.``.
     """
 
@@ -98,7 +98,7 @@ def weight_path(name: str | os.PathLike) -> Path:
 
 @CheckpointLoader.register_scheme(prefixes=PACKAGED)
 def load_from_package(filename: str, map_location: MapLocation = None) -> dict[str, Any]:
-    """``mmdark://NAME`` wherever MMEngine takes a checkpoint: ``load_from``, ``Pretrained``, ``mmdark test``."""
+    """Load ``mmdark://NAME`` wherever MMEngine takes a checkpoint: ``load_from``, ``Pretrained``, ``mmdark test``."""
     return read_checkpoint(weight_path(filename), map_location)
 
 
@@ -108,7 +108,7 @@ def packaged_weights() -> dict[str, Path]:
 
 
 def read_weight_file(path: str | os.PathLike) -> WeightFile:
-    """Read and identify a file, given as to :func:`weight_path`, without running code from it.
+    """Read and identify a file without running code from it; ``path`` is as for :func:`weight_path`.
 
     Raises:
         InputError: the file is missing, damaged, or not a file of weights.
@@ -126,7 +126,7 @@ def unwrap(checkpoint: Mapping) -> dict[str, Tensor]:
 
 
 def identify(weights: dict[str, Tensor]) -> WeightFile:
-    """Find the kind of weights by their names."""
+    """Identify the kind of weights by their names."""
     mmdet = 'mmdet' if any(name.startswith('backbone.') for name in weights) else 'unknown'
     kind, resnet = next(
         ((kind, r) for kind, signs, r in SIGNS if all(sign in weights for sign in signs)), (mmdet, None)

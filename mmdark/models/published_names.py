@@ -1,4 +1,4 @@
-"""Names of whole detectors in the state dicts of the published DSFD and DAI-Net code."""
+"""Map names in the state dicts of the published DSFD and DAI-Net detectors to names in mmdark."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from torch import nn
 
 CLASS_LAYERS = 'conf_pal'
-"""Published layers with two output channels, background before face; here the background is last."""
+"""Prefix of the published class layers, whose first channel is the background; here the background is last."""
 
 
 def detector_names(detector: nn.Module) -> dict[str, str]:
-    """Published key → key here, for each entry of a detector's state dict but the teacher's.
+    """Published key → key here, for each entry of a detector's state dict except the teacher's.
 
     Args:
         detector: a :class:`DSFD`, or a DAI-Net around one; also on the meta device.

@@ -1,4 +1,4 @@
-"""Initialisation from weight files in their published key names."""
+"""Initialisation from weight files with published key names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .published_files import read_weight_file, weight_path
 
 PREFIXES = ('', 'vgg.', 'resnet.')
 COUNTERS = '.num_batches_tracked'
-"""Counters of batch norm, which files from before torch 0.4.1 lack and nothing here reads."""
+"""Suffix of batch norm's counters, which files from before torch 0.4.1 lack; they are not used."""
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -21,9 +21,9 @@ class PublishedWeights:
     """``init_cfg`` that calls :func:`load_published`.
 
     Args:
-        checkpoint: of :func:`load_published`.
-        source: where to get the file, for the error.
-        without: option that trains without it, for the error.
+        checkpoint: see :func:`load_published`.
+        source: where to get the file, for the error message.
+        without: option to train without the file, for the error message.
     """
 
     def __init__(self, checkpoint: str, source: str, without: str) -> None:
@@ -46,14 +46,14 @@ class PublishedWeights:
 
 
 def load_published(module: nn.Module, checkpoint: str) -> None:
-    """Fill a module from a weight file, strictly.
+    """Fill a module from a weight file, which must contain all its weights.
 
     The file has the published names (``module.published_names()``) or the module's own. A
-    :class:`TranslatesPublished` module first translates the weights. Other keys are ignored: a backbone may start from
-    a whole detector.
+    :class:`TranslatesPublished` module first translates the weights. Other keys are ignored, so a backbone can be
+    initialised from a whole detector.
 
     Args:
-        module: has ``published_names()``.
+        module: a module with ``published_names()``.
         checkpoint: path, or ``mmdark://NAME`` for a file of the package.
 
     Raises:

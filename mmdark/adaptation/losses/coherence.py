@@ -14,7 +14,7 @@ def redecomposition_coherence(redecomposed: Tensor, reflectance: Tensor) -> Tens
 
     Args:
         redecomposed: reflectance of the recomposed image, shape ``(B, 3, H, W)``.
-        reflectance: that the image was recomposed with, shape ``(B, 3, H, W)``; it receives no gradient.
+        reflectance: reflectance the image was recomposed with, shape ``(B, 3, H, W)``; it receives no gradient.
 
     Returns:
         A scalar, zero when both are equal.

@@ -38,7 +38,7 @@ def mutual_alignment(light: Tensor, dark: Tensor, temperature: float = 4.0) -> T
 
 @MODELS.register_module()
 class MutualAlignmentLoss(nn.Module):
-    """:func:`mutual_alignment` of the images and, where there are some, of the recomposed images, with a weight.
+    """Weighted :func:`mutual_alignment` of the images and of the recomposed images, if there are any.
 
     Args:
         loss_weight: factor on the divergence; 0.1 as published.

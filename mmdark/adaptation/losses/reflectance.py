@@ -1,4 +1,4 @@
-"""Reflectance losses of DAI-Net (arXiv:2312.01220): what the decoder should decode."""
+"""Losses of DAI-Net (arXiv:2312.01220) on the decoded reflectance."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def decomposition_loss(reflectance: Tensor, target: Tensor, data_range: float | 
     """L1 distance plus ``1 - SSIM`` between the decoder's reflectance and the teacher's.
 
     Args:
-        reflectance: of the reflectance decoder, shape ``(B, 3, H, W)``.
-        target: of the Retinex teacher, shape ``(B, 3, H, W)``.
-        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
+        reflectance: output of the reflectance decoder, shape ``(B, 3, H, W)``.
+        target: reflectance of the Retinex teacher, shape ``(B, 3, H, W)``.
+        data_range: span of the pixel values in SSIM; None takes it from the batch, as published.
 
     Returns:
         A scalar, zero when both are equal.
@@ -25,7 +25,7 @@ def decomposition_loss(reflectance: Tensor, target: Tensor, data_range: float | 
 
 
 def reflectance_consistency(dark: Tensor, light: Tensor) -> Tensor:
-    """Mean squared error between the reflectance of a dark image and that of its light one.
+    """Mean squared error between the reflectances of dark images and of their light versions.
 
     Args:
         dark: shape ``(B, 3, H, W)``.
@@ -43,7 +43,7 @@ class DecompositionLoss(nn.Module):
 
     Args:
         loss_weight: factor on the loss; 1 as published.
-        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
+        data_range: span of the pixel values in SSIM; None takes it from the batch, as published.
     """
 
     needs = ('teacher',)

@@ -1,4 +1,4 @@
-"""Retinex losses of DAI-Net (arXiv:2312.01220): reflectance times illumination is the image, and light is smooth."""
+"""Retinex losses of DAI-Net (arXiv:2312.01220): reconstruction of the image and smoothness of the illumination."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def reconstruction_loss(
         reflectance: shape ``(B, 3, H, W)``.
         illumination: shape ``(B, 1, H, W)``.
         image: RGB in [0, 1], shape ``(B, 3, H, W)``.
-        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
+        data_range: span of the pixel values in SSIM; None takes it from the batch, as published.
 
     Returns:
-        A scalar, zero when the product is the image.
+        A scalar, zero when the product equals the image.
     """
     product = reflectance * illumination
     return F.mse_loss(product, image) + ssim_loss(product, image, data_range)
@@ -41,7 +41,7 @@ def illumination_smoothness(illumination: Tensor, reflectance: Tensor) -> Tensor
     Returns:
         A scalar: the mean over the pixels, summed over both directions.
     """
-    # No einsum, which autocast runs in half precision, and no tensor of weights, whose copy would make a GPU wait.
+    # Autocast would run einsum in half precision, and copying a tensor of weights would synchronise with the GPU.
     grey = sum(weight * channel for weight, channel in zip(GREY, reflectance.split(1, dim=1), strict=True))
     return sum(
         (_gradient(illumination, axis) * torch.exp(-10.0 * F.avg_pool2d(_gradient(grey, axis), 3, 1, 1))).mean()
@@ -62,7 +62,7 @@ class ReconstructionLoss(nn.Module):
 
     Args:
         loss_weight: factor on the loss; 0.1 as published.
-        data_range: of SSIM, the span of the pixel values; None takes it from the batch, as published.
+        data_range: span of the pixel values in SSIM; None takes it from the batch, as published.
     """
 
     needs = ('teacher',)

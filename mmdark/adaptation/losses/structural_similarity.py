@@ -8,20 +8,20 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 RADIUS, SIGMA = 5, 1.5
-"""Of the Gaussian window, in pixels."""
+"""Radius and standard deviation of the Gaussian window, in pixels."""
 K1, K2 = 0.01, 0.03
 
 
 def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> Tensor:
     """``1 - SSIM`` in float32, with the 11x11 Gaussian window of the SSIM paper; images are mirrored at the border.
 
-    Equal to torchmetrics' to rounding, which is slow (its window has 121 weights, not 11 and 11) and keeps 100 MB for
-    the gradient of an image of 640 pixels. Here the gradient is computed at once; there is no second derivative. With
-    ``data_range=None`` torchmetrics computes it: for spans of 0.1 its rounding is in the fourth digit of the published
-    numbers.
+    Equal to the SSIM of torchmetrics up to rounding. That one is slow (it convolves with 121 weights, here with 11 and
+    11) and stores 100 MB for the gradient of an image of 640 pixels. Here the forward pass computes the gradient, so
+    there is no second derivative. ``data_range=None`` uses torchmetrics, because at spans of 0.1 its rounding changes
+    the fourth digit of the published numbers.
 
     Args:
-        image: shape ``(B, C, H, W)``, H and W over 5.
+        image: shape ``(B, C, H, W)``, H and W greater than 5.
         target: shape ``(B, C, H, W)``.
         data_range: span of the pixel values. None takes the larger span of the two batches, as published; the loss of
             an image then depends on its batch.
@@ -35,7 +35,7 @@ def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> 
         tensor(True)
     """
     with torch.autocast(image.device.type, enabled=False):
-        # Depthwise convolutions on a GPU copy any other memory order.
+        # On a GPU, depthwise convolutions copy their input unless it is contiguous.
         image, target = image.float().contiguous(), target.float().contiguous()
         if data_range is None:
             # Imported here, because it imports SciPy.
@@ -46,7 +46,7 @@ def ssim_loss(image: Tensor, target: Tensor, data_range: float | None = 1.0) -> 
 
 
 class _WithGradient(torch.autograd.Function):
-    """Computes the gradients with the loss."""
+    """The loss; its gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, image: Tensor, target: Tensor, data_range: float) -> Tensor:
@@ -80,7 +80,7 @@ def _loss(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 def _mirrored(image: Tensor) -> Tensor:
     """Pad by ``RADIUS`` mirrored pixels on each side: ``(B, C, H + 10, W + 10)``.
 
-    On a GPU the gradient of torch's reflection is not deterministic, and fails in deterministic mode.
+    On a GPU the gradient of ``F.pad(mode='reflect')`` is not deterministic and raises an error in deterministic mode.
     """
     if not torch.are_deterministic_algorithms_enabled():
         return F.pad(image, (RADIUS,) * 4, mode='reflect')
