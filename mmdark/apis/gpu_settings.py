@@ -28,7 +28,7 @@ def settle_for_gpu(cfg: Config, given: Collection[str] = (), processes: int = 1)
     """Change a config in place for a GPU, except settings of the user; returns a line per notable change.
 
     Batches use pinned memory and are copied asynchronously. DarkISP moves from the pipeline to the device. The number
-    of workers is raised to the number of cores, if the config has mmdark's default of four.
+    of workers is set to one less than the cores per process, if the config has mmdark's default of four.
 
     Args:
         cfg: config of a training or a test.
