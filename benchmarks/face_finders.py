@@ -154,13 +154,13 @@ def exported(path: str | Path, threads: int) -> FaceFinder:
 def trained(model: str | Config | None, weights: str | Path | None) -> FaceFinder:
     """A detector of mmdark or MMDetection in PyTorch on the CPU; see :func:`mmdark.inference.load_detector`.
 
-    The thresholds of its ``test_cfg`` are lowered to :data:`LOWEST_SCORE`. The network's time is that from the
-    beginning of the backbone to the end of the dense head.
+    It runs in one view, whatever the config says. The thresholds of its ``test_cfg`` are lowered to
+    :data:`LOWEST_SCORE`. The network's time is that from the beginning of the backbone to the end of the dense head.
 
     Raises:
         InputError: they cannot be used.
     """
-    inferencer = Inferencer(model, weights, 'cpu', show_progress=False)
+    inferencer = Inferencer(model, weights, 'cpu', show_progress=False, backend='torch')
     times: list[float] = []
     for module in inferencer.model.modules():
         limits = getattr(module, 'test_cfg', None)
@@ -170,7 +170,7 @@ def trained(model: str | Config | None, weights: str | Path | None) -> FaceFinde
 
     def find(image: np.ndarray) -> FoundFaces:
         times.clear()
-        ((result, _),) = inferencer.stream([image], pred_score_thr=LOWEST_SCORE)
+        ((result, _),) = inferencer.stream([image], pred_score_thr=LOWEST_SCORE, tta=False)
         if not hasattr(result, 'boxes'):
             raise InputError(f'{inferencer.weights}: {result.reason}')
         seconds = times[-1] - times[0] if len(times) > 1 else None

@@ -26,7 +26,6 @@ class MultiScaleTTA(BaseTTAModel):
     detection gets empty instances; the published script writes a box of zeros for each view without one.
 
     Args:
-        merge: ``'voting'`` as published, see :func:`box_voting`; or ``'nms'``, which is better for two views.
         iou_threshold: IoU threshold of the merge.
         max_per_img: maximum number of boxes of all classes.
         drop_singletons: see :func:`box_voting`; True as published.
@@ -34,17 +33,18 @@ class MultiScaleTTA(BaseTTAModel):
             anchors may give boxes larger than the image at its borders.
         max_nested: see :func:`not_nested`; 1 as published. One view may detect a part of a face and another its
             surroundings; these boxes overlap too little to be merged by voting.
+        merge: ``'voting'`` as published, see :func:`box_voting`; or ``'nms'``, which is better for two views.
         **kwargs: arguments of mmengine's ``BaseTTAModel``, such as ``module``, the detector.
     """
 
     def __init__(
         self,
-        merge: str = 'voting',
         iou_threshold: float = 0.3,
         max_per_img: int = 750,
         drop_singletons: bool = False,
         min_inside: float = 0.0,
         max_nested: float = 1.0,
+        merge: str = 'voting',
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)

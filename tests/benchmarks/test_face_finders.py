@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from benchmarks.face_finders import exported, scrfd, trained, yunet
+from benchmarks.face_finders import LOWEST_SCORE, exported, scrfd, trained, yunet
 from mmdark.apis import load_config
 from mmdark.deploy import export_onnx
 from mmdark.errors import InputError
 from mmdark.inference import FaceInferencer, shipped_weights
 from tests.benchmarks.handmade_faces import score_of, write_scrfd, write_yunet
 from tests.deploy.lite_detector import differences, in_mmdet, lite_detector, needs_ceil_mode
+from tests.tiny_wider import ROOT
 
 pytest.importorskip('onnx', reason='the extra onnx is not installed')
 pytest.importorskip('onnxruntime', reason='the extra onnx is not installed')
@@ -92,6 +94,15 @@ def test_ours_in_torch_gives_what_a_threshold_would_leave_out() -> None:
     sure = found.rows[found.rows[:, 4] > 0.25]
     np.testing.assert_array_equal(sure, np.column_stack([wanted.boxes, wanted.scores]))
     assert 0 < len(sure) < len(found.rows) and 0 < found.network_seconds < 60
+
+
+def test_the_shipped_detector_runs_in_torch_at_the_size_of_the_image() -> None:
+    photo = cv2.imread(str(ROOT / 'docs' / 'images' / 'dark_portraits.jpg'))
+    found = trained(None, None)(photo)
+    in_torch = FaceInferencer(device='cpu', show_progress=False, backend='torch')
+    ((wanted, _),) = in_torch.stream([photo], pred_score_thr=LOWEST_SCORE, tta=False)
+    np.testing.assert_array_equal(found.rows, np.column_stack([wanted.boxes, wanted.scores]))
+    assert len(found.rows) > 1 and 0 < found.network_seconds < 60
 
 
 def test_wrong_files_are_one_line(tmp_path: Path) -> None:
